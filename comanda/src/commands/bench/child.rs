@@ -1,0 +1,68 @@
+//! A platform in a child process: `comanda dev --json` on free ports, ended with the benchmark.
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::failure::{Context, Failure};
+
+/// Seeding a million merchants takes its time.
+const READY_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// A running platform.
+pub struct Platform {
+    child: Child,
+    /// Its process id.
+    pub pid: u32,
+    /// The public API.
+    pub http: SocketAddr,
+    /// The in-process AWS.
+    pub aws: SocketAddr,
+    /// The empty handler.
+    pub yardstick: SocketAddr,
+}
+
+impl Platform {
+    /// Starts one with `merchants` seeded and waits until it is ready.
+    pub async fn start(merchants: u32) -> Result<Self, Failure> {
+        let program = std::env::current_exe().context("finding the running executable")?;
+        let mut child = Command::new(program)
+            .args(["dev", "--json", "--http-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0"])
+            .args(["--local-aws-addr", "127.0.0.1:0", "--yardstick-addr", "127.0.0.1:0", "--log", "warn"])
+            .args(["--merchants", &merchants.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .context("starting the platform")?;
+        let pid = child.id().unwrap_or_default();
+        let stdout = child.stdout.take().ok_or_else(|| Failure::Failed("the platform has no output".to_owned()))?;
+        let mut line = String::new();
+        let mut reader = BufReader::new(stdout);
+        let read = tokio::time::timeout(READY_TIMEOUT, reader.read_line(&mut line));
+        read.await.context("waiting for the platform to be ready")?.context("reading what the platform says")?;
+        let ready: Value = serde_json::from_str(&line).context("reading the platform's ready line")?;
+        Ok(Self {
+            child,
+            pid,
+            http: address(&ready, "http")?,
+            aws: address(&ready, "aws")?,
+            yardstick: address(&ready, "yardstick")?,
+        })
+    }
+
+    /// Ends it.
+    pub async fn stop(mut self) {
+        // The benchmark has its figures; how the platform ends is the business of other tests.
+        let _ = self.child.kill().await;
+    }
+}
+
+fn address(ready: &Value, key: &str) -> Result<SocketAddr, Failure> {
+    let text = ready[key].as_str().unwrap_or_default();
+    text.parse().map_err(|_| Failure::Failed(format!("the platform's ready line has no address {key:?}")))
+}

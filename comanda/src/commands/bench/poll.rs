@@ -1,0 +1,146 @@
+//! `comanda bench poll`: polls with token, scope and heartbeat against an empty handler behind the same accept loop.
+//!
+//! Both are served by one process in one run, in turns, with the same request headers; CPU is that process's own, less
+//! what it uses when idle.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::child::Platform;
+use super::load::Load;
+use super::percentiles::median;
+use super::processor_time::{ProcessorTime, load_average};
+use crate::cli::BenchPollArgs;
+use crate::failure::{Context, Failure};
+use crate::kitchen_client::KitchenClient;
+use crate::platform::seed;
+
+/// One phase, measured.
+struct Phase {
+    cpu_us_per_request: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+    p999_ms: f64,
+}
+
+/// Runs the benchmark and prints it.
+pub async fn execute(arguments: BenchPollArgs) -> Result<(), Failure> {
+    eprintln!("starting a platform with {} merchants …", arguments.merchants);
+    let platform = Platform::start(arguments.merchants).await?;
+    let (client_id, secret) = seed::DEV_POS;
+    let client = KitchenClient::new(&format!("http://{}", platform.http), client_id, secret).context("making a client")?;
+    client.authenticate().await.context("getting a token")?;
+    let token = client.token();
+    let requests = |path: &str| requests(path, &token, arguments.merchants);
+    let (polls, empties) = (Arc::new(requests("/events/v1.0/events:polling")), Arc::new(requests("/")));
+
+    warm_up(&platform, &arguments, &polls, &empties).await?;
+    let idle_per_second = idle(&platform, arguments.duration / 2).await;
+    let mut empty = Vec::new();
+    let mut poll = Vec::new();
+    for round in 1..=arguments.rounds {
+        eprintln!("round {round} of {} …", arguments.rounds);
+        empty.push(phase(&platform, platform.yardstick, &empties, &arguments, idle_per_second).await?);
+        poll.push(phase(&platform, platform.http, &polls, &arguments, idle_per_second).await?);
+    }
+    platform.stop().await;
+    print(&arguments, &empty, &poll, idle_per_second);
+    Ok(())
+}
+
+fn requests(path: &str, token: &str, merchants: u32) -> Vec<Vec<u8>> {
+    // A stride that shares no factor with the count visits every merchant in an order caches do not like.
+    let stride = 7919;
+    let merchant = |number: u32| seed::merchant_id(u32::try_from(u64::from(number) * stride % u64::from(merchants)).unwrap_or(0) + 1);
+    let request = |number: u32| {
+        format!(
+            "GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\nx-polling-merchants: {}\r\n\r\n",
+            merchant(number)
+        )
+        .into_bytes()
+    };
+    (0..merchants).map(request).collect()
+}
+
+async fn warm_up(platform: &Platform, arguments: &BenchPollArgs, polls: &Arc<Vec<Vec<u8>>>, empties: &Arc<Vec<Vec<u8>>>) -> Result<(), Failure> {
+    for (address, requests) in [(platform.http, polls), (platform.yardstick, empties)] {
+        let duration = Duration::from_secs(2);
+        let load = Load { address, requests: Arc::clone(requests), rate: arguments.rate, connections: arguments.connections, duration };
+        load.run().await.context("warming up")?;
+    }
+    Ok(())
+}
+
+/// CPU seconds a second that the platform uses when nobody polls.
+async fn idle(platform: &Platform, duration: Duration) -> f64 {
+    let before = ProcessorTime::of(platform.pid);
+    tokio::time::sleep(duration).await;
+    ProcessorTime::of(platform.pid).since(&before, |_| true).as_secs_f64() / duration.as_secs_f64()
+}
+
+async fn phase(
+    platform: &Platform,
+    address: SocketAddr,
+    requests: &Arc<Vec<Vec<u8>>>,
+    arguments: &BenchPollArgs,
+    idle_per_second: f64,
+) -> Result<Phase, Failure> {
+    let load = Load {
+        address,
+        requests: Arc::clone(requests),
+        rate: arguments.rate,
+        connections: arguments.connections,
+        duration: arguments.duration,
+    };
+    let before = ProcessorTime::of(platform.pid);
+    let outcome = load.run().await.context("running the load")?;
+    let used = ProcessorTime::of(platform.pid).since(&before, |_| true).as_secs_f64();
+    if outcome.failures > 0 {
+        return Err(Failure::Failed(format!("{} of {} requests failed", outcome.failures, outcome.latencies.count())));
+    }
+    let net = (used - idle_per_second * arguments.duration.as_secs_f64()).max(0.0);
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52 requests")]
+    let cpu_us_per_request = net * 1e6 / outcome.latencies.count().max(1) as f64;
+    let at = |percent| outcome.latencies.percentile_ms(percent);
+    Ok(Phase { cpu_us_per_request, p50_ms: at(50.0), p99_ms: at(99.0), p999_ms: at(99.9) })
+}
+
+fn print(arguments: &BenchPollArgs, empty: &[Phase], poll: &[Phase], idle_per_second: f64) {
+    let of = |phases: &[Phase], pick: fn(&Phase) -> f64| median(&phases.iter().map(pick).collect::<Vec<_>>());
+    let ratios = |pick: fn(&Phase) -> f64| {
+        median(&poll.iter().zip(empty).map(|(poll, empty)| pick(poll) / pick(empty).max(1e-9)).collect::<Vec<_>>())
+    };
+    let row = |phases: &[Phase]| {
+        json!({
+            "cpuMicrosecondsPerRequest": of(phases, |phase| phase.cpu_us_per_request),
+            "p50Ms": of(phases, |phase| phase.p50_ms),
+            "p99Ms": of(phases, |phase| phase.p99_ms),
+            "p999Ms": of(phases, |phase| phase.p999_ms),
+        })
+    };
+    let result = json!({
+        "rate": arguments.rate, "merchants": arguments.merchants, "connections": arguments.connections,
+        "rounds": arguments.rounds, "loadAverage": load_average(), "idleCpuPercent": idle_per_second * 100.0,
+        "empty": row(empty), "poll": row(poll),
+        "cpuRatio": ratios(|phase| phase.cpu_us_per_request), "p99Ratio": ratios(|phase| phase.p99_ms),
+    });
+    if arguments.output.json {
+        println!("{result}");
+        return;
+    }
+    println!(
+        "{} requests/s, {} connections, {} merchants; medians of {} rounds; load average {}",
+        arguments.rate, arguments.connections, arguments.merchants, arguments.rounds, load_average()
+    );
+    println!("{:<16}{:>12}{:>10}{:>10}{:>10}", "", "CPU us/req", "p50 ms", "p99 ms", "p99.9 ms");
+    for (name, key) in [("empty handler", "empty"), ("poll", "poll")] {
+        let figure = |figure: &str| result[key][figure].as_f64().unwrap_or(0.0);
+        let cpu = figure("cpuMicrosecondsPerRequest");
+        println!("{name:<16}{cpu:>12.2}{:>10.3}{:>10.3}{:>10.3}", figure("p50Ms"), figure("p99Ms"), figure("p999Ms"));
+    }
+    let ratio = |key: &str| result[key].as_f64().unwrap_or(0.0);
+    println!("poll / empty: CPU {:.2}x, p99 {:.2}x (medians of the rounds' ratios)", ratio("cpuRatio"), ratio("p99Ratio"));
+}

@@ -1,0 +1,84 @@
+//! `comanda merchant add|show`: profiles, straight in the table of merchant-connection.
+
+use merchant_connection::profile::Merchant;
+use merchant_connection::store::Store;
+use order_model::{MerchantId, Timestamp};
+use serde_json::{Value, json};
+
+use super::configuration;
+use crate::cli::{MerchantCommand, SettingsOnly};
+use crate::failure::{Context, Failure};
+use crate::platform::aws::AwsClients;
+use crate::system_clock::SystemClock;
+
+/// Transitions shown with a merchant.
+const HISTORY_SHOWN: usize = 20;
+
+/// Adds or shows a merchant.
+pub async fn execute(command: MerchantCommand) -> Result<(), Failure> {
+    match command {
+        MerchantCommand::Add { merchant, name, time_zone, open_delivery_id, rest } => {
+            let merchant = Merchant {
+                id: parse(&merchant)?,
+                open_delivery_id,
+                name,
+                corporate_name: String::new(),
+                time_zone,
+                shifts: Merchant::around_the_clock(),
+                interruptions: Vec::new(),
+                created_at: SystemClock::shared().now(),
+            };
+            merchant.check().map_err(|error| Failure::Usage(error.to_string()))?;
+            let created = store(&rest).await?.put_profile(&merchant).await.context("writing the merchant")?;
+            print(&rest, &json!({"merchantId": merchant.id.to_string(), "created": created}), |row| {
+                format!("merchant {} {}", row["merchantId"].as_str().unwrap_or_default(), if created { "added" } else { "replaced" })
+            });
+            Ok(())
+        }
+        MerchantCommand::Show { merchant, rest } => show(parse(&merchant)?, &rest).await,
+    }
+}
+
+fn parse(text: &str) -> Result<MerchantId, Failure> {
+    text.parse().map_err(|error| Failure::Usage(format!("MERCHANT: {error}")))
+}
+
+async fn store(rest: &SettingsOnly) -> Result<Store, Failure> {
+    let settings = configuration::settings(&rest.settings)?;
+    let aws = AwsClients::from_environment(&settings).await;
+    Ok(Store::new(aws.dynamodb, &settings.aws_prefix))
+}
+
+async fn show(merchant: MerchantId, rest: &SettingsOnly) -> Result<(), Failure> {
+    let store = store(rest).await?;
+    let Some(profile) = store.profile(merchant).await.context("reading the merchant")? else {
+        return Err(Failure::Failed(format!("merchant {merchant} does not exist")));
+    };
+    let history = store.history(merchant, HISTORY_SHOWN, Timestamp::MAX).await.context("reading its history")?;
+    let transition = |transition: &merchant_connection::presence::Transition| {
+        json!({
+            "status": if transition.online { "ONLINE" } else { "OFFLINE" }, "reason": transition.reason.code(),
+            "changedAt": transition.changed_at().to_string(), "sequence": transition.sequence,
+        })
+    };
+    let row = json!({
+        "merchantId": merchant.to_string(), "name": profile.name, "timeZone": profile.time_zone,
+        "openDeliveryId": profile.open_delivery_id, "createdAt": profile.created_at.to_string(),
+        "status": if history.first().is_some_and(|last| last.online) { "ONLINE" } else { "OFFLINE" },
+        "history": history.iter().map(transition).collect::<Vec<Value>>(),
+    });
+    print(rest, &row, |row| {
+        let text = |key: &str| row[key].as_str().unwrap_or("-").to_owned();
+        let mut lines = vec![format!("{}  {}  {}  {}", text("merchantId"), text("name"), text("timeZone"), text("status"))];
+        for one in row["history"].as_array().into_iter().flatten() {
+            let text = |key: &str| one[key].as_str().unwrap_or("-").to_owned();
+            lines.push(format!("  {}  {:<8} {}", text("changedAt"), text("status"), text("reason")));
+        }
+        lines.join("\n")
+    });
+    Ok(())
+}
+
+fn print(rest: &SettingsOnly, row: &Value, for_people: impl Fn(&Value) -> String) {
+    if rest.output.json { println!("{row}") } else { println!("{}", for_people(row)) }
+}

@@ -1,0 +1,15 @@
+//! `comanda`: parse what was typed, do it, exit with its code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use comanda::cli::Cli;
+use comanda::commands;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match commands::execute(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

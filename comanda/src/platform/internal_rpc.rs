@@ -1,0 +1,48 @@
+//! Internal gRPC of one role: loopback only, until peers prove who they are with certificates.
+
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+use tonic::server::NamedService;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+use super::listeners;
+use super::members::{Members, Stage};
+use crate::failure::Failure;
+
+/// A bound listener and what it will serve.
+pub struct InternalListener {
+    listener: TcpListener,
+    routes: Routes,
+}
+
+impl InternalListener {
+    /// Binds `address` for `server`.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub async fn bind<S>(key: &str, address: SocketAddr, server: S) -> Result<Self, Failure>
+    where
+        S: tower::Service<http::Request<tonic::body::Body>, Response = http::Response<tonic::body::Body>, Error = std::convert::Infallible>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+    {
+        let listener = listeners::bind(key, address).await?;
+        Ok(Self { listener, routes: Routes::new(server) })
+    }
+
+    /// Serves it until told to stop; calls under way are finished.
+    pub fn add_to(self, members: &mut Members) {
+        members.add("internal-rpc", Stage::Foundation, move |token| async move {
+            let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
+            let server = Server::builder().add_routes(self.routes);
+            server.serve_with_incoming_shutdown(incoming, token.cancelled_owned()).await
+        });
+    }
+}

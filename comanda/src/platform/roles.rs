@@ -1,0 +1,161 @@
+//! One function per role: its settings and what it is given.
+
+use std::sync::Arc;
+
+use kitchen_api::feed::{FeedConfig, FeedDependencies, PrimaryFeed, RemoteFeed, SharedRandom};
+use kitchen_api::config::{ServerConfig, TlsConfig, TokenConfig};
+use kitchen_api::{Applications, Entropy};
+use parking_lot::Mutex;
+use secrecy::SecretString;
+
+use super::adapters::LocalFeed;
+use super::aws::{CONNECTION_POLLING_FEED, MERCHANT_STATUS, ORDER_EVENTS, ORDER_EVENTS_FEED, ORDERS};
+use super::cluster::{Builder, remote};
+use super::listeners;
+use crate::failure::{Context, Failure};
+use crate::settings::Settings;
+
+pub(super) fn merchant_connection(builder: &Builder<'_>) -> Result<merchant_connection::Service, Failure> {
+    let settings = builder.settings;
+    let config = merchant_connection::Config {
+        offline_after: settings.offline_after,
+        sweep_interval: settings.sweep_interval,
+        drain_timeout: settings.drain_timeout,
+        ..merchant_connection::Config::default()
+    };
+    let dependencies = merchant_connection::Dependencies {
+        clock: Arc::clone(&builder.clock),
+        dynamodb: builder.aws.dynamodb.clone(),
+        table_prefix: settings.aws_prefix.clone(),
+        merchant_status: builder.topic(MERCHANT_STATUS),
+    };
+    merchant_connection::Service::build(config, dependencies).context("building merchant-connection")
+}
+
+pub(super) fn gateway_core(builder: &Builder<'_>) -> Result<gateway_core::Service, Failure> {
+    let settings = builder.settings;
+    let config = gateway_core::Config {
+        confirm_deadline: settings.confirm_deadline,
+        conclude_after: settings.conclude_after,
+        event_retention: settings.event_retention,
+        order_retention: settings.order_retention,
+        drain_timeout: settings.drain_timeout,
+        ..gateway_core::Config::new(builder.secrets.event_id_key)
+    };
+    let dependencies = gateway_core::Dependencies {
+        clock: Arc::clone(&builder.clock),
+        dynamodb: builder.aws.dynamodb.clone(),
+        table_prefix: settings.aws_prefix.clone(),
+        topic: builder.topic(ORDER_EVENTS),
+        merchant_connection: builder.merchant_connection_client()?,
+        rng: Box::new(<rand::rngs::StdRng as rand::SeedableRng>::from_os_rng()),
+    };
+    gateway_core::Service::build(config, dependencies).context("building gateway-core")
+}
+
+pub(super) fn connection_polling(builder: &Builder<'_>) -> Result<connection_polling::Service, Failure> {
+    let settings = builder.settings;
+    let config = connection_polling::Config {
+        drain_timeout: settings.drain_timeout,
+        ..connection_polling::Config::new(builder.secrets.event_id_key)
+    };
+    let dependencies = connection_polling::Dependencies {
+        clock: Arc::clone(&builder.clock),
+        dynamodb: builder.aws.dynamodb.clone(),
+        table_prefix: settings.aws_prefix.clone(),
+        core: builder.core()?,
+        feed: builder.queue(CONNECTION_POLLING_FEED),
+        dead_letters: builder.dead_letters(CONNECTION_POLLING_FEED),
+    };
+    connection_polling::Service::build(config, dependencies).context("building connection-polling")
+}
+
+pub(super) fn order_events(builder: &Builder<'_>) -> Result<order_events::Service, Failure> {
+    let settings = builder.settings;
+    let config = order_events::Config {
+        drain_timeout: settings.drain_timeout,
+        ..order_events::Config::new(builder.secrets.event_id_key)
+    };
+    let dependencies = order_events::Dependencies {
+        clock: Arc::clone(&builder.clock),
+        feed: builder.queue(ORDER_EVENTS_FEED),
+        dead_letters: builder.dead_letters(ORDER_EVENTS_FEED),
+        connection_polling: builder.connection_polling_client()?,
+        gateway_core: builder.core_client()?,
+    };
+    order_events::Service::build(config, dependencies).context("building order-events")
+}
+
+pub(super) fn gateway_agent(builder: &Builder<'_>) -> Result<gateway_agent::Service, Failure> {
+    let config = gateway_agent::Config { drain_timeout: builder.settings.drain_timeout, ..gateway_agent::Config::default() };
+    let dependencies = gateway_agent::Dependencies {
+        clock: Arc::clone(&builder.clock),
+        orders: builder.queue(ORDERS),
+        dead_letters: builder.dead_letters(ORDERS),
+        core: builder.core_client()?,
+    };
+    gateway_agent::Service::build(config, dependencies).context("building gateway-agent")
+}
+
+pub(super) async fn kitchen_api(builder: &Builder<'_>) -> Result<kitchen_api::Service, Failure> {
+    let settings = builder.settings;
+    let config = kitchen_api_config(builder)?;
+    let random: SharedRandom = Arc::new(Mutex::new(<rand::rngs::StdRng as rand::SeedableRng>::from_os_rng()));
+    let primary: Arc<dyn PrimaryFeed> = match builder.order_events_handle() {
+        Some(handle) => Arc::new(LocalFeed::new(handle)),
+        None => Arc::new(RemoteFeed::new(remote(settings.internal.order_events)?, Arc::clone(&random))),
+    };
+    let clock = Arc::clone(&builder.clock);
+    let applications =
+        Applications::new(builder.aws.dynamodb.clone(), &settings.aws_prefix, Arc::clone(&clock), Entropy::system());
+    let feed = FeedDependencies {
+        primary,
+        fallback: builder.connection_polling()?,
+        event_id_key: builder.secrets.event_id_key,
+        clock: Arc::clone(&clock),
+        random,
+    };
+    let dependencies = kitchen_api::Dependencies {
+        clock,
+        entropy: Entropy::system(),
+        applications: Arc::new(applications),
+        core: builder.core()?,
+        merchant_connection: builder.merchant_connection()?,
+        feed,
+    };
+    match kitchen_api::Service::build(config, dependencies).await {
+        Err(kitchen_api::Error::Bind { address, source }) => Err(listeners::refused("http_addr", address, &source)),
+        built => built.context("building kitchen-api"),
+    }
+}
+
+fn kitchen_api_config(builder: &Builder<'_>) -> Result<kitchen_api::Config, Failure> {
+    let settings = builder.settings;
+    let Some(signing_key) = builder.secrets.token_signing_key.clone() else {
+        return Err(Failure::Failed("kitchen-api has no token signing key".to_owned()));
+    };
+    let tokens = TokenConfig {
+        previous_signing_keys_pem: settings.token_previous_key.iter().cloned().collect(),
+        ..TokenConfig::new(signing_key)
+    };
+    let server = ServerConfig {
+        connections_max: settings.connections_max,
+        connections_per_address_max: settings.connections_per_address_max.and_then(|most| u32::try_from(most).ok()),
+        ..ServerConfig::default()
+    };
+    Ok(kitchen_api::Config {
+        address: settings.http_addr,
+        tls: tls(settings)?,
+        server,
+        trusted_proxies: settings.trusted_proxies.clone(),
+        drain_timeout: settings.drain_timeout,
+        feed: FeedConfig { shadow_ratio: f64::from(settings.shadow_reads_per_mille) / 1000.0, ..FeedConfig::default() },
+        ..kitchen_api::Config::new(tokens)
+    })
+}
+
+fn tls(settings: &Settings) -> Result<Option<TlsConfig>, Failure> {
+    let Some((certificates, key)) = &settings.tls else { return Ok(None) };
+    let read = |path: &std::path::Path| std::fs::read_to_string(path).context(&format!("reading {}", path.display()));
+    Ok(Some(TlsConfig { certificates_pem: read(certificates)?, key_pem: SecretString::from(read(key)?) }))
+}

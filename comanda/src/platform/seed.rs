@@ -1,0 +1,31 @@
+//! What `dev` seeds: merchants by number and two applications (CONTRACT).
+
+use order_model::MerchantId;
+
+/// The application that may see every seeded merchant, and its secret.
+pub const DEV_POS: (&str, &str) = ("dev-pos", "dev-pos-secret");
+/// The application that may see only the second seeded merchant, and its secret.
+pub const DEV_OTHER: (&str, &str) = ("dev-other", "dev-other-secret");
+
+/// Seeded merchant `number`, from 1: `00000000-0000-4000-8000-` and the number in twelve decimal digits.
+pub fn merchant_id(number: u32) -> MerchantId {
+    // Decimal digits are read as hexadecimal ones: the text is the contract, not the value.
+    let mut digits = u64::from(number);
+    let mut low = 0;
+    for place in 0..12 {
+        low |= (digits % 10) << (4 * place);
+        digits /= 10;
+    }
+    MerchantId::from_bytes((0x0000_0000_0000_4000_8000_0000_0000_0000_u128 | u128::from(low)).to_be_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_stands_in_decimal_digits() {
+        assert_eq!(merchant_id(1).to_string(), "00000000-0000-4000-8000-000000000001");
+        assert_eq!(merchant_id(60_012).to_string(), "00000000-0000-4000-8000-000000060012");
+    }
+}

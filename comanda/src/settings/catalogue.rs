@@ -1,0 +1,76 @@
+//! Every setting there is: its key, its environment variable, its default and what it means.
+//!
+//! The one list from which the file's keys, the environment, the flags, `--print` and the documentation are made. What
+//! a value means once it is read stands in [`super::typed`].
+
+/// One setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Key in `comanda.toml`, e.g. `http_addr`. The flag is the same with dashes.
+    pub key: &'static str,
+    /// Environment variable.
+    pub environment: &'static str,
+    /// Default as text; `None` when it is unset by default.
+    pub default: Option<&'static str>,
+    /// One line for `--help` and the documentation.
+    pub help: &'static str,
+    /// Whether its value is a secret: never printed, and also taken from the file that `<ENVIRONMENT>_FILE` names.
+    pub secret: bool,
+}
+
+const fn plain(
+    key: &'static str,
+    environment: &'static str,
+    default: Option<&'static str>,
+    help: &'static str,
+) -> Setting {
+    Setting { key, environment, default, help, secret: false }
+}
+
+const fn secret(key: &'static str, environment: &'static str, help: &'static str) -> Setting {
+    Setting { key, environment, default: None, help, secret: true }
+}
+
+/// All settings, in the order they are printed.
+pub const SETTINGS: &[Setting] = &[
+    plain("http_addr", "COMANDA_HTTP_ADDR", Some("127.0.0.1:8080"), "Public HTTP listener; port 0 binds any free port"),
+    plain("tls_cert_file", "COMANDA_TLS_CERT_FILE", None, "PEM certificate chain of the public listener; with tls_key_file makes it HTTPS"),
+    plain("tls_key_file", "COMANDA_TLS_KEY_FILE", None, "PEM private key of the public listener"),
+    plain("ops_addr", "COMANDA_OPS_ADDR", Some("127.0.0.1:9090"), "Operations listener: /metrics, /livez, /readyz; loopback only"),
+    plain("trusted_proxies", "COMANDA_TRUSTED_PROXIES", None, "Proxies whose forwarded addresses count, as addresses or networks separated by commas"),
+    plain("connections_max", "COMANDA_CONNECTIONS_MAX", Some("10000"), "Most public connections at once"),
+    plain("connections_per_address_max", "COMANDA_CONNECTIONS_PER_ADDRESS_MAX", None, "Most public connections of one address; unset: no cap, because chains sit behind one NAT"),
+    plain("local_aws_addr", "COMANDA_LOCAL_AWS_ADDR", Some("127.0.0.1:4566"), "In-process SQS, SNS and DynamoDB of `dev` and `aws local`"),
+    plain("data_dir", "COMANDA_DATA_DIR", None, "Directory of `dev`'s DynamoDB; unset: everything in memory"),
+    plain("dev_merchants", "COMANDA_DEV_MERCHANTS", Some("3"), "How many merchants `dev` seeds, 1 to 1000000"),
+    plain("offline_after", "COMANDA_OFFLINE_AFTER", Some("120s"), "A merchant is OFFLINE this long after its last beat, at least 1s"),
+    plain("sweep_interval", "COMANDA_SWEEP_INTERVAL", Some("5s"), "How often presence is judged, at least 100ms"),
+    plain("confirm_deadline", "COMANDA_CONFIRM_DEADLINE", Some("8min"), "An order not confirmed by then is cancelled"),
+    plain("conclude_after", "COMANDA_CONCLUDE_AFTER", Some("4h"), "An order nobody concludes is concluded this long after its delivery time"),
+    plain("event_retention", "COMANDA_EVENT_RETENTION", Some("8h"), "Events expire this long after the promised delivery"),
+    plain("order_retention", "COMANDA_ORDER_RETENTION", Some("336h"), "Order details are kept this long"),
+    plain("drain_timeout", "COMANDA_DRAIN_TIMEOUT", Some("10s"), "How long each role may take to finish what it holds when the process ends"),
+    plain("shadow_reads_per_mille", "COMANDA_SHADOW_READS_PER_MILLE", Some("10"), "Polls in a thousand that are also read from the fallback and compared, 0 to 1000"),
+    plain("aws_prefix", "COMANDA_AWS_PREFIX", Some(""), "Prefix of every queue, topic and table name"),
+    plain("aws_endpoint", "AWS_ENDPOINT_URL", None, "Endpoint of all three AWS services; unset: AWS itself"),
+    plain("gateway_core_addr", "COMANDA_GATEWAY_CORE_ADDR", Some("127.0.0.1:7071"), "Internal gRPC of gateway-core: where it listens and where others find it; loopback only"),
+    plain("order_events_addr", "COMANDA_ORDER_EVENTS_ADDR", Some("127.0.0.1:7072"), "Internal gRPC of order-events; loopback only"),
+    plain("merchant_connection_addr", "COMANDA_MERCHANT_CONNECTION_ADDR", Some("127.0.0.1:7073"), "Internal gRPC of merchant-connection; loopback only"),
+    plain("connection_polling_addr", "COMANDA_CONNECTION_POLLING_ADDR", Some("127.0.0.1:7074"), "Internal gRPC of connection-polling; loopback only"),
+    secret("event_id_key", "COMANDA_EVENT_ID_KEY", "32 hexadecimal digits under which event ids are made and checked; fixed for the life of a cluster"),
+    secret("token_signing_key", "COMANDA_TOKEN_SIGNING_KEY", "PKCS#8 PEM key that signs access tokens"),
+    secret("token_previous_key", "COMANDA_TOKEN_PREVIOUS_KEY", "PKCS#8 PEM key whose tokens are still accepted after a rotation"),
+    plain("log", "COMANDA_LOG", Some("info"), "Log filter, e.g. info or kitchen_api=debug,info"),
+    plain("log_format", "COMANDA_LOG_FORMAT", Some("auto"), "auto (pretty on a terminal, JSON otherwise), pretty or json"),
+];
+
+/// The setting named `key`.
+pub fn find(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}
+
+/// The known key that looks most like `key`, for "did you mean".
+pub fn nearest(key: &str) -> &'static str {
+    let distance = |setting: &&Setting| strsim::damerau_levenshtein(setting.key, key);
+    SETTINGS.iter().min_by_key(distance).map_or("http_addr", |setting| setting.key)
+}

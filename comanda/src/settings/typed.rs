@@ -1,0 +1,348 @@
+//! The settings as values the program can use, checked all together.
+//!
+//! Called after [`super::layers`]. A value that is out of range is a [`Problem`] like any other; nothing stops at the first.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use order_model::EventIdKey;
+use secrecy::SecretString;
+
+use super::layers::{Layers, Problem};
+
+/// The event id key of `dev`; `run` refuses it.
+pub const DEV_EVENT_ID_KEY: &str = "6465762d6576656e742d69642d6b6579";
+
+/// Every setting, read.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Public HTTP listener.
+    pub http_addr: SocketAddr,
+    /// Certificate and key files of the public listener.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Operations listener.
+    pub ops_addr: SocketAddr,
+    /// Proxies whose forwarded addresses count.
+    pub trusted_proxies: Vec<kitchen_api::Network>,
+    /// Most public connections.
+    pub connections_max: usize,
+    /// Most public connections of one address.
+    pub connections_per_address_max: Option<usize>,
+    /// In-process AWS.
+    pub local_aws_addr: SocketAddr,
+    /// Where `dev` keeps its DynamoDB.
+    pub data_dir: Option<PathBuf>,
+    /// How many merchants `dev` seeds.
+    pub dev_merchants: u32,
+    /// Silence after which a merchant is OFFLINE.
+    pub offline_after: Duration,
+    /// How often presence is judged.
+    pub sweep_interval: Duration,
+    /// Time to confirm.
+    pub confirm_deadline: Duration,
+    /// When an order is concluded by itself.
+    pub conclude_after: Duration,
+    /// How long events live.
+    pub event_retention: Duration,
+    /// How long order details live.
+    pub order_retention: Duration,
+    /// Time to drain.
+    pub drain_timeout: Duration,
+    /// Shadow reads, 0 to 1000 in a thousand.
+    pub shadow_reads_per_mille: u16,
+    /// Prefix of AWS names.
+    pub aws_prefix: String,
+    /// Endpoint of AWS.
+    pub aws_endpoint: Option<String>,
+    /// Internal listeners, by role.
+    pub internal: InternalAddresses,
+    /// Event ids.
+    pub event_id_key: Option<EventIdKey>,
+    /// Signs tokens.
+    pub token_signing_key: Option<SecretString>,
+    /// Verifies older tokens.
+    pub token_previous_key: Option<SecretString>,
+    /// Log filter.
+    pub log: String,
+    /// Log format.
+    pub log_format: LogFormat,
+}
+
+/// Where each role with internal RPC listens and is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InternalAddresses {
+    /// gateway-core.
+    pub gateway_core: SocketAddr,
+    /// order-events.
+    pub order_events: SocketAddr,
+    /// merchant-connection.
+    pub merchant_connection: SocketAddr,
+    /// connection-polling.
+    pub connection_polling: SocketAddr,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Pretty on a terminal, JSON otherwise.
+    Auto,
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Settings {
+    /// Reads every value.
+    ///
+    /// # Errors
+    /// With every value that is missing, malformed or out of range.
+    pub fn from_layers(layers: &Layers) -> Result<Self, Vec<Problem>> {
+        let mut reader = Reader { layers, problems: Vec::new() };
+        let settings = Self::read(&mut reader);
+        if reader.problems.is_empty() { Ok(settings) } else { Err(reader.problems) }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Self {
+        let tls = match (reader.path("tls_cert_file"), reader.path("tls_key_file")) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            (Some(_), None) => reader.refuse("tls_key_file", "is needed because tls_cert_file is set"),
+            (None, Some(_)) => reader.refuse("tls_cert_file", "is needed because tls_key_file is set"),
+        };
+        let hour = Duration::from_secs(3600);
+        let day = 24 * hour;
+        Self {
+            http_addr: reader.address("http_addr", false),
+            tls,
+            ops_addr: reader.address("ops_addr", true),
+            trusted_proxies: reader.networks("trusted_proxies"),
+            connections_max: reader.number("connections_max", 1, 1_000_000).try_into().unwrap_or(usize::MAX),
+            connections_per_address_max: reader.optional_number("connections_per_address_max", 1, 1_000_000),
+            local_aws_addr: reader.address("local_aws_addr", true),
+            data_dir: reader.path("data_dir"),
+            dev_merchants: reader.number("dev_merchants", 1, 1_000_000).try_into().unwrap_or(u32::MAX),
+            offline_after: reader.duration("offline_after", Duration::from_secs(1), day),
+            sweep_interval: reader.duration("sweep_interval", Duration::from_millis(100), hour),
+            confirm_deadline: reader.duration("confirm_deadline", Duration::from_secs(1), day),
+            conclude_after: reader.duration("conclude_after", Duration::from_secs(1), 30 * day),
+            event_retention: reader.duration("event_retention", Duration::from_secs(1), 7 * day),
+            order_retention: reader.duration("order_retention", hour, 365 * day),
+            drain_timeout: reader.duration("drain_timeout", Duration::from_millis(100), hour),
+            shadow_reads_per_mille: reader.number("shadow_reads_per_mille", 0, 1000).try_into().unwrap_or(u16::MAX),
+            aws_prefix: reader.prefix(),
+            aws_endpoint: reader.endpoint(),
+            internal: InternalAddresses {
+                gateway_core: reader.address("gateway_core_addr", true),
+                order_events: reader.address("order_events_addr", true),
+                merchant_connection: reader.address("merchant_connection_addr", true),
+                connection_polling: reader.address("connection_polling_addr", true),
+            },
+            event_id_key: reader.event_id_key(),
+            token_signing_key: reader.text("token_signing_key").map(SecretString::from),
+            token_previous_key: reader.text("token_previous_key").map(SecretString::from),
+            log: reader.text("log").unwrap_or_default(),
+            log_format: reader.log_format(),
+        }
+    }
+}
+
+/// Reads values one by one and gathers what is wrong with them.
+struct Reader<'a> {
+    layers: &'a Layers,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn text(&self, key: &str) -> Option<String> {
+        self.layers.get(key).map(|value| value.text.clone())
+    }
+
+    fn path(&self, key: &str) -> Option<PathBuf> {
+        self.text(key).map(PathBuf::from)
+    }
+
+    fn refuse<T>(&mut self, key: &str, message: &str) -> Option<T> {
+        let origin = self.layers.get(key).map_or(super::Origin::Default, |value| value.origin.clone());
+        self.problems.push(Problem { origin, key: key.to_owned(), message: message.to_owned() });
+        None
+    }
+
+    fn address(&mut self, key: &str, loopback_only: bool) -> SocketAddr {
+        let unspecified = SocketAddr::from(([127, 0, 0, 1], 0));
+        let Ok(address) = self.text(key).unwrap_or_default().parse::<SocketAddr>() else {
+            return self.refuse(key, "expected an IP address and a port, such as 127.0.0.1:8080").unwrap_or(unspecified);
+        };
+        if loopback_only && !address.ip().is_loopback() {
+            let message = "must be a loopback address (127.0.0.0/8 or [::1]): it is served without authentication or TLS";
+            return self.refuse(key, message).unwrap_or(unspecified);
+        }
+        address
+    }
+
+    fn networks(&mut self, key: &str) -> Vec<kitchen_api::Network> {
+        let text = self.text(key).unwrap_or_default();
+        let networks: Option<Vec<_>> = text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(parse_network).collect();
+        networks.unwrap_or_else(|| {
+            let message = "expected addresses or networks separated by commas, such as 10.0.0.0/8, 192.0.2.7";
+            self.refuse(key, message).unwrap_or_default()
+        })
+    }
+
+    fn number(&mut self, key: &str, min: u64, max: u64) -> u64 {
+        match self.text(key).unwrap_or_default().parse::<u64>() {
+            Ok(number) if (min..=max).contains(&number) => number,
+            Ok(_) | Err(_) => self.refuse(key, &format!("expected a whole number from {min} to {max}")).unwrap_or(min),
+        }
+    }
+
+    fn optional_number(&mut self, key: &str, min: u64, max: u64) -> Option<usize> {
+        self.layers.get(key)?;
+        usize::try_from(self.number(key, min, max)).ok()
+    }
+
+    fn duration(&mut self, key: &str, min: Duration, max: Duration) -> Duration {
+        match parse_duration(&self.text(key).unwrap_or_default()) {
+            Some(duration) if (min..=max).contains(&duration) => duration,
+            Some(_) => {
+                let message = format!("must be from {} to {}", print_duration(min), print_duration(max));
+                self.refuse(key, &message).unwrap_or(min)
+            }
+            None => {
+                let message = "expected a whole number and a unit, ms, s, min or h, such as 90s";
+                self.refuse(key, message).unwrap_or(min)
+            }
+        }
+    }
+
+    fn prefix(&mut self) -> String {
+        let text = self.text("aws_prefix").unwrap_or_default();
+        let fits = text.len() <= 40 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        if !fits {
+            self.refuse::<()>("aws_prefix", "expected at most 40 letters, digits, dashes and underscores");
+        }
+        text
+    }
+
+    fn endpoint(&mut self) -> Option<String> {
+        let text = self.text("aws_endpoint")?;
+        let is_http = text.starts_with("http://") || text.starts_with("https://");
+        if is_http && text.parse::<http::Uri>().is_ok() {
+            Some(text)
+        } else {
+            self.refuse("aws_endpoint", "expected a URL such as http://127.0.0.1:4566")
+        }
+    }
+
+    fn event_id_key(&mut self) -> Option<EventIdKey> {
+        let text = self.text("event_id_key")?;
+        let mut bytes = [0; 16];
+        match hex::decode_to_slice(text.trim(), &mut bytes) {
+            Ok(()) => Some(EventIdKey::from_bytes(bytes)),
+            Err(_) => self.refuse("event_id_key", "expected exactly 32 hexadecimal digits"),
+        }
+    }
+
+    fn log_format(&mut self) -> LogFormat {
+        match self.text("log_format").unwrap_or_default().as_str() {
+            "auto" => LogFormat::Auto,
+            "pretty" => LogFormat::Pretty,
+            "json" => LogFormat::Json,
+            _ => self.refuse("log_format", "expected auto, pretty or json").unwrap_or(LogFormat::Auto),
+        }
+    }
+}
+
+/// Reads an address, or an address and the number of its leading bits.
+fn parse_network(text: &str) -> Option<kitchen_api::Network> {
+    let (address, bits) = match text.split_once('/') {
+        Some((address, bits)) => (address, Some(bits)),
+        None => (text, None),
+    };
+    let address: std::net::IpAddr = address.parse().ok()?;
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    let prefix_bits = bits.map_or(Some(most), |bits| bits.parse().ok().filter(|bits| *bits <= most))?;
+    Some(kitchen_api::Network { address, prefix_bits })
+}
+
+/// Reads a whole number and `ms`, `s`, `min` or `h`.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let digits = text.len() - text.trim_start_matches(|character: char| character.is_ascii_digit()).len();
+    let number: u64 = text[..digits].parse().ok()?;
+    match &text[digits..] {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        "min" => number.checked_mul(60).map(Duration::from_secs),
+        "h" => number.checked_mul(3600).map(Duration::from_secs),
+        _ => None,
+    }
+}
+
+/// The shortest text that [`parse_duration`] reads back.
+pub fn print_duration(duration: Duration) -> String {
+    let milliseconds = duration.as_millis();
+    match milliseconds {
+        0 => "0s".to_owned(),
+        _ if milliseconds.is_multiple_of(3_600_000) => format!("{}h", milliseconds / 3_600_000),
+        _ if milliseconds.is_multiple_of(60_000) => format!("{}min", milliseconds / 60_000),
+        _ if milliseconds.is_multiple_of(1000) => format!("{}s", milliseconds / 1000),
+        _ => format!("{milliseconds}ms"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::settings::layers::Sources;
+
+    fn read(flags: &[(&str, &str)]) -> Result<Settings, Vec<Problem>> {
+        let flags: BTreeMap<_, _> = flags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let sources = Sources {
+            file: None,
+            environment: &BTreeMap::new(),
+            flags: &flags,
+            read_file: &|_| Err(std::io::ErrorKind::NotFound.into()),
+        };
+        Settings::from_layers(&Layers::read(&sources)?)
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_contract() {
+        let settings = read(&[]).unwrap();
+        assert_eq!(settings.http_addr.to_string(), "127.0.0.1:8080");
+        assert_eq!(settings.confirm_deadline, Duration::from_secs(480));
+        assert_eq!(settings.order_retention, Duration::from_secs(14 * 24 * 3600));
+        assert_eq!((settings.dev_merchants, settings.event_id_key), (3, None));
+    }
+
+    #[test]
+    fn every_bad_value_is_named_together_with_what_was_expected() {
+        let problems = read(&[
+            ("http_addr", "nowhere"),
+            ("ops_addr", "0.0.0.0:9090"),
+            ("offline_after", "500ms"),
+            ("sweep_interval", "5 seconds"),
+            ("event_id_key", "xyz"),
+            ("tls_cert_file", "cert.pem"),
+        ])
+        .unwrap_err();
+        let mut keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["event_id_key", "http_addr", "offline_after", "ops_addr", "sweep_interval", "tls_key_file"]);
+        let offline = problems.iter().find(|problem| problem.key == "offline_after").unwrap();
+        assert_eq!(offline.to_string(), "offline_after (flag --offline-after): must be from 1s to 24h");
+    }
+
+    #[test]
+    fn durations_read_back() {
+        for text in ["1ms", "90s", "8min", "4h"] {
+            assert_eq!(print_duration(parse_duration(text).unwrap()), text);
+        }
+        for bad in ["", "5", "5 s", "-1s", "1d", "18446744073709551615h"] {
+            assert_eq!(parse_duration(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The whole history of a run, and the judge of it.
+//!
+//! Clients record what they sent and saw; [`History::verdict`] names every broken promise. Each check is proved below by
+//! a history that breaks it. A request that timed out is unknown, never assumed to have failed or succeeded.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// One event as a poll showed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    pub event: String,
+    pub order: String,
+    pub merchant: String,
+    pub sequence: u64,
+    pub code: String,
+    pub body: String,
+    /// When the poll was sent and when it was answered, on the clock of the run.
+    pub asked_at: Duration,
+}
+
+/// One acknowledgment that was answered 202.
+#[derive(Debug, Clone)]
+pub struct Acknowledged {
+    pub event: String,
+    /// When the 202 arrived.
+    pub at: Duration,
+}
+
+/// Everything that happened.
+#[derive(Debug, Default)]
+pub struct History {
+    /// Orders whose message the queue took.
+    pub placed: BTreeSet<String>,
+    /// By order, the codes its events must end up with, each exactly once.
+    pub expected_codes: BTreeMap<String, Vec<String>>,
+    pub seen: Vec<Seen>,
+    pub acknowledged: Vec<Acknowledged>,
+    /// Presence transitions to OFFLINE of merchants that never stopped polling.
+    pub false_offline: Vec<String>,
+    pub faults: usize,
+    pub polls_answered: usize,
+    pub polls_failed: usize,
+}
+
+/// What a run must have had to mean anything.
+#[derive(Debug, Clone, Copy)]
+pub struct Minimum {
+    pub orders: usize,
+    pub faults: usize,
+    pub polls: usize,
+}
+
+impl History {
+    /// Every broken promise, as a sentence each.
+    pub fn verdict(&self, minimum: Minimum) -> Vec<String> {
+        let mut broken = Vec::new();
+        self.check_not_vacuous(minimum, &mut broken);
+        self.check_nothing_lost(&mut broken);
+        self.check_identity(&mut broken);
+        self.check_nothing_back(&mut broken);
+        for merchant in &self.false_offline {
+            broken.push(format!("merchant {merchant} was marked OFFLINE while it polled"));
+        }
+        broken
+    }
+
+    fn check_not_vacuous(&self, minimum: Minimum, broken: &mut Vec<String>) {
+        for (what, had, needed) in [
+            ("orders", self.placed.len(), minimum.orders),
+            ("faults", self.faults, minimum.faults),
+            ("polls", self.polls_answered, minimum.polls),
+        ] {
+            if had < needed {
+                broken.push(format!("vacuous: {had} {what}, at least {needed} are needed"));
+            }
+        }
+    }
+
+    fn check_nothing_lost(&self, broken: &mut Vec<String>) {
+        let mut codes: BTreeMap<&str, BTreeMap<u64, &str>> = BTreeMap::new();
+        for seen in &self.seen {
+            codes.entry(&seen.order).or_default().insert(seen.sequence, &seen.code);
+        }
+        for order in &self.placed {
+            let Some(by_sequence) = codes.get(order.as_str()) else {
+                broken.push(format!("order {order} was lost: none of its events was ever seen"));
+                continue;
+            };
+            let last = by_sequence.keys().next_back().copied().unwrap_or(0);
+            if by_sequence.len() as u64 != last {
+                broken.push(format!("order {order} has a gap: sequences {:?}", by_sequence.keys().collect::<Vec<_>>()));
+            }
+            if let Some(expected) = self.expected_codes.get(order) {
+                let mut had: Vec<&str> = by_sequence.values().copied().collect();
+                let mut expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+                had.sort_unstable();
+                expected.sort_unstable();
+                if had != expected {
+                    broken.push(format!("order {order} has events {had:?}, expected {expected:?}"));
+                }
+            }
+        }
+    }
+
+    fn check_identity(&self, broken: &mut Vec<String>) {
+        let mut id_of: BTreeMap<(&str, u64), &str> = BTreeMap::new();
+        let mut body_of: BTreeMap<&str, &str> = BTreeMap::new();
+        for seen in &self.seen {
+            let id = id_of.entry((&seen.order, seen.sequence)).or_insert(&seen.event);
+            if *id != seen.event {
+                broken.push(format!("order {} has two ids for sequence {}", seen.order, seen.sequence));
+            }
+            let body = body_of.entry(&seen.event).or_insert(&seen.body);
+            if *body != seen.body {
+                broken.push(format!("event {} has two contents", seen.event));
+            }
+        }
+    }
+
+    fn check_nothing_back(&self, broken: &mut Vec<String>) {
+        let mut acknowledged_at: BTreeMap<&str, Duration> = BTreeMap::new();
+        for acknowledged in &self.acknowledged {
+            let at = acknowledged_at.entry(&acknowledged.event).or_insert(acknowledged.at);
+            *at = (*at).min(acknowledged.at);
+        }
+        for seen in &self.seen {
+            if acknowledged_at.get(seen.event.as_str()).is_some_and(|at| seen.asked_at > *at) {
+                broken.push(format!("event {} came back after its 202 (asked {:?} later)", seen.event,
+                    seen.asked_at - acknowledged_at[seen.event.as_str()]));
+            }
+        }
+    }
+}
+
+mod tests {
+    use super::*;
+
+    fn seen(order: &str, sequence: u64, event: &str, asked_ms: u64) -> Seen {
+        Seen {
+            event: event.to_owned(),
+            order: order.to_owned(),
+            merchant: "m".to_owned(),
+            sequence,
+            code: if sequence == 1 { "PLC" } else { "CFM" }.to_owned(),
+            body: event.to_owned(),
+            asked_at: Duration::from_millis(asked_ms),
+        }
+    }
+
+    fn good() -> History {
+        History {
+            placed: BTreeSet::from(["a".to_owned()]),
+            expected_codes: BTreeMap::from([("a".to_owned(), vec!["PLC".to_owned(), "CFM".to_owned()])]),
+            seen: vec![seen("a", 1, "e1", 1), seen("a", 2, "e2", 2), seen("a", 1, "e1", 3)],
+            acknowledged: vec![Acknowledged { event: "e1".to_owned(), at: Duration::from_millis(4) }],
+            faults: 1,
+            polls_answered: 3,
+            ..History::default()
+        }
+    }
+
+    const MINIMUM: Minimum = Minimum { orders: 1, faults: 1, polls: 1 };
+
+    #[test]
+    fn a_good_history_passes() {
+        assert_eq!(good().verdict(MINIMUM), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_check_catches_its_bug() {
+        let broken = |change: fn(&mut History)| {
+            let mut history = good();
+            change(&mut history);
+            history.verdict(MINIMUM).join("; ")
+        };
+        assert!(broken(|history| history.seen.clear()).contains("was lost"));
+        assert!(broken(|history| drop(history.placed.insert("b".to_owned()))).contains("order b was lost"));
+        assert!(broken(|history| history.seen[1].sequence = 3).contains("has a gap"));
+        assert!(broken(|history| history.seen[1].code = "CAN".to_owned()).contains("has events"));
+        assert!(broken(|history| history.seen[2].event = "e9".to_owned()).contains("two ids for sequence 1"));
+        assert!(broken(|history| history.seen[2].body = "other".to_owned()).contains("two contents"));
+        assert!(broken(|history| history.seen.push(seen("a", 1, "e1", 5))).contains("came back after its 202"));
+        assert!(broken(|history| history.false_offline.push("m".to_owned())).contains("marked OFFLINE"));
+        assert!(broken(|history| history.faults = 0).contains("vacuous"));
+    }
+}

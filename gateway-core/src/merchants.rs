@@ -1,0 +1,199 @@
+//! Which merchant an order is for: asked of merchant-connection, remembered for some minutes.
+//!
+//! A merchant that exists keeps existing, so only positive answers are remembered, in two generations that bound the
+//! number and the age of entries. When merchant-connection cannot answer, an order that names its merchant by UUID is
+//! accepted unverified: a lost order is worse than one for a merchant that nobody polls for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use order_model::{MerchantId, SharedClock};
+use parking_lot::Mutex;
+use proto::merchant_connection::merchant_connection_client::MerchantConnectionClient;
+use proto::merchant_connection::{LookupRequest, lookup_request::By};
+use proto::transport::Transport;
+use tonic::Code;
+
+use crate::telemetry;
+
+/// The most entries of one generation: 100,000 merchants in two, about 10 MiB.
+const GENERATION_ENTRIES_MAX: usize = 50_000;
+/// A generation is replaced after this; an entry lives one to two of them.
+const GENERATION_AGE_MAX: Duration = Duration::from_secs(300);
+/// The longest an order waits for merchant-connection.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(1);
+/// After a failed lookup, orders that can do without are not made to wait for this long.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// How an order names its merchant.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum MerchantReference {
+    /// By UUID.
+    Id(MerchantId),
+    /// By Open Delivery id.
+    OpenDelivery(String),
+}
+
+/// What became of a reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Resolution {
+    /// The merchant exists.
+    Known(MerchantId),
+    /// Nobody could be asked; the order names a UUID.
+    Unverified(MerchantId),
+    /// There is no such merchant.
+    Unknown,
+    /// Nobody could be asked, and without that the order has no merchant.
+    Unavailable,
+}
+
+/// Resolves merchants. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Merchants {
+    client: MerchantConnectionClient<Transport>,
+    clock: SharedClock,
+    known: Arc<Mutex<Generations>>,
+    paused_until_ms: Arc<AtomicU64>,
+    /// How the last lookup went, so that an outage is logged once.
+    works: Arc<AtomicBool>,
+}
+
+impl Merchants {
+    pub(crate) fn new(client: MerchantConnectionClient<Transport>, clock: SharedClock) -> Self {
+        let known = Generations::new(clock.monotonic(), GENERATION_ENTRIES_MAX);
+        Self {
+            client,
+            clock,
+            known: Arc::new(Mutex::new(known)),
+            paused_until_ms: Arc::new(AtomicU64::new(0)),
+            works: Arc::new(AtomicBool::new(true)),
+        }
+    }
+
+    /// The merchant that `reference` names.
+    pub(crate) async fn resolve(&self, reference: &MerchantReference) -> Resolution {
+        if let Some(merchant) = self.known.lock().get(reference, self.clock.monotonic()) {
+            return Resolution::Known(merchant);
+        }
+        if let MerchantReference::Id(merchant) = reference
+            && self.is_paused()
+        {
+            return Resolution::Unverified(*merchant);
+        }
+        match self.look_up(reference).await {
+            Ok(Some(merchant)) => {
+                self.known.lock().insert(reference.clone(), merchant, self.clock.monotonic());
+                Resolution::Known(merchant)
+            }
+            Ok(None) => Resolution::Unknown,
+            Err(()) => match reference {
+                MerchantReference::Id(merchant) => Resolution::Unverified(*merchant),
+                MerchantReference::OpenDelivery(_) => Resolution::Unavailable,
+            },
+        }
+    }
+
+    fn is_paused(&self) -> bool {
+        let until = Duration::from_millis(self.paused_until_ms.load(Ordering::Relaxed));
+        self.clock.monotonic() < until
+    }
+
+    fn answered(&self) {
+        if !self.works.swap(true, Ordering::Relaxed) {
+            tracing::info!("merchant-connection answers again");
+        }
+    }
+
+    async fn look_up(&self, reference: &MerchantReference) -> Result<Option<MerchantId>, ()> {
+        let by = match reference {
+            MerchantReference::Id(merchant) => By::MerchantId(proto::conversions::to_bytes(merchant.as_bytes())),
+            MerchantReference::OpenDelivery(id) => By::OpenDeliveryId(id.clone()),
+        };
+        let timer = telemetry::dependency("merchant-connection", "lookup");
+        let mut client = self.client.clone();
+        let answer = tokio::time::timeout(LOOKUP_TIMEOUT, client.lookup(LookupRequest { by: Some(by) })).await;
+        match answer {
+            Ok(Ok(merchant)) => {
+                timer.ok();
+                self.answered();
+                MerchantId::try_from_slice(&merchant.get_ref().id).map(Some).map_err(|_| ())
+            }
+            Ok(Err(status)) if matches!(status.code(), Code::NotFound | Code::InvalidArgument) => {
+                timer.ok();
+                self.answered();
+                Ok(None)
+            }
+            Ok(Err(_)) | Err(_) => {
+                timer.failed();
+                if self.works.swap(false, Ordering::Relaxed) {
+                    tracing::warn!("merchant-connection does not answer: orders are accepted unverified");
+                }
+                let until = self.clock.monotonic() + PAUSE_AFTER_FAILURE;
+                self.paused_until_ms.store(u64::try_from(until.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+                Err(())
+            }
+        }
+    }
+}
+
+/// Two generations of entries: what is in neither is asked again.
+struct Generations {
+    entries_max: usize,
+    young: HashMap<MerchantReference, MerchantId>,
+    old: HashMap<MerchantReference, MerchantId>,
+    since: Duration,
+}
+
+impl Generations {
+    fn new(now: Duration, entries_max: usize) -> Self {
+        Self { entries_max, young: HashMap::new(), old: HashMap::new(), since: now }
+    }
+
+    fn get(&mut self, reference: &MerchantReference, now: Duration) -> Option<MerchantId> {
+        self.turn(now);
+        self.young.get(reference).or_else(|| self.old.get(reference)).copied()
+    }
+
+    fn insert(&mut self, reference: MerchantReference, merchant: MerchantId, now: Duration) {
+        self.turn(now);
+        self.young.insert(reference, merchant);
+    }
+
+    fn turn(&mut self, now: Duration) {
+        let age = now.saturating_sub(self.since);
+        if age >= GENERATION_AGE_MAX || self.young.len() >= self.entries_max {
+            self.old = std::mem::take(&mut self.young);
+            if age >= 2 * GENERATION_AGE_MAX {
+                self.old.clear();
+            }
+            self.since = now;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reference(number: u8) -> MerchantReference {
+        MerchantReference::Id(MerchantId::from_bytes([number; 16]))
+    }
+
+    #[test]
+    fn entries_are_bounded_in_number_and_age() {
+        let merchant = MerchantId::from_bytes([1; 16]);
+        let mut known = Generations::new(Duration::ZERO, 2);
+        for number in 0..5 {
+            known.insert(reference(number), merchant, Duration::ZERO);
+        }
+        assert!(known.young.len() + known.old.len() <= 4);
+        assert_eq!(known.get(&reference(0), Duration::ZERO), None);
+        assert_eq!(known.get(&reference(4), Duration::ZERO), Some(merchant));
+        assert_eq!(known.get(&reference(4), GENERATION_AGE_MAX), Some(merchant), "one generation later");
+        assert_eq!(known.get(&reference(4), 2 * GENERATION_AGE_MAX), None);
+        known.insert(reference(4), merchant, 2 * GENERATION_AGE_MAX);
+        assert_eq!(known.get(&reference(4), 9 * GENERATION_AGE_MAX), None, "nobody asked for a long time");
+    }
+}

@@ -1,0 +1,60 @@
+//! An order as the core keeps it between transitions: its lifecycle, and what every event of it needs.
+//!
+//! Loaded and written by `store`, changed only by `planning`. The body is deliberately absent: it is an item of its own.
+
+use event_feed::TraceId;
+use order_model::lifecycle::state::Lifecycle;
+use order_model::{EventCategory, EventId, MerchantId, OrderId, Timestamp};
+
+/// An order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Order {
+    /// Its id.
+    pub(crate) id: OrderId,
+    /// Whose it is.
+    pub(crate) merchant: MerchantId,
+    /// Increases by one with every transition, from 1.
+    pub(crate) version: u64,
+    /// What is legal, the next sequence, the last `createdAt`.
+    pub(crate) lifecycle: Lifecycle,
+    /// Inherited by its events.
+    pub(crate) category: EventCategory,
+    /// Shown in its events, as it was sent; never empty.
+    pub(crate) sales_channel: String,
+    /// When it was committed first.
+    pub(crate) placed_at: Timestamp,
+    /// Delivery or pickup time promised.
+    pub(crate) promised_at: Option<Timestamp>,
+    /// Fixed at placement.
+    pub(crate) confirm_by: Timestamp,
+    /// Digest of the message that placed it.
+    pub(crate) placed_digest: [u8; 32],
+    /// The trace of the message that placed it; also that of what the core does by itself.
+    pub(crate) trace: TraceId,
+    /// Personal data was blanked.
+    pub(crate) is_erased: bool,
+    /// When its last event expires.
+    pub(crate) last_event_expires_at: Timestamp,
+    /// Until when it can be read.
+    pub(crate) kept_until: Timestamp,
+    /// The ids of requests to cancel that are still open, which their outcome refers to.
+    pub(crate) open_requests: Vec<OpenRequest>,
+    /// When a deadline of it must be looked at.
+    pub(crate) due_at: Option<Timestamp>,
+}
+
+/// A `CAR` or `CCR` that has no answer yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OpenRequest {
+    /// Its place in the order.
+    pub(crate) sequence: u32,
+    /// Its id.
+    pub(crate) id: EventId,
+}
+
+impl Order {
+    /// Whether it can still be read at `now`.
+    pub(crate) fn is_kept(&self, now: Timestamp) -> bool {
+        now < self.kept_until
+    }
+}

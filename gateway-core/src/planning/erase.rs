@@ -1,0 +1,30 @@
+//! Plans to blank the personal data of an order.
+
+use bytes::Bytes;
+use order_model::lifecycle::{Command, Update, decide};
+use order_model::{EventCode, Timestamp};
+
+use super::transition::advance;
+use super::{Cause, Plan, Refusal, Rules};
+use crate::order::Order;
+use crate::personal_data;
+use crate::store::Transition;
+
+/// Plans to blank `body` of `order`. Its events stay. While its last event may still be served, an `ORDER_PATCHED` is
+/// appended, so that whoever keeps a copy of the order reads it again.
+pub(crate) fn plan_erase(rules: &Rules, order: &Order, body: Option<&Bytes>, cause: &Cause, now: Timestamp) -> Plan {
+    if order.is_erased {
+        return Plan::Refused(Refusal::AlreadyErased);
+    }
+    // A body that is not JSON cannot be blanked in part; nothing of it is kept.
+    let blank = |body: &Bytes| Bytes::from(personal_data::blanked(body).unwrap_or_else(|_| "{}".to_owned()));
+    let decision = Update::new(EventCode::OrderPatched)
+        .ok()
+        .filter(|_| now < order.last_event_expires_at)
+        .and_then(|patched| decide(&order.lifecycle, now, &Command::Update(patched)).ok());
+    let events = decision.as_ref().map_or(&[][..], |decision| decision.events());
+    let next = decision.as_ref().and_then(|decision| decision.next()).unwrap_or(&order.lifecycle).clone();
+    let erased = Order { is_erased: true, ..order.clone() };
+    let transition = advance(rules, &erased, next, events, cause, now);
+    Plan::Commit(Box::new(Transition { body: body.map(blank), ..transition }))
+}

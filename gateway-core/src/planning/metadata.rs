@@ -1,0 +1,113 @@
+//! The metadata of events as partners see it (PARTNER_API 2.1 and 2.5), rendered from what the lifecycle decided.
+//!
+//! Texts are ours or codes; a merchant's free text is deliberately absent, it may hold personal data. What an internal
+//! app sent along with an update has been cleaned before it gets here.
+
+use order_model::lifecycle::{Cancellation, EventMetadata};
+use order_model::{EventId, Timestamp};
+use serde::Serialize;
+
+/// What an event's metadata may refer to.
+pub(super) struct Sources<'a> {
+    /// The update's own metadata, cleaned.
+    pub(super) of_update: Option<&'a str>,
+    /// The application that acted.
+    pub(super) application: Option<&'a str>,
+    /// When the event is committed.
+    pub(super) created_at: Timestamp,
+    /// The id of the event with a sequence, where it is a request that was open.
+    pub(super) id_of: &'a dyn Fn(u32) -> Option<EventId>,
+}
+
+#[derive(Serialize)]
+struct OfApplication<'a> {
+    #[serde(rename = "CLIENT_ID")]
+    client_id: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+struct OfCancellation {
+    cancel_stage: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancel_code: Option<&'static str>,
+    cancel_reason: &'static str,
+    cancel_origin: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancellation_requested_event_id: Option<String>,
+    timeout_event: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OfSettlement<'a> {
+    dispute_id: &'a str,
+    created_at: String,
+    status: &'static str,
+}
+
+/// The JSON object for `metadata`; `None` when there is none.
+pub(super) fn render(metadata: &EventMetadata, sources: &Sources<'_>) -> Option<String> {
+    match metadata {
+        EventMetadata::None => None,
+        EventMetadata::OfUpdate => sources.of_update.map(str::to_owned),
+        EventMetadata::OfUpdateOr(cancellation) => {
+            Some(sources.of_update.map_or_else(|| json(&of_cancellation(cancellation, sources)), str::to_owned))
+        }
+        EventMetadata::OfApplication => sources.application.map(|client_id| json(&OfApplication { client_id })),
+        EventMetadata::Cancellation(cancellation) => Some(json(&of_cancellation(cancellation, sources))),
+        EventMetadata::Settlement { dispute, status } => Some(json(&OfSettlement {
+            dispute_id: dispute.as_str(),
+            created_at: sources.created_at.to_string(),
+            status: status.name(),
+        })),
+    }
+}
+
+fn of_cancellation(cancellation: &Cancellation, sources: &Sources<'_>) -> OfCancellation {
+    OfCancellation {
+        cancel_stage: cancellation.stage.name(),
+        cancel_code: cancellation.code.map(|code| code.code()),
+        cancel_reason: cancellation.reason(),
+        cancel_origin: cancellation.origin.name(),
+        cancellation_requested_event_id: cancellation.requested_by.and_then(sources.id_of).map(|id| id.to_string()),
+        timeout_event: cancellation.timeout,
+    }
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("texts and flags always serialise")
+}
+
+#[cfg(test)]
+mod tests {
+    use order_model::lifecycle::{CancelOrigin, CancellationCode, OrderStatus};
+
+    use super::*;
+
+    #[test]
+    fn a_cancellation_says_who_why_and_which_request() {
+        let id = EventId::from_bytes([1; 16]);
+        let sources = Sources {
+            of_update: None,
+            application: Some("dev-pos"),
+            created_at: Timestamp::default(),
+            id_of: &|sequence| (sequence == 3).then_some(id),
+        };
+        let cancellation = Cancellation {
+            stage: OrderStatus::Confirmed,
+            origin: CancelOrigin::Restaurant,
+            code: Some(CancellationCode::ItemUnavailable),
+            requested_by: Some(3),
+            timeout: false,
+        };
+        let text = render(&EventMetadata::Cancellation(cancellation), &sources).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["CANCEL_CODE"], "503");
+        assert_eq!(value["CANCEL_STAGE"], "CONFIRMED");
+        assert_eq!(value["CANCELLATION_REQUESTED_EVENT_ID"], id.to_string());
+        assert_eq!(value["TIMEOUT_EVENT"], false);
+        assert_eq!(render(&EventMetadata::OfApplication, &sources).unwrap(), r#"{"CLIENT_ID":"dev-pos"}"#);
+        assert_eq!(render(&EventMetadata::OfUpdate, &sources), None);
+    }
+}

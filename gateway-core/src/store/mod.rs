@@ -1,0 +1,142 @@
+//! The tables `orders` and `order-events`: the only code that names them.
+//!
+//! One transaction per transition: the order's state conditional on the version that was read, its new events with
+//! their unpublished markers, the idempotency record, and the body where it changes. The body is an item of its own, so
+//! that a transition never rewrites 192 KiB. What a transition is, is decided in [`crate::planning`].
+
+mod attributes;
+mod error;
+mod event_item;
+mod keys;
+mod message_item;
+mod order_item;
+mod queries;
+mod serving_item;
+mod tables;
+mod transaction;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use bytes::Bytes;
+use order_model::OrderId;
+
+use crate::clock_guard::ClockGuard;
+use crate::order::Order;
+use crate::telemetry;
+use attributes::{Item, text};
+pub use error::StoreError;
+pub(crate) use event_item::StoredEvent;
+pub(crate) use keys::{DUE_SHARDS, KeySpace, MessageKey, UNPUBLISHED_SHARDS, spread};
+pub(crate) use message_item::MessageRecord;
+#[cfg(test)]
+pub(crate) use order_item::round_trip;
+use tables::PK;
+pub use tables::{create_tables, events_table, orders_table};
+pub(crate) use transaction::{CommitOutcome, Transition};
+
+/// One call, retries included. Longer than a hiccup, shorter than the deadline of the RPC above it.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(4);
+/// One attempt of a call.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Attempts of a call: one retry for a lost connection; more is the caller's decision.
+const ATTEMPTS_MAX: u32 = 2;
+/// Repetitions of a batch read whose answer was incomplete.
+const BATCH_ATTEMPTS_MAX: usize = 4;
+
+/// The store.
+pub(crate) struct Store {
+    client: Client,
+    orders: String,
+    events: String,
+}
+
+/// What a decision about a message needs to know.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    /// The order, when there is one.
+    pub(crate) order: Option<Order>,
+    /// What is remembered of the message, when it has one and was committed.
+    pub(crate) message: Option<MessageRecord>,
+}
+
+impl Store {
+    /// The tables under `prefix`. `client` is taken with its endpoint and credentials; timeouts, retries and the clock
+    /// guard are set here.
+    pub(crate) fn new(client: &Client, prefix: &str, guard: &ClockGuard) -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .operation_timeout(OPERATION_TIMEOUT)
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .build();
+        let config = client
+            .config()
+            .to_builder()
+            .timeout_config(timeouts)
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS_MAX))
+            .interceptor(guard.clone())
+            .build();
+        Self { client: Client::from_conf(config), orders: orders_table(prefix), events: events_table(prefix) }
+    }
+
+    /// Reads an order and, when `message` is given, what is remembered of it: strongly consistent, in one call.
+    pub(crate) async fn load(&self, order: OrderId, message: Option<MessageKey>) -> Result<Loaded, StoreError> {
+        let order_key = keys::order_key(order);
+        let message_key = message.map(|message| message.partition_key());
+        let wanted: Vec<String> = std::iter::once(order_key.clone()).chain(message_key.clone()).collect();
+        let mut items = self.read_orders_table("load", wanted).await?;
+        let decoded = items.remove(&order_key).map(|item| order_item::decode(order, &item)).transpose()?;
+        let message = match (message, message_key.and_then(|key| items.remove(&key))) {
+            (Some(key), Some(item)) => Some(message_item::decode(key, &item)?),
+            _ => None,
+        };
+        Ok(Loaded { order: decoded, message })
+    }
+
+    /// Reads an order and its body: strongly consistent, in one call. The body alone may be missing.
+    pub(crate) async fn load_with_body(&self, order: OrderId) -> Result<Option<(Order, Option<Bytes>)>, StoreError> {
+        let (order_key, body_key) = (keys::order_key(order), keys::body_key(order));
+        let mut items = self.read_orders_table("load body", vec![order_key.clone(), body_key.clone()]).await?;
+        let Some(item) = items.remove(&order_key) else { return Ok(None) };
+        let decoded = order_item::decode(order, &item)?;
+        let body = items.remove(&body_key).map(|item| order_item::decode_body(item)).transpose()?;
+        Ok(Some((decoded, body)))
+    }
+
+    async fn read_orders_table(
+        &self,
+        operation: &'static str,
+        keys: Vec<String>,
+    ) -> Result<HashMap<String, Item>, StoreError> {
+        let keys = keys.into_iter().map(|key| HashMap::from([(PK.to_owned(), text(key))])).collect();
+        let items = self.batch_get(operation, &self.orders, keys).await?;
+        let keyed = items.into_iter().filter_map(|item| match item.get(PK) {
+            Some(AttributeValue::S(key)) => Some((key.clone(), item)),
+            _ => None,
+        });
+        Ok(keyed.collect())
+    }
+
+    /// Reads items by key, strongly consistent; at most 100 keys. Missing items are left out.
+    async fn batch_get(&self, operation: &'static str, table: &str, keys: Vec<Item>) -> Result<Vec<Item>, StoreError> {
+        let wanted = |keys| KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
+        let refused = |_| StoreError::Refused { operation, code: "construction".to_owned() };
+        let mut request = HashMap::from([(table.to_owned(), wanted(keys).map_err(refused)?)]);
+        let mut items = Vec::new();
+        for _ in 0..BATCH_ATTEMPTS_MAX {
+            let timer = telemetry::dependency("dynamodb", "batch_get");
+            let answer = self.client.batch_get_item().set_request_items(Some(request)).send().await;
+            timer.result(&answer);
+            let answer = answer.map_err(|error| error::from_sdk(operation, error))?;
+            items.extend(answer.responses.unwrap_or_default().remove(table).unwrap_or_default());
+            request = answer.unprocessed_keys.unwrap_or_default();
+            if request.is_empty() {
+                return Ok(items);
+            }
+        }
+        Err(StoreError::throttled(operation))
+    }
+}

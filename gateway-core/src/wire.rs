@@ -1,0 +1,301 @@
+//! Between the messages of `gateway_core.proto` and what `core` and `planning` work with, by hand.
+//!
+//! Two sorts of refusal: a field that no peer of ours may send so is INVALID_ARGUMENT; content that a producer wrote
+//! wrong is a rejection with a reason, so that its message ends in the dead-letter queue and not in a retry.
+
+use bytes::Bytes;
+use order_model::lifecycle::{
+    self, CancellationCode, Command, DeliveredBy, Dispute, DisputeId, DisputeOpening, Goods, OrderKind, OrderType,
+    TimeoutAction, Update,
+};
+use order_model::{EventCategory, EventCode, MerchantId, OrderId, Timestamp};
+use proto::conversions;
+use proto::gateway_core as wire;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tonic::Status;
+
+use crate::merchants::MerchantReference;
+use crate::personal_data;
+use crate::planning::{Cause, MessageIdentity, Placement, Refusal};
+use crate::store::{KeySpace, MessageKey};
+
+/// The largest order body or metadata: what one message to the queue `orders` may hold.
+pub(crate) const CONTENT_BYTES_MAX: usize = 192 * 1024;
+/// A source, a message id or an idempotency key longer than this is no name of anything.
+const NAME_BYTES_MAX: usize = 512;
+/// Sales channels are words; longer ones are cut, because they travel with every event.
+const SALES_CHANNEL_BYTES_MAX: usize = 64;
+/// What an order without a sales channel came through.
+const SALES_CHANNEL_DEFAULT: &str = "IFOOD";
+/// The longest detail of a rejection.
+const DETAIL_BYTES_MAX: usize = 1024;
+
+/// What a submitted message asks for.
+pub(crate) enum Content {
+    /// To place an order.
+    Place(MerchantReference, Placement),
+    /// To record what happened.
+    Update(OrderId, Command),
+}
+
+/// Content that can never be accepted; says which field, never what is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Malformed(pub(crate) &'static str);
+
+/// Reads a submitted message.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` when the request itself is malformed; `Ok(Err(_))` when its content is.
+pub(crate) fn submitted(request: wire::SubmitRequest) -> Result<Result<(Content, Cause), Malformed>, Status> {
+    let digest = request.body_digest.as_ref().try_into().map_err(|_| malformed("body_digest"))?;
+    let key =
+        MessageKey::new(KeySpace::Message, name(&request.source, "source")?, name(&request.message_id, "message_id")?);
+    let mut cause = Cause {
+        message: Some(MessageIdentity { key, digest }),
+        trace: conversions::trace_id(&request.trace_id),
+        occurred_at: (request.occurred_at_ms > 0).then(|| Timestamp::from_unix_ms(request.occurred_at_ms)),
+        ..Cause::default()
+    };
+    match request.content.ok_or_else(|| malformed("content"))? {
+        wire::submit_request::Content::Place(place) => {
+            let placed = placement(place)?;
+            Ok(placed.map(|(merchant, placement)| (Content::Place(merchant, placement), cause)))
+        }
+        wire::submit_request::Content::Update(update) => {
+            let order = conversions::order_id(&update.order_id)?;
+            let code = u8::try_from(update.code).ok().and_then(EventCode::from_number);
+            let code = code.ok_or_else(|| malformed("code"))?;
+            Ok(self::update(code, &update.metadata).map(|(command, metadata)| {
+                cause.metadata = metadata;
+                (Content::Update(order, command), cause)
+            }))
+        }
+    }
+}
+
+fn placement(place: wire::PlaceOrder) -> Result<Result<(MerchantReference, Placement), Malformed>, Status> {
+    let id = conversions::order_id(&place.order_id)?;
+    let reference = match place.merchant.ok_or_else(|| malformed("merchant"))? {
+        wire::place_order::Merchant::MerchantId(id) => MerchantReference::Id(conversions::merchant_id(&id)?),
+        wire::place_order::Merchant::OpenDeliveryMerchantId(id) => {
+            name(&id, "open_delivery_merchant_id")?;
+            MerchantReference::OpenDelivery(id)
+        }
+    };
+    let facts = place.facts.ok_or_else(|| malformed("facts"))?;
+    let Some(order_type) = OrderType::parse(&facts.order_type) else { return Ok(Err(Malformed("orderType"))) };
+    if let Err(malformed) = check_object(&place.body, "order") {
+        return Ok(Err(malformed));
+    }
+    let category = match facts.category.as_str() {
+        "" => EventCategory::Food,
+        text => EventCategory::of_order(text),
+    };
+    let placement = Placement {
+        id,
+        // Filled in when the reference is resolved.
+        merchant: MerchantId::from_bytes([0; 16]),
+        kind: OrderKind {
+            order_type,
+            delivered_by: DeliveredBy::of_order(&facts.delivered_by),
+            goods: Goods::from(category),
+        },
+        category,
+        sales_channel: sales_channel(&facts.sales_channel),
+        promised_at: (facts.promised_at_ms > 0).then(|| Timestamp::from_unix_ms(facts.promised_at_ms)),
+        // A copy: a slice of the request would pin all of it.
+        body: Bytes::copy_from_slice(&place.body),
+    };
+    Ok(Ok((reference, placement)))
+}
+
+fn sales_channel(text: &str) -> String {
+    let text = if text.is_empty() { SALES_CHANNEL_DEFAULT } else { text };
+    cut(text, SALES_CHANNEL_BYTES_MAX).to_owned()
+}
+
+/// The longest beginning of `text` that has at most `bytes_max` bytes.
+fn cut(text: &str, bytes_max: usize) -> &str {
+    let end = (0..=bytes_max.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    &text[..end]
+}
+
+fn check_object(json: &[u8], field: &'static str) -> Result<(), Malformed> {
+    let fits = json.len() <= CONTENT_BYTES_MAX;
+    let object = fits && serde_json::from_slice::<&RawValue>(json).is_ok_and(|raw| raw.get().starts_with('{'));
+    if object { Ok(()) } else { Err(Malformed(field)) }
+}
+
+/// What a dispute's metadata says that decides.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DisputeFacts<'a> {
+    dispute_id: String,
+    #[serde(default)]
+    parent_dispute_id: Option<String>,
+    #[serde(default)]
+    expires_at: Option<String>,
+    /// Of any type: an unknown action must not lose the dispute.
+    #[serde(default, borrow)]
+    timeout_action: Option<&'a RawValue>,
+}
+
+/// The command of an update, and its metadata as partners may see it.
+fn update(code: EventCode, metadata: &[u8]) -> Result<(Command, Option<String>), Malformed> {
+    const METADATA: Malformed = Malformed("metadata");
+    let clean = if metadata.is_empty() {
+        None
+    } else {
+        check_object(metadata, "metadata")?;
+        Some(personal_data::publishable_metadata(code, metadata).map_err(|_| METADATA)?)
+    };
+    let facts = || serde_json::from_slice::<DisputeFacts<'_>>(metadata).map_err(|_| METADATA);
+    let update = match code {
+        EventCode::HandshakeDispute => Update::dispute(opening(&facts()?)?),
+        EventCode::HandshakeSettlement => Update::settlement(dispute_id(&facts()?.dispute_id)?),
+        code => Update::new(code).map_err(|_| METADATA)?,
+    };
+    Ok((Command::Update(update), clean))
+}
+
+fn dispute_id(text: &str) -> Result<DisputeId, Malformed> {
+    text.parse().map_err(|_| Malformed("metadata.disputeId"))
+}
+
+fn opening(facts: &DisputeFacts<'_>) -> Result<DisputeOpening, Malformed> {
+    const EXPIRES_AT: Malformed = Malformed("metadata.expiresAt");
+    let expires_at = facts.expires_at.as_deref().ok_or(EXPIRES_AT)?.parse().map_err(|_| EXPIRES_AT)?;
+    let action = facts.timeout_action.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+    Ok(DisputeOpening {
+        dispute: Dispute {
+            id: dispute_id(&facts.dispute_id)?,
+            expires_at,
+            timeout_action: TimeoutAction::of_dispute(&action.unwrap_or_default()),
+        },
+        parent: facts.parent_dispute_id.as_deref().map(dispute_id).transpose()?,
+    })
+}
+
+/// A merchant's action.
+pub(crate) struct Acting {
+    pub(crate) order: OrderId,
+    pub(crate) merchant: MerchantId,
+    pub(crate) action: lifecycle::Action,
+    pub(crate) cause: Cause,
+}
+
+/// Reads an action.
+pub(crate) fn acting(request: &wire::ActRequest) -> Result<Acting, Status> {
+    let application = conversions::application_id(&request.application_id)?;
+    let action = match request.action() {
+        wire::Action::Unspecified => return Err(malformed("action")),
+        wire::Action::Confirm => lifecycle::Action::Confirm,
+        wire::Action::StartPreparation => lifecycle::Action::StartPreparation,
+        wire::Action::ReadyToPickup => lifecycle::Action::ReadyToPickup,
+        wire::Action::Dispatch => lifecycle::Action::Dispatch,
+        wire::Action::RequestCancellation => {
+            let code = CancellationCode::parse(&request.code);
+            lifecycle::Action::RequestCancellation(code.ok_or_else(|| malformed("code"))?)
+        }
+        wire::Action::AcceptCancellation => lifecycle::Action::AcceptCancellation,
+        wire::Action::DenyCancellation => lifecycle::Action::DenyCancellation,
+    };
+    let order = conversions::order_id(&request.order_id)?;
+    let message = match request.idempotency_key.as_str() {
+        "" => None,
+        key => {
+            let key = MessageKey::new(KeySpace::Action, application.as_str(), name(key, "idempotency_key")?);
+            Some(MessageIdentity { key, digest: digest_of(order, action) })
+        }
+    };
+    let trace = conversions::trace_id(&request.trace_id);
+    let cause = Cause { message, trace, application: Some(application), ..Cause::default() };
+    Ok(Acting { order, merchant: conversions::merchant_id(&request.merchant_id)?, action, cause })
+}
+
+/// What an idempotency key of an application stands for: this action on this order.
+fn digest_of(order: OrderId, action: lifecycle::Action) -> [u8; 32] {
+    use sha2::{Digest, Sha256};
+    let code = match action {
+        lifecycle::Action::RequestCancellation(code) => code.code(),
+        _ => "",
+    };
+    Sha256::new().chain_update(order.as_bytes()).chain_update(action.name()).chain_update(code).finalize().into()
+}
+
+/// A rejection of a message.
+pub(crate) fn rejection(refusal: &Refusal) -> wire::Rejection {
+    match refusal {
+        Refusal::UnknownOrder => rejected("UNKNOWN_ORDER", "no order has this id", true),
+        Refusal::IdReused => rejected("ID_REUSED", "this message id was committed with other content", false),
+        Refusal::OrderExists => rejected("ORDER_EXISTS", "the order was placed before with another body", false),
+        Refusal::Illegal(illegal) => rejected("ILLEGAL_TRANSITION", &illegal.to_string(), illegal.may_become_legal),
+        Refusal::AlreadyDone { .. } | Refusal::AlreadyErased => {
+            rejected("ILLEGAL_TRANSITION", "it has happened already", false)
+        }
+    }
+}
+
+/// A rejection with a stable code and our own words.
+pub(crate) fn rejected(reason: &str, detail: &str, may_become_legal: bool) -> wire::Rejection {
+    wire::Rejection { reason: reason.to_owned(), detail: cut(detail, DETAIL_BYTES_MAX).to_owned(), may_become_legal }
+}
+
+/// The conflict of an action; `None` where the answer is NOT_FOUND.
+pub(crate) fn conflict(refusal: &Refusal) -> Option<wire::Conflict> {
+    let names = |legal: &[&'static str]| legal.iter().map(|name| (*name).to_owned()).collect();
+    match refusal {
+        Refusal::UnknownOrder | Refusal::AlreadyErased | Refusal::OrderExists => None,
+        Refusal::Illegal(illegal) => Some(wire::Conflict {
+            state: illegal.status.name().to_owned(),
+            legal: names(&illegal.legal),
+            message: illegal.to_string(),
+        }),
+        Refusal::AlreadyDone { status, legal } => Some(wire::Conflict {
+            state: status.name().to_owned(),
+            legal: names(legal),
+            message: format!("this has happened already; the order is {}", status.name()),
+        }),
+        Refusal::IdReused => Some(wire::Conflict {
+            state: String::new(),
+            legal: Vec::new(),
+            message: "this Idempotency-Key was used for another request".to_owned(),
+        }),
+    }
+}
+
+fn name<'a>(text: &'a str, field: &'static str) -> Result<&'a str, Status> {
+    if text.is_empty() || text.len() > NAME_BYTES_MAX { Err(malformed(field)) } else { Ok(text) }
+}
+
+fn malformed(field: &'static str) -> Status {
+    Status::invalid_argument(format!("{field} is malformed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dispute_needs_its_facts_and_an_unknown_timeout_action_does_not_lose_it() {
+        let good = br#"{"disputeId":"d-1","expiresAt":"2026-11-20T12:00:00Z","timeoutAction":7}"#;
+        let (command, metadata) = update(EventCode::HandshakeDispute, good).unwrap();
+        assert!(matches!(command, Command::Update(update) if update.code() == EventCode::HandshakeDispute));
+        assert_eq!(metadata.unwrap().as_bytes(), good);
+        let without_expiry = br#"{"disputeId":"d-1"}"#;
+        assert_eq!(update(EventCode::HandshakeDispute, without_expiry).unwrap_err(), Malformed("metadata.expiresAt"));
+        assert!(update(EventCode::HandshakeSettlement, without_expiry).is_ok());
+        assert_eq!(update(EventCode::HandshakeSettlement, b"").unwrap_err(), Malformed("metadata"));
+        assert_eq!(update(EventCode::Confirmed, b"[1]").unwrap_err(), Malformed("metadata"));
+        assert!(update(EventCode::Confirmed, b"").is_ok());
+    }
+
+    #[test]
+    fn texts_are_cut_at_characters() {
+        assert_eq!(cut("ação", 2), "a");
+        assert_eq!(cut("ação", 3), "aç");
+        assert_eq!(sales_channel(""), "IFOOD");
+        assert_eq!(sales_channel(&"é".repeat(100)).len(), 64);
+    }
+}

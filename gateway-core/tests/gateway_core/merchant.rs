@@ -1,0 +1,93 @@
+//! What merchants' applications do, and what is kept of an order.
+
+use order_model::{EventCode, MerchantId};
+use proto::gateway_core as wire;
+use proto::gateway_core::Action;
+
+use crate::platform::{Platform, acting, bytes_of, config, order_id, placing};
+
+#[tokio::test]
+async fn an_action_is_answered_after_its_commit_and_a_conflict_says_what_is_legal() {
+    let platform = Platform::start().await;
+    let core = platform.idle_core(config());
+    let order = order_id();
+    core.submit(placing(order, "1", 1)).await;
+    let early = core.act(order, Action::Dispatch).await.unwrap().conflict.unwrap();
+    assert_eq!(early.state, "PLACED");
+    assert!(early.legal.contains(&"confirm".to_owned()), "{early:?}");
+    let confirmed = core.act(order, Action::Confirm).await.unwrap();
+    assert!(confirmed.conflict.is_none() && confirmed.event_ids.len() == 1);
+    assert_eq!(core.get(order).await.unwrap().state, "CONFIRMED");
+    let again = core.act(order, Action::Confirm).await.unwrap().conflict.unwrap();
+    assert_eq!(again.state, "CONFIRMED");
+    assert!(again.legal.contains(&"dispatch".to_owned()), "{again:?}");
+    let cancelled = core.act(order, Action::RequestCancellation).await.unwrap();
+    assert_eq!(cancelled.event_ids.len(), 2);
+    let after = core.act(order, Action::Confirm).await.unwrap().conflict.unwrap();
+    assert_eq!((after.state.as_str(), after.legal.len()), ("CANCELLED", 0));
+    assert!(core.get(order).await.unwrap().cancellation_reasons.is_empty());
+    let bodies: Vec<_> = core.events(order).await.iter().map(|event| event.body.clone()).collect();
+    assert!(bodies.iter().all(|body| !std::str::from_utf8(body).unwrap().contains("free text")), "{bodies:?}");
+}
+
+#[tokio::test]
+async fn foreign_and_unknown_orders_look_alike() {
+    let platform = Platform::start().await;
+    let core = platform.idle_core(config());
+    let order = order_id();
+    core.submit(placing(order, "1", 1)).await;
+    let unknown = core.act(order_id(), Action::Confirm).await.unwrap_err();
+    let mut foreign = acting(order, Action::Confirm);
+    foreign.merchant_id = bytes::Bytes::copy_from_slice(MerchantId::from_bytes([8; 16]).as_bytes());
+    let foreign = core.api.clone().act(foreign).await.unwrap_err();
+    assert_eq!((unknown.code(), unknown.message()), (foreign.code(), foreign.message()));
+    assert_eq!(unknown.code(), tonic::Code::NotFound);
+    assert_eq!(core.get(order_id()).await.unwrap_err().code(), tonic::Code::NotFound);
+    let mut bad_code = acting(order, Action::RequestCancellation);
+    bad_code.code = "999".to_owned();
+    assert_eq!(core.api.clone().act(bad_code).await.unwrap_err().code(), tonic::Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn an_idempotency_key_makes_an_action_repeatable() {
+    let platform = Platform::start().await;
+    let core = platform.idle_core(config());
+    let order = order_id();
+    core.submit(placing(order, "1", 1)).await;
+    let keyed = wire::ActRequest { idempotency_key: "k-1".to_owned(), ..acting(order, Action::Confirm) };
+    let first = core.api.clone().act(keyed.clone()).await.unwrap().into_inner();
+    let second = core.api.clone().act(keyed.clone()).await.unwrap().into_inner();
+    assert_eq!(first, second);
+    assert!(second.conflict.is_none());
+    let other = wire::ActRequest { action: Action::Dispatch.into(), ..keyed };
+    assert!(core.api.clone().act(other).await.unwrap().into_inner().conflict.is_some());
+}
+
+#[tokio::test]
+async fn erasing_blanks_the_order_keeps_its_events_and_tells_caches() {
+    let platform = Platform::start().await;
+    let core = platform.core(config());
+    let order = order_id();
+    core.submit(placing(order, "1", 1)).await;
+    let erase = || async {
+        let request = wire::EraseOrderRequest { order_id: bytes_of(order) };
+        core.api.clone().erase_order(request).await.map(|reply| reply.into_inner().already_erased)
+    };
+    assert!(!erase().await.unwrap());
+    assert!(erase().await.unwrap());
+    let body = core.get(order).await.unwrap().body;
+    let body = std::str::from_utf8(&body).unwrap();
+    assert!(!body.to_lowercase().contains("canary") && body.contains("68.10"), "{body}");
+    let published = platform.published_until(|all| all.len() == 2).await;
+    assert!(published.iter().any(|notification| notification.event.code == EventCode::OrderPatched));
+    assert_eq!(core.events(order).await.len(), 2);
+    assert_eq!(
+        core.submit(placing(order, "1", 1)).await.outcome(),
+        wire::Outcome::Repeated,
+        "a repeat restores nothing"
+    );
+    assert!(!std::str::from_utf8(&core.get(order).await.unwrap().body).unwrap().contains("Canary"));
+    let unknown = wire::EraseOrderRequest { order_id: bytes_of(order_id()) };
+    assert_eq!(core.api.clone().erase_order(unknown).await.unwrap_err().code(), tonic::Code::NotFound);
+    core.stop().await;
+}

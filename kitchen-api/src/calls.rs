@@ -1,0 +1,154 @@
+//! Calls of gateway-core and merchant-connection: a deadline on each, its latency measured, its failure made ours.
+//!
+//! Used by `orders`, `merchants` and the service's loop that reports serving. What a peer says about a failure is logged once per
+//! episode and never shown to a client.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use metrics::Histogram;
+use order_model::SharedClock;
+use proto::gateway_core::gateway_core_client::GatewayCoreClient;
+use proto::gateway_core::{ActReply, ActRequest, GetOrderReply, GetOrderRequest, ReportServingRequest};
+use proto::merchant_connection::merchant_connection_client::MerchantConnectionClient;
+use proto::merchant_connection::{GetMerchantsReply, GetMerchantsRequest, MerchantPresence, PresenceRequest};
+use proto::transport::Transport;
+use tonic::{Code, Response, Status};
+
+use crate::feed::channel::{Channel, channel};
+
+/// The largest answer we take: an order is at most 192 KiB, 100 merchants with their hours far less than this.
+const MESSAGE_MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// Why another service did not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum CallError {
+    /// There is no such order or merchant.
+    #[error("not found")]
+    NotFound,
+    /// The service says that the request is wrong.
+    #[error("refused as invalid")]
+    Invalid,
+    /// No answer, or one that says "not now". Worth repeating.
+    #[error("not available")]
+    Unavailable,
+}
+
+/// One operation of one dependency, measured by outcome.
+struct Operation {
+    name: &'static str,
+    dependency: &'static str,
+    ok: Histogram,
+    refused: Histogram,
+    unavailable: Histogram,
+    failing: AtomicBool,
+    clock: SharedClock,
+    timeout: Duration,
+}
+
+impl Operation {
+    fn new(dependency: &'static str, name: &'static str, clock: &SharedClock, timeout: Duration) -> Self {
+        let histogram = |outcome| {
+            metrics::histogram!("comanda_dependency_seconds",
+                "dependency" => dependency, "operation" => name, "outcome" => outcome)
+        };
+        Self {
+            name,
+            dependency,
+            ok: histogram("ok"),
+            refused: histogram("refused"),
+            unavailable: histogram("error"),
+            failing: AtomicBool::new(false),
+            clock: clock.clone(),
+            timeout,
+        }
+    }
+
+    async fn run<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, CallError> {
+        let started_at = self.clock.monotonic();
+        let answer = tokio::time::timeout(self.timeout, call).await;
+        let (outcome, result) = match answer {
+            Ok(Ok(response)) => (&self.ok, Ok(response.into_inner())),
+            Ok(Err(status)) if status.code() == Code::NotFound => (&self.refused, Err(CallError::NotFound)),
+            Ok(Err(status)) if status.code() == Code::InvalidArgument => (&self.refused, Err(CallError::Invalid)),
+            Ok(Err(status)) => {
+                self.note_failure(status.code().description());
+                (&self.unavailable, Err(CallError::Unavailable))
+            }
+            Err(_elapsed) => {
+                self.note_failure("no answer in time");
+                (&self.unavailable, Err(CallError::Unavailable))
+            }
+        };
+        outcome.record(self.clock.monotonic().saturating_sub(started_at).as_secs_f64());
+        if result.is_ok() && self.failing.load(Ordering::Relaxed) && self.failing.swap(false, Ordering::Relaxed) {
+            tracing::info!(dependency = self.dependency, operation = self.name, "answers again");
+        }
+        result
+    }
+
+    fn note_failure(&self, reason: &str) {
+        if !self.failing.swap(true, Ordering::Relaxed) {
+            tracing::warn!(dependency = self.dependency, operation = self.name, reason, "does not answer");
+        }
+    }
+}
+
+/// gateway-core.
+pub(crate) struct Core {
+    client: GatewayCoreClient<Channel>,
+    get_order: Operation,
+    act: Operation,
+    report_serving: Operation,
+}
+
+impl Core {
+    pub(crate) fn new(transport: Transport, clock: &SharedClock, timeout: Duration) -> Self {
+        let operation = |name| Operation::new("gateway-core", name, clock, timeout);
+        Self {
+            client: GatewayCoreClient::new(channel(transport)).max_decoding_message_size(MESSAGE_MAX_BYTES),
+            get_order: operation("GetOrder"),
+            act: operation("Act"),
+            report_serving: operation("ReportServing"),
+        }
+    }
+
+    pub(crate) async fn get_order(&self, request: GetOrderRequest) -> Result<GetOrderReply, CallError> {
+        self.get_order.run(self.client.clone().get_order(request)).await
+    }
+
+    pub(crate) async fn act(&self, request: ActRequest) -> Result<ActReply, CallError> {
+        self.act.run(self.client.clone().act(request)).await
+    }
+
+    pub(crate) async fn report_serving(&self, instance: &str) -> Result<(), CallError> {
+        let request = ReportServingRequest { instance: instance.to_owned() };
+        self.report_serving.run(self.client.clone().report_serving(request)).await.map(|_| ())
+    }
+}
+
+/// merchant-connection.
+pub(crate) struct Merchants {
+    client: MerchantConnectionClient<Channel>,
+    get_merchants: Operation,
+    presence: Operation,
+}
+
+impl Merchants {
+    pub(crate) fn new(transport: Transport, clock: &SharedClock, timeout: Duration) -> Self {
+        let operation = |name| Operation::new("merchant-connection", name, clock, timeout);
+        Self {
+            client: MerchantConnectionClient::new(channel(transport)).max_decoding_message_size(MESSAGE_MAX_BYTES),
+            get_merchants: operation("GetMerchants"),
+            presence: operation("Presence"),
+        }
+    }
+
+    pub(crate) async fn get_merchants(&self, request: GetMerchantsRequest) -> Result<GetMerchantsReply, CallError> {
+        self.get_merchants.run(self.client.clone().get_merchants(request)).await
+    }
+
+    pub(crate) async fn presence(&self, request: PresenceRequest) -> Result<Vec<MerchantPresence>, CallError> {
+        self.presence.run(self.client.clone().presence(request)).await.map(|reply| reply.presences)
+    }
+}

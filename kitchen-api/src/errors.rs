@@ -1,0 +1,204 @@
+//! The one error of the public API and how it looks on the wire: the iFood envelope (PARTNER_API, section 1.1).
+//!
+//! Handlers and the server return [`ApiError`]; [`ApiError::into_response`] is the only place that renders it. Deliberately
+//! absent: causes. What a client reads never holds a stack trace, a peer's message or a value of the request's body.
+
+use std::borrow::Cow;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use order_model::MerchantId;
+use serde_json::{Value, json};
+
+/// What a client should wait before it repeats a request that our own dependencies made fail, in seconds.
+pub const RETRY_AFTER_S: u32 = 1;
+
+/// A request that is answered with 400 or more.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{status}: {message}")]
+pub struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    message: Cow<'static, str>,
+    rest: Option<Box<Rest>>,
+}
+
+/// What few errors carry; boxed so that a handler's result stays small.
+#[derive(Debug, Clone, Default)]
+struct Rest {
+    field: Option<&'static str>,
+    details: Option<Value>,
+    unauthorised: Vec<MerchantId>,
+    retry_after_s: Option<u32>,
+}
+
+impl ApiError {
+    /// An error with this status, stable code and message for a human.
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code, message: message.into(), rest: None }
+    }
+
+    /// 400: the request cannot be read.
+    pub fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BadRequest", message)
+    }
+
+    /// 401: no token, or one that does not count.
+    pub fn unauthorized(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", message)
+    }
+
+    /// 403: foreign or unknown merchants, alike.
+    pub fn forbidden_merchants(merchants: Vec<MerchantId>) -> Self {
+        let message = "The application has no permission for some of the merchants.";
+        let mut error = Self::new(StatusCode::FORBIDDEN, "Forbidden", message);
+        error.rest().unauthorised = merchants;
+        error
+    }
+
+    /// 403: the application has no permission.
+    pub fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "Forbidden", message)
+    }
+
+    /// 404: foreign, unknown or too old, alike.
+    pub fn not_found(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NotFound", message)
+    }
+
+    /// 405.
+    pub fn method_not_allowed() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "This resource does not know that method.")
+    }
+
+    /// 408: the client was too slow with its body.
+    pub fn request_timeout() -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeout", "The request's body did not arrive in time.")
+    }
+
+    /// 409, with where the order stands and what would be legal there.
+    pub fn conflict(state: &str, legal: &[String], message: String) -> Self {
+        let mut error = Self::new(StatusCode::CONFLICT, "Conflict", message);
+        error.rest().details = Some(json!([{ "state": state, "legal": legal }]));
+        error
+    }
+
+    /// 413: a body above `limit_bytes`.
+    pub fn payload_too_large(limit_bytes: usize) -> Self {
+        let message = format!("The request's body is larger than {limit_bytes} bytes.");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge", message)
+    }
+
+    /// 414.
+    pub fn uri_too_long(limit_bytes: usize) -> Self {
+        let message = format!("The request's URI is longer than {limit_bytes} bytes.");
+        Self::new(StatusCode::URI_TOO_LONG, "UriTooLong", message)
+    }
+
+    /// 415.
+    pub fn unsupported_media_type(expected: &'static str) -> Self {
+        let message = format!("Send the body as {expected}.");
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message)
+    }
+
+    /// 429, to be repeated in `retry_after_s` seconds.
+    pub fn too_many_requests(retry_after_s: u32) -> Self {
+        let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "Throttling applied.");
+        error.rest().retry_after_s = Some(retry_after_s.max(1));
+        error
+    }
+
+    /// 431.
+    pub fn headers_too_large(limit_bytes: usize) -> Self {
+        let message = format!("The request's headers are larger than {limit_bytes} bytes.");
+        Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "RequestHeaderFieldsTooLarge", message)
+    }
+
+    /// 503 with `Retry-After`: something behind us cannot answer; the same request is safe to repeat.
+    pub fn unavailable() -> Self {
+        let message = "The service cannot answer for the moment. The request can be repeated.";
+        let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message);
+        error.rest().retry_after_s = Some(RETRY_AFTER_S);
+        error
+    }
+
+    /// Names the field that is wrong.
+    #[must_use]
+    pub fn at_field(mut self, field: &'static str) -> Self {
+        self.rest().field = Some(field);
+        self
+    }
+
+    /// The status it is answered with.
+    #[cfg(test)]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    fn rest(&mut self) -> &mut Rest {
+        self.rest.get_or_insert_default()
+    }
+
+    /// Both shapes in one: clients read `error.…` or the top level.
+    fn body(&self) -> String {
+        let mut error = json!({ "code": self.code, "message": self.message });
+        let mut top = json!({ "code": self.code, "message": self.message });
+        if let Some(rest) = &self.rest {
+            if let Some(field) = rest.field {
+                error["field"] = json!(field);
+            }
+            if let Some(details) = &rest.details {
+                error["details"] = details.clone();
+            }
+            if !rest.unauthorised.is_empty() {
+                let ids: Vec<String> = rest.unauthorised.iter().map(ToString::to_string).collect();
+                error["unauthorizedMerchants"] = json!(ids);
+                top["unauthorizedMerchants"] = json!(ids);
+            }
+        }
+        top["error"] = error;
+        top.to_string()
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(self.body()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(retry_after_s) = self.rest.and_then(|rest| rest.retry_after_s) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after_s));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_readable_in_both_shapes_clients_know() {
+        let merchant = MerchantId::from_bytes([1; 16]);
+        let body: Value = serde_json::from_str(&ApiError::forbidden_merchants(vec![merchant]).body()).unwrap();
+        assert_eq!(body["error"]["code"], "Forbidden");
+        assert_eq!(body["error"]["unauthorizedMerchants"], json!([merchant.to_string()]));
+        assert_eq!(body["unauthorizedMerchants"], json!([merchant.to_string()]));
+        assert_eq!(body["code"], body["error"]["code"]);
+        assert_eq!(body["message"], body["error"]["message"]);
+        let body: Value = serde_json::from_str(&ApiError::bad_request("x").at_field("types").body()).unwrap();
+        assert_eq!(body["error"]["field"], "types");
+    }
+
+    #[test]
+    fn what_can_be_repeated_says_when() {
+        assert_eq!(ApiError::unavailable().into_response().headers()["retry-after"], "1");
+        assert_eq!(ApiError::too_many_requests(0).into_response().headers()["retry-after"], "1");
+        assert!(ApiError::bad_request("x").into_response().headers().get("retry-after").is_none());
+    }
+}

@@ -1,0 +1,48 @@
+//! `POST events/acknowledgment`: exactly 202 and no body, once every id is acknowledged for good.
+//!
+//! The body is scanned while it arrives and never held. Ids that nobody ever made, that expired or that were acknowledged before are
+//! fine: a client that repeats itself must never be told to stop.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use http::StatusCode;
+
+use super::id_scanner::{IdScanner, ScanError};
+use crate::api::Api;
+use crate::body::Chunks;
+use crate::errors::ApiError;
+use crate::oauth::Authorised;
+
+/// Events in one acknowledgment (CONTRACT, "Answers").
+const IDS_MAX: usize = 10_000;
+/// Bytes of one acknowledgment: 10,000 whole events.
+const ACKNOWLEDGMENT_MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// Answers an acknowledgment.
+pub(crate) async fn acknowledge(api: Arc<Api>, authorised: Authorised, request: Request) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let mut chunks = Chunks::new(&parts.headers, body, ACKNOWLEDGMENT_MAX_BYTES)?;
+    let mut scanner = IdScanner::new(IDS_MAX);
+    while let Some(chunk) = chunks.next().await? {
+        scanner.push(&chunk).map_err(refusal)?;
+    }
+    let ids = scanner.finish().map_err(refusal)?;
+    if !ids.is_empty() {
+        let acknowledged = api.feed.acknowledge(authorised.application(), ids).await;
+        acknowledged.map_err(|_| ApiError::unavailable())?;
+    }
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::ACCEPTED;
+    Ok(response)
+}
+
+fn refusal(error: ScanError) -> ApiError {
+    match error {
+        ScanError::Malformed => ApiError::bad_request("The body must be a JSON array of events or event ids."),
+        ScanError::TooDeep => ApiError::bad_request("The body is nested too deeply."),
+        ScanError::TooMany => ApiError::bad_request(format!("Too many events: at most {IDS_MAX} per request.")),
+    }
+}

@@ -1,0 +1,188 @@
+//! What a poll asks for: the header `x-polling-merchants` and the filters of its query, read as tolerantly as clients need.
+//!
+//! Pure; used by `polling`. Unknown codes, groups and categories are ignored; what is left of a filter may be nothing.
+
+use event_feed::{AuthorisedMerchants, CategoryFilter, Filter, Scope};
+use http::HeaderMap;
+use order_model::{EventCategory, EventCode, EventGroup, MerchantId};
+
+use crate::errors::ApiError;
+use crate::oauth::form_pairs;
+
+/// Merchants that one poll may name, and merchants above which it must name some.
+pub(super) const POLLING_MERCHANTS_MAX: usize = 500;
+/// Names the merchants of a poll.
+pub(super) const POLLING_MERCHANTS: &str = "x-polling-merchants";
+
+/// The query of a poll.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct PollQuery {
+    pub(super) filter: Filter,
+    /// Whether the poll says that its merchants are connected.
+    pub(super) is_heartbeat: bool,
+}
+
+impl PollQuery {
+    /// Reads a query string. A filter that is there but blank (`types=`) counts as not sent: a client that fills in a
+    /// template must not lose its orders over it.
+    pub(super) fn read(query: Option<&str>) -> Self {
+        let mut read = Self { filter: Filter::default(), is_heartbeat: true };
+        let Some(query) = query else { return read };
+        for (name, value) in form_pairs(query) {
+            match &*name {
+                "types" => extend(&mut read.filter.types, &value, EventCode::parse_lenient),
+                "groups" => extend(&mut read.filter.groups, &value, EventGroup::parse_filter),
+                "categories" => extend_categories(&mut read.filter.categories, &value),
+                "excludeHeartbeat" => read.is_heartbeat = !value.trim().eq_ignore_ascii_case("true"),
+                _ => {}
+            }
+        }
+        read
+    }
+}
+
+fn values(csv: &str) -> impl Iterator<Item = &str> {
+    csv.split(',').map(str::trim).filter(|value| !value.is_empty())
+}
+
+fn extend<T: PartialEq>(sent: &mut Option<Vec<T>>, csv: &str, parse: impl Fn(&str) -> Option<T>) {
+    for value in values(csv) {
+        let known = sent.get_or_insert_default();
+        if let Some(value) = parse(value).filter(|value| !known.contains(value)) {
+            known.push(value);
+        }
+    }
+}
+
+fn extend_categories(sent: &mut CategoryFilter, csv: &str) {
+    for value in values(csv) {
+        if value.eq_ignore_ascii_case("ALL") {
+            *sent = CategoryFilter::All;
+        }
+        let known = match sent {
+            CategoryFilter::All => return,
+            CategoryFilter::Sent(known) => known,
+            CategoryFilter::Default => {
+                *sent = CategoryFilter::Sent(Vec::new());
+                let CategoryFilter::Sent(known) = sent else { return };
+                known
+            }
+        };
+        if let Some(category) = EventCategory::parse_filter(value).filter(|category| !known.contains(category)) {
+            known.push(category);
+        }
+    }
+}
+
+/// The merchants a poll reads: those its header names, or else everything in scope.
+pub(super) enum Requested {
+    /// The header names none.
+    Everything,
+    /// The header names these, and the application may see them.
+    Named(AuthorisedMerchants),
+}
+
+/// Reads and authorises the header.
+pub(super) fn requested_merchants(headers: &HeaderMap, scope: &Scope) -> Result<Requested, ApiError> {
+    let mut named: Vec<MerchantId> = Vec::new();
+    for header in headers.get_all(POLLING_MERCHANTS) {
+        let not_uuid = || {
+            let message = "x-polling-merchants must be a comma-separated list of merchant UUIDs.";
+            ApiError::bad_request(message).at_field(POLLING_MERCHANTS)
+        };
+        for value in values(header.to_str().map_err(|_| not_uuid())?) {
+            if named.len() == POLLING_MERCHANTS_MAX {
+                let message = format!("Too many polling merchants: at most {POLLING_MERCHANTS_MAX}.");
+                return Err(ApiError::bad_request(message).at_field(POLLING_MERCHANTS));
+            }
+            named.push(value.parse().map_err(|_| not_uuid())?);
+        }
+    }
+    if named.is_empty() {
+        if scope.merchants().len() > POLLING_MERCHANTS_MAX {
+            let message = format!(
+                "The application has more than {POLLING_MERCHANTS_MAX} merchants: name some in x-polling-merchants."
+            );
+            return Err(ApiError::bad_request(message).at_field(POLLING_MERCHANTS));
+        }
+        return Ok(Requested::Everything);
+    }
+    let authorised = scope.authorise(&named);
+    authorised.map(Requested::Named).map_err(|refused| ApiError::forbidden_merchants(refused.merchants))
+}
+
+#[cfg(test)]
+mod tests {
+    use event_feed::Grant;
+    use http::HeaderValue;
+    use order_model::Timestamp;
+
+    use super::*;
+
+    fn filter(query: &str) -> Filter {
+        PollQuery::read(Some(query)).filter
+    }
+
+    #[test]
+    fn filters_ignore_what_they_do_not_know_and_take_short_and_legacy_names() {
+        assert_eq!(filter("types=PLC,XYZ, cfm ,,COL").types, Some(vec![EventCode::Placed, EventCode::Confirmed]));
+        assert_eq!(filter("types=PLC%2CCFM&types=CAN").types.unwrap().len(), 3);
+        assert_eq!(filter("groups=STATUS,OUTROS").groups, Some(vec![EventGroup::OrderStatus]));
+        assert_eq!(filter("types=NEW1,NEW2").types, Some(vec![]), "sent, and nothing known left");
+        assert!(filter("groups=OUTROS").asks_for_nothing());
+        assert_eq!(filter("types=&groups=,&categories="), Filter::default(), "blank is not sent");
+        assert_eq!(filter("unknown=1&Types=PLC"), Filter::default());
+    }
+
+    #[test]
+    fn categories_are_default_all_or_sent() {
+        assert_eq!(filter("categories=FOOD,all,GROCERY").categories, CategoryFilter::All);
+        assert_eq!(filter("categories=anotai").categories, CategoryFilter::Sent(vec![EventCategory::Anotai]));
+        assert_eq!(filter("categories=PETS").categories, CategoryFilter::Sent(vec![]));
+        assert_eq!(filter("").categories, CategoryFilter::Default);
+    }
+
+    #[test]
+    fn only_true_excludes_the_heartbeat() {
+        let is_heartbeat = |query| PollQuery::read(Some(query)).is_heartbeat;
+        assert!(!is_heartbeat("excludeHeartbeat=true") && !is_heartbeat("excludeHeartbeat=TRUE"));
+        assert!(is_heartbeat("excludeHeartbeat=false") && is_heartbeat("excludeHeartbeat=") && is_heartbeat(""));
+    }
+
+    fn scope(merchants: u16) -> Scope {
+        let grant = |number: u16| {
+            let mut bytes = [0; 16];
+            bytes[14..].copy_from_slice(&number.to_be_bytes());
+            Grant { merchant: MerchantId::from_bytes(bytes), granted_at: Timestamp::default() }
+        };
+        Scope::new("app".parse().unwrap(), (0..merchants).map(grant))
+    }
+
+    fn read(header: &str, scope: &Scope) -> Result<Option<usize>, u16> {
+        let mut headers = HeaderMap::new();
+        headers.insert(POLLING_MERCHANTS, HeaderValue::from_str(header).unwrap());
+        match requested_merchants(&headers, scope) {
+            Ok(Requested::Everything) => Ok(None),
+            Ok(Requested::Named(authorised)) => Ok(Some(authorised.merchants().len())),
+            Err(error) => Err(error.status().as_u16()),
+        }
+    }
+
+    #[test]
+    fn the_header_takes_spaces_trailing_commas_and_500_ids() {
+        let own = scope(2);
+        let [first, second] = own.merchants() else { panic!() };
+        assert_eq!(read(&format!(" {first} , {second} ,, "), &own), Ok(Some(2)));
+        assert_eq!(read(&format!("{first},{first}"), &own), Ok(Some(1)));
+        assert_eq!(read(" , ", &own), Ok(None), "names nobody");
+        assert_eq!(read("not-a-uuid", &own), Err(400));
+        assert_eq!(read(&MerchantId::from_bytes([9; 16]).to_string(), &own), Err(403));
+        let large = scope(600);
+        let csv =
+            |count: usize| large.merchants()[..count].iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        assert_eq!(read(&csv(500), &large), Ok(Some(500)));
+        assert_eq!(read(&csv(501), &large), Err(400));
+        assert_eq!(read("", &large), Err(400), "above 500 in scope it is mandatory");
+        assert_eq!(read("", &scope(500)), Ok(None));
+    }
+}

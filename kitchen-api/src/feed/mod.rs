@@ -1,0 +1,34 @@
+//! The feed behind polling and acknowledging: order-events first, connection-polling where that does not answer.
+//!
+//! Handlers hold a [`FeedRouter`]; the binary gives it a [`PrimaryFeed`]. A poll walks through [`poll`], an acknowledgment
+//! through [`acknowledgment`] and, where a leader does not apply it, the fence protocol of [`fence`]. Decisions
+//! ([`breaker`], [`fence`], [`shadow::compare`]) are pure. HTTP, tokens and presence are deliberately absent.
+
+pub mod acknowledgment;
+pub mod breaker;
+mod breakers;
+pub(crate) mod channel;
+mod fallback;
+pub mod fence;
+mod fence_board;
+mod link;
+mod page;
+pub mod poll;
+pub mod primary;
+pub mod remote;
+mod router;
+mod served_log;
+mod serving;
+pub mod shadow;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use acknowledgment::AcknowledgmentError;
+pub use fallback::FallbackError;
+pub use fence_board::FenceError;
+pub use primary::{CachedOrder, PollOutcome, PollQuery, PrimaryError, PrimaryFeed, Refusal, Refused};
+pub use remote::RemoteFeed;
+pub use router::{AnsweredBy, FeedConfig, FeedDependencies, FeedRouter, FeedUnavailable, PolledPage};
+pub use shadow::SharedRandom;

@@ -1,0 +1,11 @@
+//! Tests of the feed: decisions by properties, the rest against fakes of both sides under the runtime's paused time.
+
+mod acknowledgments;
+mod breaker;
+mod degraded;
+mod fakes;
+mod fence;
+mod page;
+mod remote;
+mod serving;
+mod shadow;

@@ -1,0 +1,69 @@
+//! A poll and its answer between [`PollQuery`] and the messages both feeds speak.
+//!
+//! Used by [`super::remote`] and [`super::fallback`]. An event that cannot be read (of a newer version, say) is left
+//! out and counted: it stays pending, and one of them must not cost a merchant all others.
+
+use event_feed::FeedEvent;
+use order_model::{EventId, PartitionId};
+use proto::{conversions, feed};
+use tonic::Status;
+
+use super::primary::{PollOutcome, PollQuery, Refusal, Refused};
+
+/// The request of a poll.
+pub(super) fn poll_request(query: &PollQuery<'_>) -> feed::PollRequest {
+    feed::PollRequest {
+        application_id: query.authorised.application().as_str().to_owned(),
+        merchants: conversions::merchants_to_wire(query.authorised),
+        filter: Some(conversions::filter_to_wire(query.filter)),
+        limit: u32::try_from(query.limit).unwrap_or(u32::MAX),
+        fallback_unreachable: query.fallback_unreachable,
+        shadow: query.shadow,
+    }
+}
+
+/// The request of an acknowledgment.
+pub(super) fn acknowledge_request(
+    application: &order_model::ApplicationId,
+    ids: &[EventId],
+) -> feed::AcknowledgeRequest {
+    feed::AcknowledgeRequest {
+        application_id: application.as_str().to_owned(),
+        event_ids: ids.iter().map(|id| conversions::to_bytes(id.as_bytes())).collect(),
+    }
+}
+
+/// The answer of a poll.
+///
+/// # Errors
+/// When a hidden id or a partition is not one: the answer as a whole cannot be trusted then.
+pub(super) fn outcome(reply: &feed::PollReply) -> Result<PollOutcome, Status> {
+    let hidden: Result<Vec<EventId>, Status> = reply.hidden_ids.iter().map(|id| conversions::event_id(id)).collect();
+    let refused: Result<Vec<Refused>, Status> = reply.refused.iter().map(refused).collect();
+    Ok(PollOutcome { events: events(&reply.events), hidden: hidden?, refused: refused? })
+}
+
+fn events(wire: &[feed::Event]) -> Vec<FeedEvent> {
+    let events: Vec<FeedEvent> = wire.iter().filter_map(|event| conversions::event_from_wire(event).ok()).collect();
+    let unreadable = wire.len() - events.len();
+    if unreadable > 0 {
+        metrics::counter!("comanda_kitchen_api_unreadable_events_total").increment(unreadable as u64);
+        tracing::error!(unreadable, "a feed answered events that cannot be read; they stay pending");
+    }
+    events
+}
+
+fn refused(wire: &feed::RefusedPartition) -> Result<Refused, Status> {
+    let refusal = match wire.reason() {
+        feed::RefusalReason::FenceUnreadable => Refusal::FenceUnreadable,
+        feed::RefusalReason::Overloaded => Refusal::Overloaded,
+        feed::RefusalReason::NotServing | feed::RefusalReason::Unspecified => Refusal::NotServing,
+    };
+    Ok(Refused { partition: partition(wire.partition)?, refusal })
+}
+
+/// A partition's number.
+pub(super) fn partition(number: u32) -> Result<PartitionId, Status> {
+    let number = u16::try_from(number).map_err(|_| Status::invalid_argument("partition is malformed"))?;
+    Ok(PartitionId(number))
+}

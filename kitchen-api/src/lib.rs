@@ -1,0 +1,32 @@
+//! kitchen-api: the public HTTP API of Comanda. Authenticates, authorises, translates, calls, renders.
+//!
+//! [`Service`] is run by the binary; [`server::serve`] also serves the benchmark's yardstick; [`Applications`] is the
+//! administration of partner applications for the CLI. Order, event and presence state are deliberately absent: they are
+//! asked for, over gRPC, at the services that own them.
+
+mod api;
+mod body;
+mod calls;
+pub mod config;
+mod directory;
+mod entropy;
+mod errors;
+mod events;
+pub mod feed;
+mod merchants;
+pub mod oauth;
+mod openapi;
+mod operations;
+mod orders;
+pub mod presence;
+mod routes;
+pub mod server;
+mod service;
+pub mod store;
+mod telemetry;
+
+pub use config::{Config, Network, ServerConfig, TlsConfig, TokenConfig};
+pub use entropy::Entropy;
+pub use oauth::generate_signing_key;
+pub use service::{Dependencies, Error, Handle, Service};
+pub use store::{Applications, create_tables};

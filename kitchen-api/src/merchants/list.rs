@@ -1,0 +1,138 @@
+//! `GET /merchant/v1.0/merchants` and `/merchants/{id}`.
+//!
+//! What merchant-connection does not know (address, ticket, catalogue of channels) is left out instead of invented. A foreign
+//! merchant and an unknown one answer identically: 403.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::response::Response;
+use bytes::Bytes;
+use event_feed::Scope;
+use order_model::{MerchantId, Timestamp};
+use proto::conversions::to_bytes;
+use proto::merchant_connection::{GetMerchantsRequest, Merchant};
+use serde_json::{Value, json};
+
+use crate::api::Api;
+use crate::calls::CallError;
+use crate::errors::ApiError;
+use crate::oauth::{Authorised, form_pairs};
+use crate::orders::json_response;
+use crate::routes::path_segment;
+
+/// Where the merchant's id stands in `/merchant/v1.0/merchants/{id}…`.
+const ID_SEGMENT: usize = 3;
+/// Merchants of one page, at most and by default.
+const PAGE_SIZE_MAX: usize = 100;
+
+/// A page of the list, `number` from 1.
+#[derive(Debug, PartialEq, Eq)]
+struct Page {
+    number: usize,
+    size: usize,
+}
+
+impl Page {
+    fn read(query: Option<&str>) -> Result<Self, ApiError> {
+        let mut page = Self { number: 1, size: PAGE_SIZE_MAX };
+        for (name, value) in form_pairs(query.unwrap_or_default()) {
+            let (field, place) = match &*name {
+                "page" => ("page", &mut page.number),
+                "size" => ("size", &mut page.size),
+                _ => continue,
+            };
+            let number = value.trim().parse().ok().filter(|number| *number > 0);
+            *place = number
+                .ok_or_else(|| ApiError::bad_request(format!("{field} must be a number from 1.")).at_field(field))?;
+        }
+        if page.size > PAGE_SIZE_MAX {
+            let message = format!("size is at most {PAGE_SIZE_MAX}.");
+            return Err(ApiError::bad_request(message).at_field("size"));
+        }
+        Ok(page)
+    }
+
+    fn of<'a>(&self, all: &'a [MerchantId]) -> &'a [MerchantId] {
+        let start = (self.number - 1).saturating_mul(self.size).min(all.len());
+        let end = start.saturating_add(self.size).min(all.len());
+        &all[start..end]
+    }
+}
+
+/// Answers with a page of the application's merchants, sorted by id.
+pub(crate) async fn list(api: Arc<Api>, authorised: Authorised, request: Request) -> Result<Response, ApiError> {
+    let page = Page::read(request.uri().query())?;
+    let ids = page.of(authorised.scope().merchants());
+    let merchants = if ids.is_empty() { Vec::new() } else { fetch(&api, ids).await? };
+    let to_json = |merchant: &Merchant| -> Option<Value> {
+        let id = MerchantId::try_from_slice(&merchant.id).ok()?.to_string();
+        Some(json!({ "id": id, "name": merchant.name, "corporateName": merchant.corporate_name }))
+    };
+    let list: Vec<Value> = merchants.iter().filter_map(to_json).collect();
+    Ok(json_response(Bytes::from(Value::from(list).to_string())))
+}
+
+/// Answers with one merchant.
+pub(crate) async fn details(api: Arc<Api>, authorised: Authorised, request: Request) -> Result<Response, ApiError> {
+    let id = merchant_in_path(&request, authorised.scope())?;
+    let merchant = fetch_one(&api, id).await?;
+    let created_at = Timestamp::from_unix_ms(merchant.created_at_ms).to_string();
+    let body = json!({
+        "id": id.to_string(),
+        "name": merchant.name,
+        "corporateName": merchant.corporate_name,
+        "type": "RESTAURANT",
+        "status": "AVAILABLE",
+        "createdAt": created_at,
+    });
+    Ok(json_response(Bytes::from(body.to_string())))
+}
+
+/// The merchant of the path, when the application may see it.
+pub(super) fn merchant_in_path(request: &Request, scope: &Scope) -> Result<MerchantId, ApiError> {
+    let id: Result<MerchantId, _> = path_segment(request.uri().path(), ID_SEGMENT).parse();
+    id.ok().filter(|id| scope.contains(*id)).ok_or_else(forbidden)
+}
+
+/// The merchant itself; one that was granted but does not exist answers like a foreign one.
+pub(super) async fn fetch_one(api: &Api, id: MerchantId) -> Result<Merchant, ApiError> {
+    let found = fetch(api, &[id]).await?;
+    found.into_iter().find(|merchant| *merchant.id == *id.as_bytes()).ok_or_else(forbidden)
+}
+
+async fn fetch(api: &Api, ids: &[MerchantId]) -> Result<Vec<Merchant>, ApiError> {
+    let merchant_ids = ids.iter().map(|id| to_bytes(id.as_bytes())).collect();
+    let reply = api.merchants.get_merchants(GetMerchantsRequest { merchant_ids }).await;
+    reply.map(|reply| reply.merchants).map_err(|error| refusal(&error))
+}
+
+pub(super) fn refusal(error: &CallError) -> ApiError {
+    match error {
+        CallError::NotFound | CallError::Invalid => forbidden(),
+        CallError::Unavailable => ApiError::unavailable(),
+    }
+}
+
+fn forbidden() -> ApiError {
+    ApiError::forbidden("The application has no permission for this merchant.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_read_and_cut() {
+        let all: Vec<MerchantId> = (0..5).map(|byte| MerchantId::from_bytes([byte; 16])).collect();
+        let page = |query: &str| {
+            Page::read(Some(query)).map(|page| page.of(&all).len()).map_err(|error| error.status().as_u16())
+        };
+        assert_eq!(page(""), Ok(5));
+        assert_eq!(page("page=2&size=3"), Ok(2));
+        assert_eq!(page("page=9999999999&size=100"), Ok(0));
+        for wrong in ["page=0", "size=0", "size=101", "page=x", "page=-1", "page="] {
+            assert_eq!(page(wrong), Err(400), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! `GET /merchant/v1.0/merchants/{id}/status` and `/status/{operation}`.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::response::Response;
+use bytes::Bytes;
+use order_model::MerchantId;
+use proto::conversions::to_bytes;
+use proto::merchant_connection::PresenceRequest;
+use serde_json::Value;
+
+use super::list::{fetch_one, merchant_in_path, refusal};
+use super::status::{OPERATIONS, StoreStatus};
+use crate::api::Api;
+use crate::errors::ApiError;
+use crate::oauth::Authorised;
+use crate::orders::json_response;
+use crate::routes::path_segment;
+
+/// Where the operation stands in `/merchant/v1.0/merchants/{id}/status/{operation}`.
+const OPERATION_SEGMENT: usize = 5;
+
+/// Answers with the status of every operation.
+pub(crate) async fn statuses(api: Arc<Api>, authorised: Authorised, request: Request) -> Result<Response, ApiError> {
+    let merchant = merchant_in_path(&request, authorised.scope())?;
+    let status = status_of(&api, merchant).await?;
+    let all: Vec<Value> = OPERATIONS.iter().map(|operation| status.to_json(operation)).collect();
+    Ok(json_response(Bytes::from(Value::from(all).to_string())))
+}
+
+/// Answers with the status of one operation, named in any case.
+pub(crate) async fn one_status(api: Arc<Api>, authorised: Authorised, request: Request) -> Result<Response, ApiError> {
+    let merchant = merchant_in_path(&request, authorised.scope())?;
+    let named = path_segment(request.uri().path(), OPERATION_SEGMENT);
+    let operation = OPERATIONS.into_iter().find(|operation| operation.eq_ignore_ascii_case(named));
+    let operation = operation.ok_or_else(|| ApiError::not_found("There is no such operation."))?;
+    let status = status_of(&api, merchant).await?;
+    Ok(json_response(Bytes::from(status.to_json(operation).to_string())))
+}
+
+async fn status_of(api: &Api, id: MerchantId) -> Result<StoreStatus, ApiError> {
+    let merchant = fetch_one(api, id).await?;
+    let request = PresenceRequest { merchant_ids: vec![to_bytes(id.as_bytes())] };
+    let presences = api.merchants.presence(request).await.map_err(|error| refusal(&error))?;
+    let connected = presences.iter().any(|presence| *presence.merchant_id == *id.as_bytes() && presence.online);
+    Ok(StoreStatus::judge(&merchant, connected, api.clock.now()))
+}

@@ -1,0 +1,64 @@
+//! `POST /order/v1.0/orders/{id}/{action}`: a merchant acts on an order; 202 follows the commit.
+//!
+//! Repeating an action is safe: the core answers one that is already so as done. A conflict says where the order stands
+//! and what would be legal there.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use http::{HeaderMap, StatusCode};
+use proto::conversions::to_bytes;
+use proto::gateway_core::{ActRequest, Action};
+
+use super::details::{order_in_path, refusal, visible_order};
+use super::note::Note;
+use crate::api::Api;
+use crate::body::{BODY_MAX_BYTES, read_body};
+use crate::errors::ApiError;
+use crate::oauth::Authorised;
+
+/// The longest idempotency key that is passed on, in bytes; a longer one is refused, because ignoring it would break its promise.
+const IDEMPOTENCY_KEY_MAX_BYTES: usize = 128;
+
+/// Answers one action.
+pub(crate) async fn act(
+    api: Arc<Api>,
+    authorised: Authorised,
+    request: Request,
+    action: Action,
+) -> Result<Response, ApiError> {
+    let order = order_in_path(&request)?;
+    let (parts, body) = request.into_parts();
+    let idempotency_key = idempotency_key(&parts.headers)?;
+    let body = read_body(&parts.headers, body, BODY_MAX_BYTES).await?;
+    let note = Note::read(&body);
+    let visible = visible_order(&api, authorised.scope(), order).await.map_err(|error| refusal(&error))?;
+    let request = ActRequest {
+        order_id: to_bytes(order.as_bytes()),
+        application_id: authorised.application().as_str().to_owned(),
+        merchant_id: to_bytes(visible.merchant.as_bytes()),
+        action: action.into(),
+        reason: note.reason,
+        code: note.code,
+        trace_id: to_bytes(&api.trace_of(&parts.headers).0),
+        idempotency_key,
+    };
+    let reply = api.core.act(request).await.map_err(|error| refusal(&error))?;
+    if let Some(conflict) = reply.conflict {
+        return Err(ApiError::conflict(&conflict.state, &conflict.legal, conflict.message));
+    }
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::ACCEPTED;
+    Ok(response)
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<String, ApiError> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(String::new()) };
+    let key = value.to_str().ok().filter(|key| key.len() <= IDEMPOTENCY_KEY_MAX_BYTES);
+    key.map(str::to_owned).ok_or_else(|| {
+        let message = format!("idempotency-key is at most {IDEMPOTENCY_KEY_MAX_BYTES} visible ASCII characters.");
+        ApiError::bad_request(message).at_field("idempotency-key")
+    })
+}

@@ -1,0 +1,215 @@
+//! Beats are kept until they are taken.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use event_feed::{AuthorisedMerchants, GrantedMerchant};
+use order_model::{Clock, MerchantId, Timestamp};
+use parking_lot::Mutex;
+use proto::conversions;
+use proto::merchant_connection as wire;
+use proto::merchant_connection::merchant_connection_server::{MerchantConnection, MerchantConnectionServer};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+use super::BeatKeeper;
+
+struct RuntimeClock {
+    start: Instant,
+}
+
+impl Clock for RuntimeClock {
+    fn now(&self) -> Timestamp {
+        unreachable!("beats are measured on the monotonic clock alone")
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.start.elapsed()
+    }
+}
+
+#[derive(Default)]
+struct Taken {
+    is_down: bool,
+    hangs: bool,
+    /// The instant of each merchant's latest beat, as reconstructed from its age.
+    latest: BTreeMap<MerchantId, Instant>,
+    batches: Vec<usize>,
+}
+
+#[derive(Clone, Default)]
+struct FakeConnection {
+    taken: Arc<Mutex<Taken>>,
+}
+
+#[tonic::async_trait]
+impl MerchantConnection for FakeConnection {
+    async fn beat(&self, request: Request<wire::BeatRequest>) -> Result<Response<wire::BeatReply>, Status> {
+        if self.taken.lock().hangs {
+            std::future::pending::<()>().await;
+        }
+        let mut taken = self.taken.lock();
+        if taken.is_down {
+            return Err(Status::unavailable("down"));
+        }
+        let beats = request.into_inner().beats;
+        taken.batches.push(beats.len());
+        for beat in beats {
+            let merchant = conversions::merchant_id(&beat.merchant_id).unwrap();
+            taken.latest.insert(merchant, Instant::now() - Duration::from_millis(beat.age_ms.into()));
+        }
+        Ok(Response::new(wire::BeatReply {}))
+    }
+
+    async fn presence(&self, _: Request<wire::PresenceRequest>) -> Result<Response<wire::PresenceReply>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn history(&self, _: Request<wire::HistoryRequest>) -> Result<Response<wire::HistoryReply>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn lookup(&self, _: Request<wire::LookupRequest>) -> Result<Response<wire::Merchant>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn get_merchants(
+        &self,
+        _: Request<wire::GetMerchantsRequest>,
+    ) -> Result<Response<wire::GetMerchantsReply>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn put_merchant(&self, _: Request<wire::Merchant>) -> Result<Response<wire::PutMerchantReply>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn totals(&self, _: Request<wire::TotalsRequest>) -> Result<Response<wire::TotalsReply>, Status> {
+        Err(Status::unimplemented(""))
+    }
+}
+
+fn merchant(number: u32) -> MerchantId {
+    MerchantId::from_bytes(u128::from(number).to_be_bytes())
+}
+
+fn merchants(numbers: std::ops::Range<u32>) -> AuthorisedMerchants {
+    let granted = |number| GrantedMerchant { merchant: merchant(number), visible_from: Timestamp::from_unix_ms(0) };
+    AuthorisedMerchants::vouched_for_by_peer("dev-pos".parse().unwrap(), numbers.map(granted).collect())
+}
+
+fn keeper(connection: &FakeConnection, beats_max: usize) -> BeatKeeper {
+    let clock = Arc::new(RuntimeClock { start: Instant::now() });
+    let transport = proto::transport::local(MerchantConnectionServer::new(connection.clone()));
+    BeatKeeper::with_limit(transport, clock, beats_max)
+}
+
+fn run(keeper: &BeatKeeper) -> (CancellationToken, JoinHandle<()>) {
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn({
+        let (keeper, shutdown) = (keeper.clone(), shutdown.clone());
+        async move { keeper.run(shutdown).await }
+    });
+    (shutdown, running)
+}
+
+#[tokio::test(start_paused = true)]
+async fn beats_arrive_within_a_second_in_batches() {
+    let connection = FakeConnection::default();
+    let keeper = keeper(&connection, 100_000);
+    let (shutdown, running) = run(&keeper);
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    keeper.beat(&merchants(0..12_000));
+    assert_eq!(keeper.untaken(), 12_000);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(keeper.untaken(), 0);
+    assert_eq!(connection.taken.lock().batches, [5_000, 5_000, 2_000]);
+    shutdown.cancel();
+    running.await.unwrap();
+}
+
+/// An outage of merchant-connection, by errors and by silence, loses no beat; each arrives with the time it was made.
+#[tokio::test(start_paused = true)]
+async fn an_outage_loses_no_beat_and_no_beats_time() {
+    let connection = FakeConnection::default();
+    let keeper = keeper(&connection, 100_000);
+    let (shutdown, running) = run(&keeper);
+    let mut expected = BTreeMap::new();
+    for second in 0..120 {
+        {
+            let mut taken = connection.taken.lock();
+            taken.is_down = (20..60).contains(&second);
+            taken.hangs = (60..100).contains(&second);
+        }
+        let of = second % 30 * 10..second % 30 * 10 + 10;
+        keeper.beat(&merchants(of.clone()));
+        expected.extend(of.map(|number| (merchant(number), Instant::now())));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(keeper.untaken() <= 300);
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(keeper.untaken(), 0);
+    let taken = connection.taken.lock().latest.clone();
+    assert_eq!(taken.len(), 300);
+    for (merchant, at) in expected {
+        let apart = taken[&merchant].max(at) - taken[&merchant].min(at);
+        assert!(apart <= Duration::from_millis(2), "{merchant}: {apart:?}");
+    }
+    shutdown.cancel();
+    running.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_beat_during_a_flush_is_not_forgotten_with_the_older_one() {
+    let connection = FakeConnection::default();
+    connection.taken.lock().hangs = true;
+    let keeper = keeper(&connection, 100);
+    keeper.beat(&merchants(0..1));
+    let (shutdown, running) = run(&keeper);
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    let beaten_at = Instant::now();
+    keeper.beat(&merchants(0..1));
+    connection.taken.lock().hangs = false;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(keeper.untaken(), 0);
+    assert_eq!(connection.taken.lock().latest[&merchant(0)], beaten_at);
+    shutdown.cancel();
+    running.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_is_bounded_and_known_merchants_still_beat() {
+    let connection = FakeConnection::default();
+    let keeper = keeper(&connection, 100);
+    keeper.beat(&merchants(0..150));
+    assert_eq!(keeper.untaken(), 100);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let beaten_at = Instant::now();
+    keeper.beat(&merchants(0..100));
+    let (shutdown, running) = run(&keeper);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(connection.taken.lock().latest.values().all(|at| *at == beaten_at));
+    shutdown.cancel();
+    running.await.unwrap();
+}
+
+/// At shutdown what was beaten since the last flush still goes out, and a merchant-connection that hangs holds nothing up.
+#[tokio::test(start_paused = true)]
+async fn the_last_beats_go_out_at_shutdown() {
+    let connection = FakeConnection::default();
+    let keeper = keeper(&connection, 100);
+    let (shutdown, running) = run(&keeper);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    keeper.beat(&merchants(0..5));
+    shutdown.cancel();
+    running.await.unwrap();
+    assert_eq!(connection.taken.lock().latest.len(), 5);
+    connection.taken.lock().hangs = true;
+    keeper.beat(&merchants(0..5));
+    let started = Instant::now();
+    keeper.run(shutdown).await;
+    assert!(started.elapsed() <= Duration::from_secs(3));
+}

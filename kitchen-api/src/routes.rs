@@ -1,0 +1,194 @@
+//! The router: which handler answers which operation, measured, and with a token where one is needed.
+//!
+//! A handler of an operation that takes a token is only reached through [`authorised`], which gives it the proof. What no
+//! operation matches answers 404 or 405 in the usual envelope.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use bytes::Bytes;
+use http::Uri;
+use http::uri::PathAndQuery;
+use proto::gateway_core::Action;
+
+use crate::api::Api;
+use crate::errors::ApiError;
+use crate::oauth::Authorised;
+use crate::operations::{OPERATIONS, Operation, Row, Verb};
+use crate::orders::json_response;
+use crate::telemetry::EndpointMetrics;
+use crate::{events, merchants, oauth, openapi, orders};
+
+/// The segment of `path` at `index`, from 0; empty when there is none.
+pub(crate) fn path_segment(path: &str, index: usize) -> &str {
+    path.strip_prefix('/').unwrap_or(path).split('/').nth(index).unwrap_or_default()
+}
+
+/// The public API.
+pub(crate) fn router(api: &Arc<Api>) -> Router {
+    let document = openapi::document().to_json().map(Bytes::from).expect("a document of texts is JSON");
+    let mut router = Router::new();
+    for row in OPERATIONS {
+        let metrics = Arc::new(EndpointMetrics::new(row.id, api.clock.clone()));
+        let endpoint = endpoint(api, row, &metrics, &document);
+        for path in row.paths {
+            router = router.route(path, endpoint.clone());
+        }
+    }
+    let metrics = Arc::new(EndpointMetrics::new("none", api.clock.clone()));
+    let unknown = {
+        let metrics = Arc::clone(&metrics);
+        move || refuse(Arc::clone(&metrics), ApiError::not_found("There is no such resource."))
+    };
+    router
+        .fallback(unknown)
+        .method_not_allowed_fallback(move || refuse(Arc::clone(&metrics), ApiError::method_not_allowed()))
+}
+
+async fn refuse(metrics: Arc<EndpointMetrics>, error: ApiError) -> Response {
+    metrics.measure(async { error.into_response() }).await
+}
+
+fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>, document: &Bytes) -> MethodRouter {
+    let wiring = Wiring { api: Arc::clone(api), metrics: Arc::clone(metrics), verb: row.verb };
+    let act = |action| wiring.authorised(move |api, authorised, request| orders::act(api, authorised, request, action));
+    match row.operation {
+        Operation::Token => wiring.open(oauth::issue),
+        Operation::Poll => wiring.authorised(events::poll),
+        Operation::Acknowledge => wiring.authorised(events::acknowledge),
+        Operation::GetOrder => wiring.authorised(orders::details),
+        Operation::Confirm => act(Action::Confirm),
+        Operation::StartPreparation => act(Action::StartPreparation),
+        Operation::ReadyToPickup => act(Action::ReadyToPickup),
+        Operation::Dispatch => act(Action::Dispatch),
+        Operation::CancellationReasons => wiring.authorised(orders::cancellation_reasons),
+        Operation::RequestCancellation => act(Action::RequestCancellation),
+        Operation::AcceptCancellation => act(Action::AcceptCancellation),
+        Operation::DenyCancellation => act(Action::DenyCancellation),
+        Operation::ListMerchants => wiring.authorised(merchants::list),
+        Operation::GetMerchant => wiring.authorised(merchants::details),
+        Operation::MerchantStatuses => wiring.authorised(merchants::statuses),
+        Operation::MerchantStatus => wiring.authorised(merchants::one_status),
+        Operation::OpenApi => {
+            let document = document.clone();
+            wiring.open(move |_, _| std::future::ready(Ok(json_response(document.clone()))))
+        }
+    }
+}
+
+/// What every endpoint is wired with.
+struct Wiring {
+    api: Arc<Api>,
+    metrics: Arc<EndpointMetrics>,
+    verb: Verb,
+}
+
+impl Wiring {
+    /// An endpoint that needs a token.
+    fn authorised<H, F>(&self, handler: H) -> MethodRouter
+    where
+        H: Fn(Arc<Api>, Authorised, Request) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<Response, ApiError>> + Send + 'static,
+    {
+        self.open(move |api, request| {
+            let handler = handler.clone();
+            async move {
+                let authorised = api.authorise(request.headers())?;
+                handler(api, authorised, request).await
+            }
+        })
+    }
+
+    /// An endpoint that needs none.
+    fn open<H, F>(&self, handler: H) -> MethodRouter
+    where
+        H: Fn(Arc<Api>, Request) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<Response, ApiError>> + Send + 'static,
+    {
+        let (api, metrics) = (Arc::clone(&self.api), Arc::clone(&self.metrics));
+        let filter = match self.verb {
+            Verb::Get => MethodFilter::GET,
+            Verb::Post => MethodFilter::POST,
+        };
+        on(filter, move |request: Request| {
+            let metrics = Arc::clone(&metrics);
+            let answer = handler(Arc::clone(&api), request);
+            async move { metrics.measure(async { answer.await.unwrap_or_else(ApiError::into_response) }).await }
+        })
+    }
+}
+
+/// The router behind a decoder of `%3A`, which some clients send for the colon of `events:polling`.
+#[derive(Clone)]
+pub(crate) struct Decoded {
+    router: Router,
+}
+
+impl Decoded {
+    pub(crate) fn new(router: Router) -> Self {
+        Self { router }
+    }
+}
+
+impl tower::Service<Request> for Decoded {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = <Router as tower::Service<Request>>::Future;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Infallible>> {
+        // A router is always ready.
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        if request.uri().path().contains('%')
+            && let Some(uri) = with_colons(request.uri())
+        {
+            *request.uri_mut() = uri;
+        }
+        self.router.call(request)
+    }
+}
+
+/// `uri` with every `%3A` of its path decoded. Nothing else is: an id needs no escapes, and decoding a slash would change the route.
+fn with_colons(uri: &Uri) -> Option<Uri> {
+    let path = uri.path().replace("%3A", ":").replace("%3a", ":");
+    let path_and_query = match uri.query() {
+        Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
+        None => PathAndQuery::try_from(path),
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(path_and_query.ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colons_are_decoded_and_nothing_else() {
+        let decode = |uri: &'static str| with_colons(&Uri::from_static(uri)).unwrap().to_string();
+        assert_eq!(decode("/events/v1.0/events%3Apolling?types=A%3AB"), "/events/v1.0/events:polling?types=A%3AB");
+        assert_eq!(decode("/a%2Fb%3ac"), "/a%2Fb:c");
+        assert_eq!(decode("http://host/a%3Ab"), "http://host/a:b");
+    }
+
+    #[test]
+    fn segments_count_from_the_first_slash() {
+        assert_eq!(path_segment("/order/v1.0/orders/abc/confirm", 3), "abc");
+        assert_eq!(path_segment("/a", 3), "");
+    }
+
+    #[test]
+    fn no_operation_is_listed_twice() {
+        for (index, row) in OPERATIONS.iter().enumerate() {
+            assert!(OPERATIONS[..index].iter().all(|other| other.operation != row.operation && other.id != row.id));
+        }
+    }
+}

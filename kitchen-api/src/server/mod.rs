@@ -1,0 +1,130 @@
+//! The accept loop: connections in, requests to a tower service, answers out, with a limit on everything.
+//!
+//! Called by [`crate::Service`] with the API and by the benchmark with an empty handler, so that both are measured
+//! behind the same loop. hyper is driven directly instead of through `axum::serve`, which keeps a client that sends its headers slowly for
+//! ever. Cleartext speaks HTTP/1.1 only; over TLS the client chooses by ALPN. Routing and authentication are absent.
+
+mod activity;
+mod connection;
+mod registry;
+mod request;
+pub mod tls;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::{Request, Response};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use request::BodyTimeout;
+pub use request::PeerAddress;
+
+use crate::config::ServerConfig;
+use connection::Driver;
+use registry::{Refusal, Registry};
+
+/// How long to wait when the system refuses to hand out a connection (most often: no file descriptor is left).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What a client over the limit of connections reads.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n\
+connection: close\r\ncontent-length: 164\r\n\r\n\
+{\"error\":{\"code\":\"ServiceUnavailable\",\"message\":\"Too many connections.\"},\
+\"code\":\"ServiceUnavailable\",\"message\":\"Too many connections. The request can be repeated.\"}";
+
+/// How a listener is served.
+#[derive(Clone)]
+pub struct Options {
+    /// Limits and timeouts.
+    pub config: ServerConfig,
+    /// TLS; cleartext when absent.
+    pub tls: Option<TlsAcceptor>,
+    /// How long requests in flight may take once `shutdown` was cancelled.
+    pub drain_timeout: Duration,
+}
+
+impl Options {
+    /// Cleartext with the default limits.
+    pub fn cleartext() -> Self {
+        Self { config: ServerConfig::default(), tls: None, drain_timeout: Duration::from_secs(10) }
+    }
+}
+
+/// Serves `service` on `listener` until `shutdown` is cancelled; then stops accepting, closes idle connections, lets
+/// requests in flight finish and returns, at the latest after [`Options::drain_timeout`].
+pub async fn serve<S>(listener: TcpListener, options: Options, service: S, shutdown: CancellationToken)
+where
+    S: tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+{
+    let drain_timeout = options.drain_timeout;
+    let registry = Registry::new(options.config.connections_max, options.config.connections_per_address_max);
+    let driver = Arc::new(Driver::new(options, service));
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shutdown.cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => admit(&registry, &driver, stream, peer.ip()),
+            Err(error) => {
+                tracing::debug!(%error, "no connection could be accepted");
+                driver.metrics.accept_failed.increment(1);
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    registry.drain(drain_timeout).await;
+}
+
+fn admit<S>(registry: &Registry, driver: &Arc<Driver<S>>, stream: TcpStream, peer: std::net::IpAddr)
+where
+    S: tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+{
+    match registry.admit(peer) {
+        Ok((admission, drain)) => {
+            let id = admission.id();
+            let driver = Arc::clone(driver);
+            let task = tokio::spawn(async move {
+                let admission = admission;
+                driver.drive(stream, peer, drain).await;
+                drop(admission);
+            });
+            registry.abort_with(id, task.abort_handle());
+        }
+        Err(refusal) => {
+            match refusal {
+                Refusal::Full => driver.metrics.refused_full.increment(1),
+                Refusal::AddressFull => driver.metrics.refused_address.increment(1),
+            }
+            if !driver.is_tls() {
+                // One attempt: a fresh socket's send buffer takes it, and nobody waits for this client.
+                let _ = stream.try_write(FULL);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_refusal_is_valid_http_and_json() {
+        let text = std::str::from_utf8(FULL).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(
+            head.contains(&format!("content-length: {}\r\n", body.len()))
+                || head.ends_with(&format!("content-length: {}", body.len())),
+            "{}",
+            body.len()
+        );
+        serde_json::from_str::<serde_json::Value>(body).unwrap();
+    }
+}

@@ -1,0 +1,126 @@
+//! One request on its way to the service: its head is measured, its body and its answer are given a time limit.
+//!
+//! Called by `connection` for every request. What the limits do not cover: a head above 64 KiB, more than 100 headers and a request
+//! line that is not HTTP are answered by hyper itself, with the right status and no body.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::IntoResponse;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Sleep;
+
+use crate::config::ServerConfig;
+use crate::errors::ApiError;
+
+/// The address at the other end of the connection, in the request's extensions. Behind a proxy it is the proxy's.
+#[derive(Debug, Clone, Copy)]
+pub struct PeerAddress(pub IpAddr);
+
+/// The body did not arrive in time.
+#[derive(Debug, thiserror::Error)]
+#[error("the request's body did not arrive in time")]
+pub(crate) struct BodyTimeout;
+
+/// Answers one request, whatever happens.
+pub(super) async fn answer<S>(
+    service: S,
+    request: Request<Incoming>,
+    peer: IpAddr,
+    config: &ServerConfig,
+) -> Response<Body>
+where
+    S: tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
+    if let Err(error) = check_head(&request, config) {
+        return error.into_response();
+    }
+    let (mut parts, body) = request.into_parts();
+    parts.extensions.insert(PeerAddress(peer));
+    let (body, time_limit) = if body.is_end_stream() {
+        (Body::empty(), config.request_timeout)
+    } else {
+        (Body::new(TimedBody::new(body, config.body_timeout)), config.request_timeout + config.body_timeout)
+    };
+    let mut service = service;
+    let answer = service.call(Request::from_parts(parts, body));
+    match tokio::time::timeout(time_limit, answer).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(never)) => match never {},
+        Err(_elapsed) => ApiError::unavailable().into_response(),
+    }
+}
+
+fn check_head<B>(request: &Request<B>, config: &ServerConfig) -> Result<(), ApiError> {
+    let uri_bytes = request.uri().path().len() + request.uri().query().map_or(0, |query| query.len() + 1);
+    if uri_bytes > config.uri_max_bytes {
+        return Err(ApiError::uri_too_long(config.uri_max_bytes));
+    }
+    // What a header costs on the wire: its name, ": ", its value and the line's end.
+    let header_bytes: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if header_bytes > config.headers_max_bytes {
+        return Err(ApiError::headers_too_large(config.headers_max_bytes));
+    }
+    Ok(())
+}
+
+/// A body that has to end in time. The timer is armed only when the body is not there yet.
+struct TimedBody {
+    incoming: Incoming,
+    time_limit: Duration,
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+impl TimedBody {
+    fn new(incoming: Incoming, time_limit: Duration) -> Self {
+        Self { incoming, time_limit, deadline: None }
+    }
+}
+
+impl http_body::Body for TimedBody {
+    type Data = Bytes;
+    type Error = axum::BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(context) {
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        }
+        let time_limit = self.time_limit;
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(time_limit)));
+        ready!(deadline.as_mut().poll(context));
+        Poll::Ready(Some(Err(Box::new(BodyTimeout))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_are_measured() {
+        let config = ServerConfig { headers_max_bytes: 100, uri_max_bytes: 20, ..ServerConfig::default() };
+        let request =
+            |uri: &str, header: usize| Request::builder().uri(uri).header("x", "y".repeat(header)).body(()).unwrap();
+        assert!(check_head(&request("/short?query=1", 95), &config).is_ok());
+        assert_eq!(check_head(&request("/short", 96), &config).unwrap_err().status(), 431);
+        assert_eq!(check_head(&request("/longer?than=twenty-bytes", 1), &config).unwrap_err().status(), 414);
+    }
+}

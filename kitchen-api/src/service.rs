@@ -1,0 +1,231 @@
+//! The service: built from its settings and what it is given, run until it is told to stop.
+//!
+//! Called by the binary. `build` binds and checks, `run` serves: a port in use or a wrong key is found before anything
+//! is started.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use order_model::SharedClock;
+use parking_lot::Mutex;
+use proto::transport::Transport;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::Api;
+use crate::calls::{Core, Merchants};
+use crate::config::Config;
+use crate::directory::{Directory, keep_fresh};
+use crate::entropy::Entropy;
+use crate::feed::{FeedDependencies, FeedRouter};
+use crate::oauth::{Attempts, KeyError, Limits, Tokens};
+use crate::presence::BeatKeeper;
+use crate::routes::{Decoded, router};
+use crate::server::tls::{TlsError, acceptor};
+use crate::server::{Options, serve};
+use crate::store::ApplicationStore;
+
+/// How often the core is told that polls are served; it counts the gaps against its confirm deadlines.
+const REPORT_SERVING_EVERY: Duration = Duration::from_secs(1);
+
+/// What the service is given.
+pub struct Dependencies {
+    /// Time.
+    pub clock: SharedClock,
+    /// Randomness fit for secrets.
+    pub entropy: Entropy,
+    /// The partner applications, most often [`crate::Applications`].
+    pub applications: Arc<dyn ApplicationStore>,
+    /// gateway-core.
+    pub core: Transport,
+    /// merchant-connection.
+    pub merchant_connection: Transport,
+    /// Both feeds.
+    pub feed: FeedDependencies,
+}
+
+/// Why the service cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Most often: the port is in use.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The certificate or its key.
+    #[error("the TLS settings cannot be used")]
+    Tls(#[source] TlsError),
+    /// A key that signs tokens.
+    #[error("the token settings cannot be used")]
+    Key(#[source] KeyError),
+}
+
+impl Error {
+    /// Whether building may succeed later with the same settings: a port can become free.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Bind { .. })
+    }
+}
+
+/// kitchen-api, bound and not yet serving.
+pub struct Service {
+    config: Config,
+    listener: TcpListener,
+    options: Options,
+    api: Arc<Api>,
+    applications: Arc<dyn ApplicationStore>,
+    handle: Handle,
+}
+
+impl Service {
+    /// Binds the listener and checks keys and certificates. Metrics bind to the recorder installed by now.
+    ///
+    /// # Errors
+    /// One per setting that cannot be used.
+    pub async fn build(config: Config, dependencies: Dependencies) -> Result<Self, Error> {
+        let Dependencies { clock, entropy, applications, core, merchant_connection, feed } = dependencies;
+        let tokens = Tokens::new(&config.tokens, clock.clone(), entropy.clone()).map_err(Error::Key)?;
+        let tls = config.tls.as_ref().map(acceptor).transpose().map_err(Error::Tls)?;
+        let bind = |source| Error::Bind { address: config.address, source };
+        let listener = TcpListener::bind(config.address).await.map_err(bind)?;
+        let address = listener.local_addr().map_err(bind)?;
+        let api = Arc::new(Api {
+            entropy,
+            directory: Arc::new(Directory::default()),
+            tokens,
+            attempts: Mutex::new(Attempts::new(Limits { attempts_per_minute: config.token_requests_per_minute })),
+            trusted_proxies: config.trusted_proxies.clone(),
+            feed: FeedRouter::new(&config.feed, feed),
+            beats: BeatKeeper::new(merchant_connection.clone(), clock.clone()),
+            core: Core::new(core, &clock, config.call_timeout),
+            merchants: Merchants::new(merchant_connection, &clock, config.call_timeout),
+            clock,
+        });
+        let options = Options { config: config.server.clone(), tls, drain_timeout: config.drain_timeout };
+        let handle = Handle { api: Arc::clone(&api), address, state: Arc::default() };
+        Ok(Self { config, listener, options, api, applications, handle })
+    }
+
+    /// The API for the same process.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Serves until `shutdown`, then drains within [`Config::drain_timeout`]: no new connections, requests in flight
+    /// finish, and only then does what they need stop.
+    ///
+    /// # Errors
+    /// None so far; the result is the shape all services share.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+        let Self { config, listener, options, api, applications, handle } = self;
+        // What requests need outlives them.
+        let background = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(keep_fresh(
+            Arc::clone(&api.directory),
+            applications,
+            api.clock.clone(),
+            config.directory_refresh,
+            background.clone(),
+        ));
+        tasks.spawn(run_feed(api.feed.clone(), background.clone()));
+        tasks.spawn(run_beats(api.beats.clone(), background.clone()));
+        tasks.spawn(report_serving(Arc::clone(&api), config.instance, shutdown.clone()));
+        handle.state.serving.store(true, Ordering::Release);
+        tracing::info!(address = %handle.address, tls = config.tls.is_some(), "kitchen-api serves");
+        {
+            let state = Arc::clone(&handle.state);
+            let asked_to_stop = shutdown.clone();
+            tasks.spawn(async move {
+                asked_to_stop.cancelled().await;
+                state.draining.store(true, Ordering::Release);
+            });
+        }
+        serve(listener, options, Decoded::new(router(&api)), shutdown).await;
+        handle.state.serving.store(false, Ordering::Release);
+        background.cancel();
+        // Beats not sent yet are worth a moment; nothing else here is.
+        if tokio::time::timeout(config.drain_timeout, async { while tasks.join_next().await.is_some() {} })
+            .await
+            .is_err()
+        {
+            tracing::warn!("kitchen-api did not wind down in time");
+        }
+        tracing::info!("kitchen-api has stopped");
+        Ok(())
+    }
+}
+
+async fn run_feed(feed: FeedRouter, shutdown: CancellationToken) {
+    feed.run(shutdown).await;
+}
+
+async fn run_beats(beats: BeatKeeper, shutdown: CancellationToken) {
+    beats.run(shutdown).await;
+}
+
+/// Tells the core, once a second, that polls are served, for as long as they are.
+async fn report_serving(api: Arc<Api>, instance: String, shutdown: CancellationToken) {
+    let mut ticks = tokio::time::interval(REPORT_SERVING_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = shutdown.cancelled() => return,
+        }
+        if api.directory.is_loaded() && api.feed.serving() {
+            // A failure is measured and logged where calls are made; the next tick is the retry.
+            let _ = api.core.report_serving(&instance).await;
+        }
+    }
+}
+
+#[derive(Default)]
+struct State {
+    serving: AtomicBool,
+    draining: AtomicBool,
+}
+
+/// The service as the rest of the process sees it.
+#[derive(Clone)]
+pub struct Handle {
+    api: Arc<Api>,
+    address: SocketAddr,
+    state: Arc<State>,
+}
+
+impl Handle {
+    /// Where the listener is bound, with the actual port.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether requests should be sent here.
+    ///
+    /// # Errors
+    /// Why not, for `/readyz`.
+    pub fn readiness(&self) -> Result<(), String> {
+        if self.state.draining.load(Ordering::Acquire) {
+            return Err("kitchen-api is shutting down".to_owned());
+        }
+        if !self.state.serving.load(Ordering::Acquire) {
+            return Err("kitchen-api does not serve yet".to_owned());
+        }
+        if !self.api.directory.is_loaded() {
+            return Err("the applications could not be read from DynamoDB yet".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Whether polls are, or could be, answered for all merchants.
+    pub fn serves_polls(&self) -> bool {
+        self.api.feed.serving()
+    }
+}

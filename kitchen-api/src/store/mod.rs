@@ -1,0 +1,88 @@
+//! The table `partner-apps`: applications, their hashed secrets and their grants. Nobody else names it.
+//!
+//! [`Applications`] is the table itself, for the CLI, `dev` and the directory; [`ApplicationStore`] is what the directory reads,
+//! so that a test can stand in for it. Items, all with a `format` number:
+//!
+//! ```text
+//! pk                      sk                        holds
+//! application#<id>        application               name, secrets (salt, digest), revoked, not_before_ms, revision
+//! application#<id>        grant#<merchant>          granted_at_ms
+//! directory               head                      revision: one for all applications, grows with every change
+//! directory               change#<revision>         application: which one that revision changed; kept for a day
+//! ```
+
+mod applications;
+mod changes;
+mod records;
+mod requests;
+mod table;
+
+use futures::future::BoxFuture;
+use order_model::ApplicationId;
+
+pub use applications::{Applications, Rotation};
+pub use records::{ApplicationRecord, HashedSecret, StoredApplication};
+pub use table::create_tables;
+
+/// A step on the table that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// DynamoDB did not answer, throttled, or refused for a reason of its own.
+    #[error("{operation} on the table of applications failed")]
+    Unavailable {
+        /// The DynamoDB operation.
+        operation: &'static str,
+        /// What the SDK says.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// Others kept changing the table at the same time.
+    #[error("the table of applications kept changing; try again")]
+    Contended,
+    /// There is no such application.
+    #[error("there is no application {0}")]
+    UnknownApplication(ApplicationId),
+    /// It exists already.
+    #[error("application {0} exists already")]
+    AlreadyExists(ApplicationId),
+    /// A stored item is not what this version writes.
+    #[error("an item of the table of applications has no valid {field}")]
+    Malformed {
+        /// The attribute.
+        field: &'static str,
+    },
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::Contended)
+    }
+}
+
+/// One change of one application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The revision that this change made.
+    pub revision: u64,
+    /// The application it changed.
+    pub application: ApplicationId,
+}
+
+/// What the directory reads.
+pub trait ApplicationStore: Send + Sync {
+    /// The newest revision; 0 when nothing was ever stored. Strongly consistent, like everything here.
+    fn head(&self) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// The changes after `revision`, oldest first, at most [`CHANGES_MAX`].
+    fn changes_after(&self, revision: u64) -> BoxFuture<'_, Result<Vec<Change>, StoreError>>;
+
+    /// One application with its grants.
+    fn load<'a>(&'a self, id: &'a ApplicationId) -> BoxFuture<'a, Result<Option<StoredApplication>, StoreError>>;
+
+    /// Every application with its grants.
+    fn load_all(&self) -> BoxFuture<'_, Result<Vec<StoredApplication>, StoreError>>;
+}
+
+/// Changes read at a time; what is left is read at once after.
+pub const CHANGES_MAX: i32 = 1_000;

@@ -1,0 +1,221 @@
+//! An application as it is stored, and its items.
+//!
+//! Used by the rest of `store` and by the directory. Secrets are 256 random bits, so one salted SHA-256 is enough; a password
+//! hash would only make the token endpoint easy to overload.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+use event_feed::Grant;
+use order_model::{ApplicationId, MerchantId, Timestamp};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::StoreError;
+
+/// The format of every item this version writes.
+pub(super) const FORMAT: u64 = 1;
+/// The sort key of an application's own item.
+pub(super) const APPLICATION_SK: &str = "application";
+/// What the sort keys of grants begin with.
+pub(super) const GRANT_SK: &str = "grant#";
+
+/// An item.
+pub(super) type Item = HashMap<String, AttributeValue>;
+
+/// A client secret as it is kept.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HashedSecret {
+    salt: [u8; 16],
+    digest: [u8; 32],
+    /// When it stops counting; `None` for the current one.
+    pub valid_until: Option<Timestamp>,
+}
+
+impl HashedSecret {
+    /// Hashes `secret` under `salt`.
+    pub fn new(secret: &str, salt: [u8; 16]) -> Self {
+        Self { salt, digest: digest(&salt, secret), valid_until: None }
+    }
+
+    /// Whether `secret` is it and counts at `now`. Takes the same time whatever was sent.
+    pub fn matches(&self, secret: &str, now: Timestamp) -> bool {
+        let same = bool::from(digest(&self.salt, secret).ct_eq(&self.digest));
+        same && self.valid_until.is_none_or(|until| now < until)
+    }
+}
+
+impl std::fmt::Debug for HashedSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("HashedSecret(redacted)")
+    }
+}
+
+fn digest(salt: &[u8; 16], secret: &str) -> [u8; 32] {
+    Sha256::new().chain_update(salt).chain_update(secret.as_bytes()).finalize().into()
+}
+
+/// An application without its grants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApplicationRecord {
+    /// The OAuth client id.
+    pub id: ApplicationId,
+    /// What people call it.
+    pub name: String,
+    /// Secrets that count or counted, newest last; at most two.
+    pub secrets: Vec<HashedSecret>,
+    /// No token of it counts.
+    pub revoked: bool,
+    /// Tokens issued before this instant do not count.
+    pub not_before: Timestamp,
+    /// The revision of its last change.
+    pub revision: u64,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+/// An application with its grants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredApplication {
+    /// The application.
+    pub record: ApplicationRecord,
+    /// The merchants it was given.
+    pub grants: Vec<Grant>,
+}
+
+pub(super) fn text(value: &str) -> AttributeValue {
+    AttributeValue::S(value.to_owned())
+}
+
+pub(super) fn number(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+pub(super) fn application_pk(id: &ApplicationId) -> AttributeValue {
+    text(&format!("application#{id}"))
+}
+
+pub(super) fn key(pk: AttributeValue, sk: &str) -> Item {
+    HashMap::from([("pk".to_owned(), pk), ("sk".to_owned(), text(sk))])
+}
+
+pub(super) fn secrets_value(secrets: &[HashedSecret]) -> AttributeValue {
+    let one = |secret: &HashedSecret| {
+        let mut map = HashMap::from([
+            ("salt".to_owned(), AttributeValue::B(Blob::new(secret.salt))),
+            ("digest".to_owned(), AttributeValue::B(Blob::new(secret.digest))),
+        ]);
+        if let Some(until) = secret.valid_until {
+            map.insert("valid_until_ms".to_owned(), number(until.unix_ms()));
+        }
+        AttributeValue::M(map)
+    };
+    AttributeValue::L(secrets.iter().map(one).collect())
+}
+
+pub(super) fn application_item(record: &ApplicationRecord) -> Item {
+    let mut item = key(application_pk(&record.id), APPLICATION_SK);
+    item.extend([
+        ("format".to_owned(), number(FORMAT)),
+        ("id".to_owned(), text(record.id.as_str())),
+        ("name".to_owned(), text(&record.name)),
+        ("secrets".to_owned(), secrets_value(&record.secrets)),
+        ("revoked".to_owned(), AttributeValue::Bool(record.revoked)),
+        ("not_before_ms".to_owned(), number(record.not_before.unix_ms())),
+        ("revision".to_owned(), number(record.revision)),
+        ("created_at_ms".to_owned(), number(record.created_at.unix_ms())),
+    ]);
+    item
+}
+
+pub(super) fn read_text<'a>(item: &'a Item, field: &'static str) -> Result<&'a str, StoreError> {
+    item.get(field).and_then(|value| value.as_s().ok()).map(String::as_str).ok_or(StoreError::Malformed { field })
+}
+
+pub(super) fn read_number<T: std::str::FromStr>(item: &Item, field: &'static str) -> Result<T, StoreError> {
+    let digits = item.get(field).and_then(|value| value.as_n().ok());
+    digits.and_then(|digits| digits.parse().ok()).ok_or(StoreError::Malformed { field })
+}
+
+fn read_bytes<const N: usize>(item: &Item, field: &'static str) -> Result<[u8; N], StoreError> {
+    let blob = item.get(field).and_then(|value| value.as_b().ok());
+    blob.and_then(|blob| blob.as_ref().try_into().ok()).ok_or(StoreError::Malformed { field })
+}
+
+fn read_secret(value: &AttributeValue) -> Result<HashedSecret, StoreError> {
+    let map = value.as_m().map_err(|_| StoreError::Malformed { field: "secrets" })?;
+    let valid_until = match map.get("valid_until_ms") {
+        Some(_) => Some(Timestamp::from_unix_ms(read_number(map, "valid_until_ms")?)),
+        None => None,
+    };
+    Ok(HashedSecret { salt: read_bytes(map, "salt")?, digest: read_bytes(map, "digest")?, valid_until })
+}
+
+pub(super) fn read_application(item: &Item) -> Result<ApplicationRecord, StoreError> {
+    if read_number::<u64>(item, "format")? != FORMAT {
+        return Err(StoreError::Malformed { field: "format" });
+    }
+    let secrets = item.get("secrets").and_then(|value| value.as_l().ok());
+    let secrets = secrets.ok_or(StoreError::Malformed { field: "secrets" })?;
+    Ok(ApplicationRecord {
+        id: read_text(item, "id")?.parse().map_err(|_| StoreError::Malformed { field: "id" })?,
+        name: read_text(item, "name")?.to_owned(),
+        secrets: secrets.iter().map(read_secret).collect::<Result<_, _>>()?,
+        revoked: *item
+            .get("revoked")
+            .and_then(|value| value.as_bool().ok())
+            .ok_or(StoreError::Malformed { field: "revoked" })?,
+        not_before: Timestamp::from_unix_ms(read_number(item, "not_before_ms")?),
+        revision: read_number(item, "revision")?,
+        created_at: Timestamp::from_unix_ms(read_number(item, "created_at_ms")?),
+    })
+}
+
+pub(super) fn grant_item(application: &ApplicationId, grant: Grant) -> Item {
+    let mut item = key(application_pk(application), &format!("{GRANT_SK}{}", grant.merchant));
+    item.insert("format".to_owned(), number(FORMAT));
+    item.insert("granted_at_ms".to_owned(), number(grant.granted_at.unix_ms()));
+    item
+}
+
+pub(super) fn read_grant(item: &Item) -> Result<Grant, StoreError> {
+    let merchant = read_text(item, "sk")?.strip_prefix(GRANT_SK).and_then(|id| id.parse::<MerchantId>().ok());
+    Ok(Grant {
+        merchant: merchant.ok_or(StoreError::Malformed { field: "sk" })?,
+        granted_at: Timestamp::from_unix_ms(read_number(item, "granted_at_ms")?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_application_and_a_grant_survive_their_items() {
+        let mut old = HashedSecret::new("old", [2; 16]);
+        old.valid_until = Some(Timestamp::from_unix_ms(9));
+        let record = ApplicationRecord {
+            id: "app".parse().unwrap(),
+            name: "An app".to_owned(),
+            secrets: vec![old, HashedSecret::new("new", [1; 16])],
+            revoked: true,
+            not_before: Timestamp::from_unix_ms(5),
+            revision: 7,
+            created_at: Timestamp::from_unix_ms(3),
+        };
+        assert_eq!(read_application(&application_item(&record)).unwrap(), record);
+        let grant = Grant { merchant: MerchantId::from_bytes([4; 16]), granted_at: Timestamp::from_unix_ms(8) };
+        assert_eq!(read_grant(&grant_item(&record.id, grant)).unwrap(), grant);
+    }
+
+    #[test]
+    fn a_secret_counts_until_its_end_and_its_debug_shows_nothing() {
+        let mut secret = HashedSecret::new("s3cret", [1; 16]);
+        assert!(secret.matches("s3cret", Timestamp::from_unix_ms(10)));
+        assert!(!secret.matches("S3cret", Timestamp::from_unix_ms(10)));
+        secret.valid_until = Some(Timestamp::from_unix_ms(10));
+        assert!(!secret.matches("s3cret", Timestamp::from_unix_ms(10)));
+        assert_eq!(format!("{secret:?}"), "HashedSecret(redacted)");
+    }
+}

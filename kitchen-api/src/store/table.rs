@@ -1,0 +1,78 @@
+//! Creates the table `partner-apps`.
+//!
+//! Called by `comanda aws init` and `dev`; the service itself creates nothing.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::create_table::CreateTableError;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus,
+    TimeToLiveSpecification, TimeToLiveStatus,
+};
+
+use super::StoreError;
+use super::requests::{send, send_or_unavailable, unavailable};
+
+/// The table's name under `prefix`.
+pub(super) fn table_name(prefix: &str) -> String {
+    format!("{prefix}partner-apps")
+}
+
+/// The attribute that says when an item may be deleted, in seconds since 1970.
+pub(super) const EXPIRES_AT: &str = "expires_at_s";
+
+/// How often and how long to look whether the table is there; DynamoDB takes some seconds.
+const ACTIVE_POLL: Duration = Duration::from_millis(200);
+const ACTIVE_ATTEMPTS: u32 = 300;
+
+/// Creates the table when it is missing, waits until it can be used, and switches expiry on. Safe to repeat.
+///
+/// # Errors
+/// When DynamoDB refuses or the table does not become usable within a minute.
+pub async fn create_tables(client: &Client, prefix: &str) -> Result<(), StoreError> {
+    let table = table_name(prefix);
+    let attribute =
+        |name: &str| AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build();
+    let key = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
+    let invalid = |error| unavailable("CreateTable", error);
+    let create = client
+        .create_table()
+        .table_name(&table)
+        .billing_mode(BillingMode::PayPerRequest)
+        .attribute_definitions(attribute("pk").map_err(invalid)?)
+        .attribute_definitions(attribute("sk").map_err(invalid)?)
+        .key_schema(key("pk", KeyType::Hash).map_err(invalid)?)
+        .key_schema(key("sk", KeyType::Range).map_err(invalid)?);
+    match send("CreateTable", create.send()).await? {
+        Ok(_) | Err(CreateTableError::ResourceInUseException(_)) => {}
+        Err(error) => return Err(unavailable("CreateTable", error)),
+    }
+    wait_until_active(client, &table).await?;
+    enable_expiry(client, &table).await
+}
+
+async fn wait_until_active(client: &Client, table: &str) -> Result<(), StoreError> {
+    for _ in 0..ACTIVE_ATTEMPTS {
+        let described = send_or_unavailable("DescribeTable", client.describe_table().table_name(table).send()).await?;
+        if described.table.and_then(|table| table.table_status) == Some(TableStatus::Active) {
+            return Ok(());
+        }
+        tokio::time::sleep(ACTIVE_POLL).await;
+    }
+    Err(StoreError::Unavailable { operation: "DescribeTable", source: None })
+}
+
+async fn enable_expiry(client: &Client, table: &str) -> Result<(), StoreError> {
+    let described = client.describe_time_to_live().table_name(table);
+    let described = send_or_unavailable("DescribeTimeToLive", described.send()).await?;
+    let status = described.time_to_live_description.and_then(|ttl| ttl.time_to_live_status);
+    if matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)) {
+        return Ok(());
+    }
+    let ttl = TimeToLiveSpecification::builder().enabled(true).attribute_name(EXPIRES_AT).build();
+    let ttl = ttl.map_err(|error| unavailable("UpdateTimeToLive", error))?;
+    let update = client.update_time_to_live().table_name(table).time_to_live_specification(ttl);
+    send_or_unavailable("UpdateTimeToLive", update.send()).await?;
+    Ok(())
+}

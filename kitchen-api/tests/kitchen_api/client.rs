@@ -1,0 +1,124 @@
+//! The smallest HTTP client that these tests need, and raw connections for what no client would send.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client as Pool;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self.body))
+    }
+
+    /// The code of the error envelope, having checked that both shapes are there.
+    #[track_caller]
+    pub fn error_code(&self) -> String {
+        let json = self.json();
+        assert_eq!(json["error"]["code"], json["code"], "{json}");
+        assert_eq!(json["error"]["message"], json["message"], "{json}");
+        assert_eq!(self.headers["content-type"], "application/json");
+        json["code"].as_str().unwrap().to_owned()
+    }
+}
+
+/// Sends requests to one server, with a token when it has one.
+#[derive(Clone)]
+pub struct Client {
+    pool: Pool<HttpConnector, Full<Bytes>>,
+    address: SocketAddr,
+    token: Option<String>,
+}
+
+impl Client {
+    pub fn new(address: SocketAddr) -> Self {
+        Self { pool: Pool::builder(TokioExecutor::new()).build_http(), address, token: None }
+    }
+
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+        let mut request = Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(body.into())).unwrap();
+        let (parts, body) = self.pool.request(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], Bytes::new()).await
+    }
+
+    pub async fn post(&self, path: &str, body: impl Into<Bytes>) -> Answer {
+        self.send("POST", path, &[], body).await
+    }
+
+    pub async fn ask_for_token(&self, client_id: &str, secret: &str) -> Answer {
+        let form = format!("grantType=client_credentials&clientId={client_id}&clientSecret={secret}");
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        self.send("POST", "/authentication/v1.0/oauth/token", &headers, form).await
+    }
+}
+
+/// A connection that sends what it is told, byte by byte.
+pub struct Raw {
+    pub stream: TcpStream,
+}
+
+impl Raw {
+    pub async fn connect(address: SocketAddr) -> Self {
+        Self { stream: TcpStream::connect(address).await.unwrap() }
+    }
+
+    pub async fn send(&mut self, text: &str) {
+        self.stream.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// Everything until the server closes. A reset counts as closing.
+    pub async fn read_to_end(&mut self) -> String {
+        let mut text = Vec::new();
+        let _ = self.stream.read_to_end(&mut text).await;
+        String::from_utf8(text).unwrap()
+    }
+
+    /// One answer whose body is `content-length` long or absent.
+    pub async fn read_answer(&mut self) -> String {
+        let mut text = String::new();
+        let mut chunk = [0; 4096];
+        loop {
+            let read = self.stream.read(&mut chunk).await.unwrap();
+            assert!(read > 0, "closed after {text:?}");
+            text.push_str(std::str::from_utf8(&chunk[..read]).unwrap());
+            if let Some((head, body)) = text.split_once("\r\n\r\n") {
+                let length = head.to_lowercase().lines().find_map(|line| {
+                    line.strip_prefix("content-length: ").map(|digits| digits.parse::<usize>().unwrap())
+                });
+                if body.len() >= length.unwrap_or(0) {
+                    return text;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! kitchen-api from outside: real HTTP on a free port, scripted peers behind their real gRPC services.
+
+mod acknowledgment;
+mod applications;
+mod client;
+mod directory;
+mod documentation;
+mod errors;
+mod limits;
+mod merchants;
+mod orders;
+mod peers;
+mod polling;
+mod rig;
+mod shutdown;
+mod tls;
+mod tokens;

@@ -1,0 +1,76 @@
+//! PARTNER_API, section 1.5: the list, details and status of merchants.
+
+use std::sync::atomic::Ordering;
+
+use serde_json::json;
+
+use crate::rig::{Rig, merchant};
+
+async fn rig() -> Rig {
+    let rig = Rig::start().await;
+    for number in 1..=3 {
+        rig.peers.merchants.put(merchant(number), &format!("Loja {number}"));
+    }
+    rig
+}
+
+fn path(number: u8, tail: &str) -> String {
+    format!("/merchant/v1.0/merchants/{}{tail}", merchant(number))
+}
+
+#[tokio::test]
+async fn the_list_shows_the_applications_merchants_page_by_page() {
+    let rig = rig().await;
+    let pos = rig.as_application("pos").await;
+    let list = pos.get("/merchant/v1.0/merchants").await.json();
+    let first = json!({ "id": merchant(1).to_string(), "name": "Loja 1", "corporateName": "Loja 1 LTDA" });
+    assert_eq!((list.as_array().unwrap().len(), &list[0]), (2, &first));
+    let second = pos.get("/merchant/v1.0/merchants?page=2&size=1").await.json();
+    assert_eq!(second[0]["name"], "Loja 2");
+    assert_eq!(pos.get("/merchant/v1.0/merchants?page=3&size=1").await.json(), json!([]));
+    let answer = pos.get("/merchant/v1.0/merchants?page=0").await;
+    assert_eq!((answer.status.as_u16(), answer.json()["error"]["field"].as_str()), (400, Some("page")));
+}
+
+#[tokio::test]
+async fn a_foreign_and_an_unknown_merchant_are_403_alike() {
+    let rig = rig().await;
+    let pos = rig.as_application("pos").await;
+    assert_eq!(pos.get(&path(1, "")).await.json()["type"], "RESTAURANT");
+    let foreign = pos.get(&path(3, "")).await;
+    assert_eq!((foreign.status.as_u16(), foreign.error_code().as_str()), (403, "Forbidden"));
+    rig.peers.merchants.merchants.lock().remove(&merchant(2));
+    for other in [path(99, ""), path(2, ""), path(3, "/status"), path(99, "/status"), path(3, "/status/delivery"),
+        "/merchant/v1.0/merchants/not-an-id".to_owned()] {
+        let answer = pos.get(&other).await;
+        assert_eq!((answer.status, &answer.body), (foreign.status, &foreign.body), "{other}");
+    }
+}
+
+#[tokio::test]
+async fn status_follows_presence_and_operations_are_named_in_any_case() {
+    let rig = rig().await;
+    let pos = rig.as_application("pos").await;
+    let status = pos.get(&path(1, "/status")).await.json();
+    let operations: Vec<&str> =
+        status.as_array().unwrap().iter().map(|one| one["operation"].as_str().unwrap()).collect();
+    assert_eq!(operations, ["delivery", "takeout", "indoor"]);
+    assert_eq!((&status[0]["state"], &status[0]["available"]), (&json!("ERROR"), &json!(false)));
+    rig.peers.merchants.online.lock().insert(merchant(1));
+    let status = pos.get(&path(1, "/status/DELIVERY")).await.json();
+    assert_eq!((&status["state"], &status["available"]), (&json!("OK"), &json!(true)));
+    assert_eq!(status["message"]["title"], "Loja aberta");
+    assert_eq!(pos.get(&path(1, "/status/drone")).await.status, 404);
+}
+
+#[tokio::test]
+async fn without_merchant_connection_merchants_are_503_and_polls_go_on() {
+    let rig = rig().await;
+    let pos = rig.as_application("pos").await;
+    rig.peers.merchants.down.store(true, Ordering::SeqCst);
+    for path in [path(1, ""), path(1, "/status"), "/merchant/v1.0/merchants".to_owned()] {
+        let answer = pos.get(&path).await;
+        assert_eq!((answer.status.as_u16(), answer.error_code().as_str()), (503, "ServiceUnavailable"));
+    }
+    assert_eq!(pos.get("/events/v1.0/events:polling").await.status, 204);
+}

@@ -1,0 +1,372 @@
+//! Scripted peers: order-events in this process, and connection-polling, gateway-core and merchant-connection behind
+//! their real gRPC services.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use bytes::Bytes;
+use event_feed::{FeedEvent, TraceId};
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use kitchen_api::feed::{CachedOrder, PollOutcome, PollQuery, PrimaryError, PrimaryFeed};
+use order_model::{
+    ApplicationId, EventCategory, EventCode, EventId, EventIdKey, MerchantId, OrderId, PartitionId, Timestamp,
+};
+use parking_lot::Mutex;
+use proto::connection_polling as fallback;
+use proto::connection_polling::connection_polling_server::{ConnectionPolling, ConnectionPollingServer};
+use proto::gateway_core as core;
+use proto::gateway_core::gateway_core_server::{GatewayCore, GatewayCoreServer};
+use proto::merchant_connection as presence;
+use proto::merchant_connection::merchant_connection_server::{MerchantConnection, MerchantConnectionServer};
+use proto::transport::{Transport, local};
+use proto::{conversions, feed};
+use tonic::{Request, Response, Status};
+
+pub fn event_id_key() -> EventIdKey {
+    EventIdKey::from_bytes([7; 16])
+}
+
+pub fn event(merchant: MerchantId, order: u8, code: EventCode) -> FeedEvent {
+    let created_at = Timestamp::from_unix_ms(1_795_000_000_000 + i64::from(order));
+    let order = OrderId::from_bytes([order; 16]);
+    let id = EventId::derive(&event_id_key(), created_at, merchant, order, 1);
+    let body = format!(r#"{{"id":"{id}","code":"{}","orderId":"{order}","merchantId":"{merchant}"}}"#, code.code());
+    FeedEvent {
+        id,
+        order,
+        merchant,
+        code,
+        category: EventCategory::Food,
+        sequence: 1,
+        created_at,
+        expires_at: Timestamp::MAX,
+        trace: TraceId::default(),
+        body: Bytes::from(body),
+    }
+}
+
+/// order-events, and what both sides know.
+#[derive(Default)]
+pub struct Feed {
+    pub events: Mutex<Vec<FeedEvent>>,
+    pub acknowledged: Mutex<BTreeSet<(ApplicationId, EventId)>>,
+    pub polls: AtomicU32,
+    pub cached: Mutex<HashMap<OrderId, CachedOrder>>,
+    pub down: AtomicBool,
+}
+
+impl Feed {
+    pub fn acknowledged_by(&self, application: &str) -> Vec<EventId> {
+        let acknowledged = self.acknowledged.lock();
+        acknowledged.iter().filter(|(by, _)| by.as_str() == application).map(|(_, id)| *id).collect()
+    }
+
+    fn outcome(&self, query: &PollQuery<'_>) -> PollOutcome {
+        let acknowledged = self.acknowledged.lock();
+        let mut outcome = PollOutcome::default();
+        let application = query.authorised.application();
+        for event in self.events.lock().iter() {
+            let granted = query.authorised.merchants().iter().any(|granted| granted.merchant == event.merchant);
+            if !granted || acknowledged.contains(&(application.clone(), event.id)) {
+                continue;
+            }
+            match query.filter.verdict(event) {
+                event_feed::filter::Verdict::Show => outcome.events.push(event.clone()),
+                event_feed::filter::Verdict::Hide => {}
+                event_feed::filter::Verdict::HideAndAcknowledge => outcome.hidden.push(event.id),
+            }
+        }
+        outcome
+    }
+}
+
+impl PrimaryFeed for Feed {
+    fn poll<'a>(&'a self, query: PollQuery<'a>) -> BoxFuture<'a, Result<PollOutcome, PrimaryError>> {
+        Box::pin(async move {
+            if self.down.load(Ordering::SeqCst) {
+                return Err(PrimaryError::Disconnected);
+            }
+            self.polls.fetch_add(1, Ordering::SeqCst);
+            Ok(self.outcome(&query))
+        })
+    }
+
+    fn acknowledge<'a>(
+        &'a self,
+        application: &'a ApplicationId,
+        ids: &'a [EventId],
+    ) -> BoxFuture<'a, Result<Vec<PartitionId>, PrimaryError>> {
+        Box::pin(async move {
+            if self.down.load(Ordering::SeqCst) {
+                return Err(PrimaryError::Disconnected);
+            }
+            self.acknowledged.lock().extend(ids.iter().map(|id| (application.clone(), *id)));
+            Ok(Vec::new())
+        })
+    }
+
+    fn cached_order(&self, order: OrderId) -> BoxFuture<'_, Result<Option<CachedOrder>, PrimaryError>> {
+        Box::pin(async move { Ok(self.cached.lock().get(&order).cloned()) })
+    }
+
+    fn unserved(&self) -> BoxFuture<'_, Result<Vec<PartitionId>, PrimaryError>> {
+        Box::pin(async move {
+            if self.down.load(Ordering::SeqCst) { Err(PrimaryError::Disconnected) } else { Ok(Vec::new()) }
+        })
+    }
+}
+
+/// connection-polling: takes every acknowledgment and has no events of its own, or is down.
+#[derive(Default)]
+pub struct Fallback {
+    pub down: AtomicBool,
+}
+
+impl Fallback {
+    fn up(&self) -> Result<(), Status> {
+        if self.down.load(Ordering::SeqCst) { Err(Status::unavailable("down")) } else { Ok(()) }
+    }
+}
+
+/// The scripted peers in one place.
+#[derive(Default, Clone)]
+pub struct Peers {
+    pub feed: Arc<Feed>,
+    pub fallback: Arc<Fallback>,
+    pub core: Arc<Core>,
+    pub merchants: Arc<Merchants>,
+}
+
+struct Served<T>(Arc<T>);
+
+impl Peers {
+    pub fn fallback_transport(&self) -> Transport {
+        local(ConnectionPollingServer::new(Served(self.fallback.clone())))
+    }
+
+    pub fn core_transport(&self) -> Transport {
+        local(GatewayCoreServer::new(Served(self.core.clone())))
+    }
+
+    pub fn merchants_transport(&self) -> Transport {
+        local(MerchantConnectionServer::new(Served(self.merchants.clone())))
+    }
+}
+
+#[tonic::async_trait]
+impl ConnectionPolling for Served<Fallback> {
+    async fn poll(&self, _: Request<feed::PollRequest>) -> Result<Response<feed::PollReply>, Status> {
+        self.0.up()?;
+        Ok(Response::new(feed::PollReply::default()))
+    }
+
+    async fn acknowledge(
+        &self,
+        _: Request<fallback::AcknowledgeRequest>,
+    ) -> Result<Response<fallback::AcknowledgeReply>, Status> {
+        self.0.up()?;
+        Ok(Response::new(fallback::AcknowledgeReply::default()))
+    }
+
+    async fn read_fences(
+        &self,
+        _: Request<fallback::ReadFencesRequest>,
+    ) -> Result<Response<fallback::Fences>, Status> {
+        self.0.up()?;
+        Ok(Response::new(fallback::Fences::default()))
+    }
+
+    async fn raise_fences(
+        &self,
+        _: Request<fallback::RaiseFencesRequest>,
+    ) -> Result<Response<fallback::Fences>, Status> {
+        Err(Status::unavailable("not scripted"))
+    }
+
+    async fn lower_fence(&self, _: Request<fallback::LowerFenceRequest>) -> Result<Response<fallback::Fence>, Status> {
+        Err(Status::unavailable("not scripted"))
+    }
+
+    type FencedAcknowledgmentsStream = BoxStream<'static, Result<fallback::AcknowledgmentChunk, Status>>;
+
+    async fn fenced_acknowledgments(
+        &self,
+        _: Request<fallback::FencedAcknowledgmentsRequest>,
+    ) -> Result<Response<Self::FencedAcknowledgmentsStream>, Status> {
+        Err(Status::unavailable("not scripted"))
+    }
+
+    type ExportStream = BoxStream<'static, Result<fallback::ExportChunk, Status>>;
+
+    async fn export(&self, _: Request<fallback::ExportRequest>) -> Result<Response<Self::ExportStream>, Status> {
+        Err(Status::unavailable("not scripted"))
+    }
+}
+
+/// gateway-core.
+#[derive(Default)]
+pub struct Core {
+    pub orders: Mutex<HashMap<OrderId, core::GetOrderReply>>,
+    pub acts: Mutex<Vec<core::ActRequest>>,
+    pub conflict: Mutex<Option<core::Conflict>>,
+    pub down: AtomicBool,
+    pub hangs: AtomicBool,
+    pub serving_reports: AtomicU32,
+}
+
+impl Core {
+    pub fn put(&self, order: OrderId, merchant: MerchantId, body: &'static str) {
+        let reply = core::GetOrderReply {
+            merchant_id: conversions::to_bytes(merchant.as_bytes()),
+            body: Bytes::from_static(body.as_bytes()),
+            state: "PLACED".to_owned(),
+            version: 1,
+            cancellation_reasons: vec![core::CancellationReason {
+                code: "501".to_owned(),
+                description: "PROBLEMAS DE SISTEMA".to_owned(),
+            }],
+        };
+        self.orders.lock().insert(order, reply);
+    }
+
+    async fn up(&self) -> Result<(), Status> {
+        if self.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        if self.down.load(Ordering::SeqCst) { Err(Status::unavailable("secret detail of a peer")) } else { Ok(()) }
+    }
+}
+
+#[tonic::async_trait]
+impl GatewayCore for Served<Core> {
+    async fn submit(&self, _: Request<core::SubmitRequest>) -> Result<Response<core::SubmitReply>, Status> {
+        Err(Status::unimplemented("not scripted"))
+    }
+
+    async fn act(&self, request: Request<core::ActRequest>) -> Result<Response<core::ActReply>, Status> {
+        self.0.up().await?;
+        self.0.acts.lock().push(request.into_inner());
+        Ok(Response::new(core::ActReply { conflict: self.0.conflict.lock().clone(), event_ids: Vec::new() }))
+    }
+
+    async fn get_order(
+        &self,
+        request: Request<core::GetOrderRequest>,
+    ) -> Result<Response<core::GetOrderReply>, Status> {
+        self.0.up().await?;
+        let order = conversions::order_id(&request.into_inner().order_id)?;
+        let found = self.0.orders.lock().get(&order).cloned();
+        found.map(Response::new).ok_or_else(|| Status::not_found("no such order"))
+    }
+
+    async fn events_of_order(
+        &self,
+        _: Request<core::EventsOfOrderRequest>,
+    ) -> Result<Response<core::EventsOfOrderReply>, Status> {
+        Err(Status::unimplemented("not scripted"))
+    }
+
+    async fn erase_order(&self, _: Request<core::EraseOrderRequest>) -> Result<Response<core::EraseOrderReply>, Status> {
+        Err(Status::unimplemented("not scripted"))
+    }
+
+    async fn report_serving(
+        &self,
+        _: Request<core::ReportServingRequest>,
+    ) -> Result<Response<core::ReportServingReply>, Status> {
+        self.0.up().await?;
+        self.0.serving_reports.fetch_add(1, Ordering::SeqCst);
+        Ok(Response::new(core::ReportServingReply::default()))
+    }
+}
+
+/// merchant-connection.
+#[derive(Default)]
+pub struct Merchants {
+    pub merchants: Mutex<HashMap<MerchantId, presence::Merchant>>,
+    pub online: Mutex<BTreeSet<MerchantId>>,
+    pub beats: Mutex<BTreeSet<MerchantId>>,
+    pub down: AtomicBool,
+}
+
+impl Merchants {
+    /// A merchant that is open around the clock in UTC.
+    pub fn put(&self, id: MerchantId, name: &str) {
+        let shift = |day_of_week| presence::Shift { day_of_week, start_minute: 0, duration_minutes: 1440 };
+        let merchant = presence::Merchant {
+            id: conversions::to_bytes(id.as_bytes()),
+            name: name.to_owned(),
+            corporate_name: format!("{name} LTDA"),
+            time_zone: "UTC".to_owned(),
+            shifts: (1..=7).map(shift).collect(),
+            ..presence::Merchant::default()
+        };
+        self.merchants.lock().insert(id, merchant);
+    }
+
+    fn up(&self) -> Result<(), Status> {
+        if self.down.load(Ordering::SeqCst) { Err(Status::unavailable("down")) } else { Ok(()) }
+    }
+}
+
+fn ids(bytes: &[Bytes]) -> Result<Vec<MerchantId>, Status> {
+    bytes.iter().map(|bytes| conversions::merchant_id(bytes)).collect()
+}
+
+#[tonic::async_trait]
+impl MerchantConnection for Served<Merchants> {
+    async fn beat(&self, request: Request<presence::BeatRequest>) -> Result<Response<presence::BeatReply>, Status> {
+        self.0.up()?;
+        for beat in request.into_inner().beats {
+            self.0.beats.lock().insert(conversions::merchant_id(&beat.merchant_id)?);
+        }
+        Ok(Response::new(presence::BeatReply::default()))
+    }
+
+    async fn presence(
+        &self,
+        request: Request<presence::PresenceRequest>,
+    ) -> Result<Response<presence::PresenceReply>, Status> {
+        self.0.up()?;
+        let online = self.0.online.lock();
+        let of = |id: MerchantId| presence::MerchantPresence {
+            merchant_id: conversions::to_bytes(id.as_bytes()),
+            online: online.contains(&id),
+            ..presence::MerchantPresence::default()
+        };
+        let presences = ids(&request.into_inner().merchant_ids)?.into_iter().map(of).collect();
+        Ok(Response::new(presence::PresenceReply { presences }))
+    }
+
+    async fn history(&self, _: Request<presence::HistoryRequest>) -> Result<Response<presence::HistoryReply>, Status> {
+        Err(Status::unimplemented("not scripted"))
+    }
+
+    async fn lookup(&self, _: Request<presence::LookupRequest>) -> Result<Response<presence::Merchant>, Status> {
+        Err(Status::unimplemented("not scripted"))
+    }
+
+    async fn get_merchants(
+        &self,
+        request: Request<presence::GetMerchantsRequest>,
+    ) -> Result<Response<presence::GetMerchantsReply>, Status> {
+        self.0.up()?;
+        let known = self.0.merchants.lock();
+        let merchants =
+            ids(&request.into_inner().merchant_ids)?.iter().filter_map(|id| known.get(id).cloned()).collect();
+        Ok(Response::new(presence::GetMerchantsReply { merchants }))
+    }
+
+    async fn put_merchant(
+        &self,
+        _: Request<presence::Merchant>,
+    ) -> Result<Response<presence::PutMerchantReply>, Status> {
+        Err(Status::unimplemented("not scripted"))
+    }
+
+    async fn totals(&self, _: Request<presence::TotalsRequest>) -> Result<Response<presence::TotalsReply>, Status> {
+        Err(Status::unimplemented("not scripted"))
+    }
+}

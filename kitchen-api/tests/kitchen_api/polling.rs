@@ -1,0 +1,183 @@
+//! PARTNER_API, sections 1.3, 2.6 and 8: `events:polling`.
+
+use std::sync::atomic::Ordering;
+
+use kitchen_api::feed::CachedOrder;
+use order_model::{EventCode, MerchantId};
+use serde_json::json;
+
+use crate::peers::event;
+use crate::rig::{Rig, eventually, merchant};
+
+const POLL: &str = "/events/v1.0/events:polling";
+
+fn csv(merchants: &[MerchantId]) -> String {
+    merchants.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+#[tokio::test]
+async fn both_prefixes_and_the_escaped_colon_are_served() {
+    let rig = Rig::start().await;
+    let pos = rig.as_application("pos").await;
+    for path in [
+        "/events/v1.0/events:polling",
+        "/order/v1.0/events:polling",
+        "/events/v1.0/events%3Apolling",
+        "/order/v1.0/events%3apolling?types=PLC",
+    ] {
+        assert_eq!(pos.get(path).await.status, 204, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_pending_is_204_without_a_body_and_content_type_on_get_is_ignored() {
+    let rig = Rig::start().await;
+    let pos = rig.as_application("pos").await;
+    let answer = pos.send("GET", POLL, &[("content-type", "application/json")], "").await;
+    assert_eq!((answer.status.as_u16(), answer.body.len()), (204, 0));
+    assert!(answer.headers.get("content-type").is_none());
+}
+
+#[tokio::test]
+async fn pending_events_come_back_byte_for_byte_until_acknowledged() {
+    let rig = Rig::start().await;
+    let pos = rig.as_application("pos").await;
+    let events = [event(merchant(1), 1, EventCode::Placed), event(merchant(2), 2, EventCode::Placed)];
+    rig.peers.feed.events.lock().extend(events.clone());
+    rig.peers.feed.events.lock().push(event(merchant(3), 3, EventCode::Placed));
+    for _ in 0..2 {
+        let answer = pos.get(POLL).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.headers["content-type"], "application/json");
+        let [first, second] = events.clone().map(|event| String::from_utf8(event.body.to_vec()).unwrap());
+        assert_eq!(answer.body, format!("[{first},{second}]"), "of its own merchants only");
+    }
+    let only_second = [("x-polling-merchants", csv(&[merchant(2)]))];
+    let headers = only_second.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let answer = pos.send("GET", POLL, &headers, "").await;
+    assert_eq!(answer.json().as_array().unwrap().len(), 1);
+    let body = json!([{ "id": events[0].id.to_string() }, { "id": events[1].id.to_string() }]);
+    assert_eq!(pos.post("/events/v1.0/events/acknowledgment", body.to_string()).await.status, 202);
+    assert_eq!(pos.get(POLL).await.status, 204);
+}
+
+#[tokio::test]
+async fn the_header_takes_spaces_and_commas_and_is_limited() {
+    let rig = Rig::start().await;
+    let pos = rig.as_application("pos").await;
+    let many: Vec<MerchantId> = (0..501u128).map(|number| MerchantId::from_bytes(number.to_be_bytes())).collect();
+    for (value, status) in [
+        (format!(" {} , {} ,, ", merchant(1), merchant(2)), 204),
+        ("not-a-uuid".to_owned(), 400),
+        (format!("{},x", merchant(1)), 400),
+        (csv(&many), 400),
+        (csv(&many[..500]), 403),
+    ] {
+        let answer = pos.send("GET", POLL, &[("x-polling-merchants", &value)], "").await;
+        assert_eq!(answer.status.as_u16(), status, "{value:.60}");
+        if status == 400 {
+            assert_eq!(answer.error_code(), "BadRequest");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_and_an_unknown_merchant_are_403_alike_and_nothing_is_read_or_beaten() {
+    let rig = Rig::start().await;
+    let pos = rig.as_application("pos").await;
+    for stranger in [merchant(3), merchant(99)] {
+        let header = csv(&[merchant(1), stranger]);
+        let answer = pos.send("GET", &format!("{POLL}?types=PLC"), &[("x-polling-merchants", &header)], "").await;
+        assert_eq!((answer.status.as_u16(), answer.error_code().as_str()), (403, "Forbidden"));
+        let json = answer.json();
+        assert_eq!(json["unauthorizedMerchants"], json!([stranger.to_string()]));
+        assert_eq!(json["error"]["unauthorizedMerchants"], json["unauthorizedMerchants"]);
+    }
+    assert_eq!(rig.peers.feed.polls.load(Ordering::SeqCst), 0);
+    pos.send("GET", POLL, &[("x-polling-merchants", &csv(&[merchant(2)]))], "").await;
+    eventually("the second merchant beats", || rig.peers.merchants.beats.lock().contains(&merchant(2))).await;
+    assert!(!rig.peers.merchants.beats.lock().contains(&merchant(1)), "a refused poll is no beat");
+}
+
+#[tokio::test]
+async fn above_500_merchants_the_header_is_mandatory() {
+    let rig = Rig::start().await;
+    let many: Vec<MerchantId> = (1..=501u128).map(|number| MerchantId::from_bytes(number.to_be_bytes())).collect();
+    rig.applications.put("chain", "chain-secret", &many);
+    eventually("the chain is known", || {
+        rig.applications.change("chain", |_| ());
+        rig.handle.readiness().is_ok()
+    })
+    .await;
+    let chain = loop {
+        let answer = rig.client.ask_for_token("chain", "chain-secret").await;
+        if answer.status == 200 {
+            break rig.client.with_token(answer.json()["accessToken"].as_str().unwrap());
+        }
+    };
+    assert_eq!(chain.get(POLL).await.status, 400);
+    let header = csv(&many[..500]);
+    assert_eq!(chain.send("GET", POLL, &[("x-polling-merchants", &header)], "").await.status, 204);
+}
+
+#[tokio::test]
+async fn filters_that_were_sent_acknowledge_what_they_hide_and_unknown_ones_do_nothing() {
+    let rig = Rig::start().await;
+    let pos = rig.as_application("pos").await;
+    let placed = event(merchant(1), 1, EventCode::Placed);
+    let confirmed = event(merchant(1), 2, EventCode::Confirmed);
+    rig.peers.feed.events.lock().extend([placed.clone(), confirmed.clone()]);
+    assert_eq!(pos.get(&format!("{POLL}?types=XYZ")).await.status, 204, "no known value is left");
+    assert_eq!(pos.get(&format!("{POLL}?groups=OUTROS")).await.status, 204);
+    assert!(rig.peers.feed.acknowledged_by("pos").is_empty());
+    assert_eq!(pos.get(&format!("{POLL}?types=")).await.json().as_array().unwrap().len(), 2, "blank is not sent");
+    let answer = pos.get(&format!("{POLL}?types=PLC,UNKNOWN")).await;
+    assert_eq!(answer.json()[0]["id"], placed.id.to_string());
+    assert_eq!(rig.peers.feed.acknowledged_by("pos"), [confirmed.id], "before the answer");
+}
+
+#[tokio::test]
+async fn every_poll_is_a_beat_unless_it_says_otherwise_even_when_it_is_answered_503() {
+    let rig = Rig::start().await;
+    let pos = rig.as_application("pos").await;
+    let second = csv(&[merchant(2)]);
+    pos.send("GET", &format!("{POLL}?excludeHeartbeat=true"), &[("x-polling-merchants", &second)], "").await;
+    rig.peers.feed.down.store(true, Ordering::SeqCst);
+    rig.peers.fallback.down.store(true, Ordering::SeqCst);
+    let first = csv(&[merchant(1)]);
+    let answer = pos.send("GET", POLL, &[("x-polling-merchants", &first)], "").await;
+    assert_eq!((answer.status.as_u16(), answer.error_code().as_str()), (503, "ServiceUnavailable"));
+    assert!(answer.headers.contains_key("retry-after"));
+    eventually("the first merchant beats", || rig.peers.merchants.beats.lock().contains(&merchant(1))).await;
+    assert!(!rig.peers.merchants.beats.lock().contains(&merchant(2)));
+}
+
+#[tokio::test]
+async fn each_application_has_events_and_acknowledgments_of_its_own() {
+    let rig = Rig::start().await;
+    rig.applications.put("second", "second-secret", &[merchant(1)]);
+    let placed = event(merchant(1), 1, EventCode::Placed);
+    rig.peers.feed.events.lock().push(placed.clone());
+    let pos = rig.as_application("pos").await;
+    assert_eq!(pos.post("/order/v1.0/events/acknowledgment", json!([placed.id.to_string()]).to_string()).await.status, 202);
+    assert_eq!(pos.get(POLL).await.status, 204);
+    let second = loop {
+        let answer = rig.client.ask_for_token("second", "second-secret").await;
+        if answer.status == 200 {
+            break rig.client.with_token(answer.json()["accessToken"].as_str().unwrap());
+        }
+    };
+    assert_eq!(second.get(POLL).await.status, 200);
+    assert_eq!(rig.as_application("other").await.get(POLL).await.status, 204);
+}
+
+#[tokio::test]
+async fn the_core_hears_that_polls_are_served_only_while_they_are() {
+    let rig = Rig::start().await;
+    let core = rig.peers.core.clone();
+    eventually("it reports", || core.serving_reports.load(Ordering::SeqCst) > 0).await;
+    assert!(rig.handle.serves_polls());
+    let order = order_model::OrderId::from_bytes([1; 16]);
+    let cached = CachedOrder { merchant: merchant(1), body: bytes::Bytes::from_static(b"{}") };
+    rig.peers.feed.cached.lock().insert(order, cached);
+}

@@ -1,0 +1,103 @@
+//! TLS by setting: HTTP/1.1 and HTTP/2 over it, and clear words about what cannot be used.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt, Empty};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use kitchen_api::{Config, Service, TlsConfig};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::client::Raw;
+use crate::peers::Peers;
+use crate::rig::{InMemoryApplications, Rig, TestClock, config, dependencies};
+
+fn certificate() -> (TlsConfig, CertificateDer<'static>) {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let config =
+        TlsConfig { certificates_pem: made.cert.pem(), key_pem: made.signing_key.serialize_pem().into() };
+    (config, made.cert.der().clone())
+}
+
+async fn connect(rig: &Rig, certificate: &CertificateDer<'static>, protocols: &[&[u8]]) -> TlsStream<TcpStream> {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut client = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    client.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    let stream = TcpStream::connect(rig.handle.address()).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    TlsConnector::from(Arc::new(client)).connect(name, stream).await.unwrap()
+}
+
+#[tokio::test]
+async fn both_protocols_are_spoken_over_tls_and_the_client_chooses() {
+    let (tls, certificate) = certificate();
+    let rig = Rig::start_with(Config { tls: Some(tls), ..config() }).await;
+    let request = || Request::get("https://localhost/openapi.json").header("host", "localhost").body(Empty::<Bytes>::new()).unwrap();
+
+    let stream = connect(&rig, &certificate, &[b"h2", b"http/1.1"]).await;
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        answers.push(sender.send_request(request()));
+    }
+    for answer in futures::future::join_all(answers).await {
+        assert_eq!(answer.unwrap().status(), 200);
+    }
+
+    let stream = connect(&rig, &certificate, &[b"http/1.1"]).await;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let answer = sender.send_request(request()).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert!(!answer.into_body().collect().await.unwrap().to_bytes().is_empty());
+
+    rig.shutdown.cancel();
+    rig.running.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn cleartext_on_a_tls_port_is_closed_and_http2_on_a_cleartext_port_is_refused() {
+    let (tls, _) = certificate();
+    let rig = Rig::start_with(Config { tls: Some(tls), ..config() }).await;
+    let mut cleartext = Raw::connect(rig.handle.address()).await;
+    cleartext.send("GET /openapi.json HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let mut bytes = Vec::new();
+    let _ = tokio::io::AsyncReadExt::read_to_end(&mut cleartext.stream, &mut bytes).await;
+    assert!(!bytes.starts_with(b"HTTP"));
+    let plain = Rig::start().await;
+    let mut preface = Raw::connect(plain.handle.address()).await;
+    preface.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+    assert!(preface.read_to_end().await.starts_with("HTTP/1.1 "));
+}
+
+#[tokio::test]
+async fn what_cannot_be_used_is_named_and_nothing_of_the_key_is_shown() {
+    let (good, _) = certificate();
+    let (other, _) = certificate();
+    let cases = [
+        (TlsConfig { certificates_pem: "nonsense".to_owned(), ..good.clone() }, "certificate file is not PEM"),
+        (TlsConfig { key_pem: "nonsense".into(), ..good.clone() }, "key file is not PEM"),
+        (TlsConfig { key_pem: other.key_pem, ..good }, "cannot be used together"),
+    ];
+    for (tls, expected) in cases {
+        let given = dependencies(&Peers::default(), Arc::new(InMemoryApplications::default()), TestClock::new());
+        let error = Service::build(Config { tls: Some(tls), ..config() }, given).await.err().unwrap();
+        assert_eq!(error.to_string(), "the TLS settings cannot be used");
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains(expected), "{source}");
+    }
+}

@@ -1,0 +1,133 @@
+//! PARTNER_API, section 1.2: credentials against tokens, and what makes a token count.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use kitchen_api::Config;
+use order_model::Clock;
+
+use crate::client::Client;
+use crate::rig::{Rig, config, eventually, merchant};
+
+const POLL: &str = "/events/v1.0/events:polling";
+
+async fn status(client: &Client) -> u16 {
+    client.get(POLL).await.status.as_u16()
+}
+
+#[tokio::test]
+async fn credentials_give_a_bearer_token_for_six_hours() {
+    let rig = Rig::start().await;
+    let answer = rig.client.ask_for_token("pos", "pos-secret").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.headers["cache-control"], "no-store");
+    let json = answer.json();
+    assert_eq!((json["type"].as_str(), json["expiresIn"].as_i64()), (Some("bearer"), Some(21_600)));
+    assert!(json.get("refreshToken").is_none());
+    assert_eq!(status(&rig.client.with_token(json["accessToken"].as_str().unwrap())).await, 204);
+}
+
+#[tokio::test]
+async fn a_wrong_secret_and_an_unknown_client_answer_identically() {
+    let rig = Rig::start().await;
+    let wrong = rig.client.ask_for_token("pos", "wrong").await;
+    let unknown = rig.client.ask_for_token("nobody", "wrong").await;
+    assert_eq!((wrong.status, wrong.error_code().as_str()), (http::StatusCode::UNAUTHORIZED, "Unauthorized"));
+    assert_eq!((unknown.status, &unknown.body), (wrong.status, &wrong.body));
+    assert_eq!(wrong.json()["message"], "Bad credentials");
+}
+
+#[tokio::test]
+async fn a_form_that_is_none_or_asks_for_another_grant_is_refused() {
+    let rig = Rig::start().await;
+    let path = "/authentication/v1.0/oauth/token";
+    let json = [("content-type", "application/json")];
+    let answer = rig.client.send("POST", path, &json, "{}").await;
+    assert_eq!((answer.status.as_u16(), answer.error_code().as_str()), (415, "UnsupportedMediaType"));
+    let answer = rig.client.post(path, "grantType=authorization_code&clientId=pos&clientSecret=pos-secret").await;
+    assert_eq!((answer.status.as_u16(), answer.error_code().as_str()), (400, "UnsupportedGrantType"));
+    let answer = rig.client.post(path, "grantType=client_credentials&clientId=pos").await;
+    assert_eq!((answer.status.as_u16(), answer.json()["error"]["field"].as_str()), (400, Some("clientSecret")));
+    let answer = rig.client.post(path, "x".repeat(20_000)).await;
+    assert_eq!((answer.status.as_u16(), answer.error_code().as_str()), (413, "PayloadTooLarge"));
+    let charset = [("content-type", "application/x-www-form-urlencoded; charset=UTF-8")];
+    let form = "grantType=client_credentials&clientId=pos&clientSecret=pos-secret";
+    assert_eq!(rig.client.send("POST", path, &charset, form).await.status, 200);
+}
+
+#[tokio::test]
+async fn requests_without_a_token_that_counts_are_401_and_no_beat() {
+    let rig = Rig::start().await;
+    let token = rig.token("pos").await;
+    assert_eq!(status(&rig.client).await, 401);
+    assert_eq!(status(&rig.client.with_token("nonsense")).await, 401);
+    assert_eq!(status(&rig.client.with_token(&token[..token.len() - 4])).await, 401);
+    let foreign = Rig::start().await;
+    assert_eq!(status(&foreign.client.with_token(&token)).await, 401, "signed by another installation");
+    let answer = rig.client.get(POLL).await;
+    assert_eq!(answer.headers["www-authenticate"], "Bearer");
+    assert_eq!(answer.error_code(), "Unauthorized");
+    rig.clock.jump(Duration::from_secs(6 * 60 * 60 + 31));
+    assert_eq!(status(&rig.client.with_token(&token)).await, 401, "expired");
+    assert_eq!(rig.peers.feed.polls.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn revocation_and_grants_take_effect_on_tokens_already_out() {
+    let rig = Rig::start().await;
+    let pos = rig.as_application("pos").await;
+    let third = [("x-polling-merchants", "00000000-0000-4000-8000-000000000003")];
+    assert_eq!(pos.send("GET", POLL, &third, "").await.status, 403);
+    rig.applications.put("pos", "pos-secret", &[merchant(1), merchant(2), merchant(3)]);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
+    while pos.send("GET", POLL, &third, "").await.status != 204 {
+        assert!(tokio::time::Instant::now() < deadline, "a grant is effective within 5 s");
+    }
+    let now = rig.clock.now();
+    rig.applications.change("pos", |stored| (stored.record.revoked, stored.record.not_before) = (true, now));
+    while status(&pos).await != 401 {
+        assert!(tokio::time::Instant::now() < deadline, "a revocation is effective within 5 s");
+    }
+    assert_eq!(rig.client.ask_for_token("pos", "pos-secret").await.status, 401);
+    let not_before = rig.clock.now();
+    rig.applications.change("pos", |stored| {
+        (stored.record.revoked, stored.record.not_before) = (false, not_before);
+    });
+    let renewed = loop {
+        let answer = rig.client.ask_for_token("pos", "pos-secret").await;
+        if answer.status == 200 {
+            break rig.client.with_token(answer.json()["accessToken"].as_str().unwrap());
+        }
+    };
+    assert_eq!((status(&renewed).await, status(&pos).await), (204, 401), "new tokens count, old ones do not come back");
+}
+
+#[tokio::test]
+async fn failed_secrets_lock_out_and_the_rate_is_a_setting() {
+    let rig = Rig::start().await;
+    for _ in 0..10 {
+        assert_eq!(rig.client.ask_for_token("pos", "wrong").await.status, 401);
+    }
+    let locked = rig.client.ask_for_token("pos", "pos-secret").await;
+    assert_eq!((locked.status.as_u16(), locked.error_code().as_str()), (429, "TooManyRequests"));
+    assert!(locked.headers["retry-after"].to_str().unwrap().parse::<u32>().unwrap() <= 60);
+    assert_eq!(rig.client.ask_for_token("other", "other-secret").await.status, 200);
+
+    let limited = Rig::start_with(Config { token_requests_per_minute: Some(2), ..config() }).await;
+    for expected in [200, 200, 429] {
+        assert_eq!(limited.client.ask_for_token("pos", "pos-secret").await.status.as_u16(), expected);
+    }
+}
+
+#[tokio::test]
+async fn before_the_applications_were_read_answers_are_503_and_afterwards_an_outage_changes_nothing() {
+    let rig = Rig::start_cold(config(), |applications| applications.down.store(true, Ordering::SeqCst)).await;
+    let answer = rig.client.ask_for_token("pos", "pos-secret").await;
+    assert_eq!((answer.status.as_u16(), &answer.headers["retry-after"]), (503, &http::HeaderValue::from_static("1")));
+    assert!(rig.handle.readiness().unwrap_err().contains("DynamoDB"));
+    rig.applications.down.store(false, Ordering::SeqCst);
+    eventually("the applications are read", || rig.handle.readiness().is_ok()).await;
+    rig.applications.down.store(true, Ordering::SeqCst);
+    let pos = rig.as_application("pos").await;
+    assert_eq!(status(&pos).await, 204);
+}

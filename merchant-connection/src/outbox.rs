@@ -1,0 +1,143 @@
+//! Carries decided transitions out: written to the store, then published, then marked; again until it works.
+//!
+//! One task takes them in the order in which they were decided and works on a batch at a time, so that two transitions
+//! of one merchant never overtake each other. A crash between the steps repeats a publication, never invents one.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use message_bus::{SharedTopic, TopicMessage};
+use order_model::MerchantId;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::presence::Transition;
+use crate::store::{Store, StoreError};
+
+/// Decided transitions that may wait: every merchant of a large fleet coming online at once.
+pub(crate) const WAITING_MAX: usize = 1 << 18;
+/// Transitions of different merchants written at once.
+const BATCH_MAX: usize = 256;
+/// Writes under way at once.
+const WRITES_MAX: usize = 32;
+/// First and last pause of a retry.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// Where transitions go.
+#[derive(Clone)]
+pub(crate) struct Outbox {
+    pub(crate) store: Store,
+    pub(crate) topic: SharedTopic,
+}
+
+impl Outbox {
+    /// Runs until `shutdown` and the queue is empty, or until it is dropped.
+    pub(crate) async fn run(self, mut waiting: mpsc::Receiver<Transition>, shutdown: CancellationToken) {
+        let mut batch = Vec::with_capacity(BATCH_MAX);
+        loop {
+            let received = tokio::select! {
+                received = waiting.recv_many(&mut batch, BATCH_MAX) => received,
+                () = shutdown.cancelled() => waiting.try_recv().map_or(0, |transition| { batch.push(transition); 1 }),
+            };
+            if received == 0 {
+                return;
+            }
+            self.carry_out(std::mem::take(&mut batch)).await;
+        }
+    }
+
+    /// Works on some transitions until every one is published, in the order of each merchant.
+    pub(crate) async fn carry_out(&self, transitions: Vec<Transition>) {
+        let mut rest = transitions;
+        while !rest.is_empty() {
+            let (round, later) = first_of_each_merchant(rest);
+            self.write_and_publish(round).await;
+            rest = later;
+        }
+    }
+
+    async fn write_and_publish(&self, mut transitions: Vec<Transition>) {
+        let mut pause = RETRY.0;
+        let mut warned = false;
+        while !transitions.is_empty() {
+            let failed = self.try_once(transitions).await;
+            transitions = failed.transitions;
+            if let Some(reason) = failed.reason {
+                if !warned {
+                    tracing::warn!(waiting = transitions.len(), reason, "presence transitions wait for the store or the topic");
+                    warned = true;
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(RETRY.1);
+            }
+        }
+        if warned {
+            tracing::info!("presence transitions are carried out again");
+        }
+    }
+
+    /// Writes, publishes and marks; gives back those that must be tried again.
+    async fn try_once(&self, transitions: Vec<Transition>) -> Failed {
+        let mut failed = Failed::default();
+        let write = |transition: Transition| async move { (transition, self.store.record_transition(&transition).await) };
+        let written: Vec<(Transition, Result<(), StoreError>)> =
+            futures::stream::iter(transitions).map(write).buffered(WRITES_MAX).collect().await;
+        let mut publishable = Vec::with_capacity(written.len());
+        for (transition, outcome) in written {
+            match outcome {
+                Ok(()) => publishable.push(transition),
+                Err(error) => failed.add(transition, &error),
+            }
+        }
+        let messages = publishable.iter().map(message).collect();
+        let outcomes = self.topic.publish(messages).await;
+        let mut published = Vec::with_capacity(publishable.len());
+        for (transition, outcome) in publishable.into_iter().zip(outcomes) {
+            match outcome {
+                Ok(()) => published.push(transition),
+                Err(error) => failed.add(transition, &error),
+            }
+        }
+        // An unmarked one is published again after a restart, with the same id; that is allowed.
+        let mark = |transition: Transition| async move { self.store.mark_published(&transition).await };
+        let _: Vec<_> = futures::stream::iter(published).map(mark).buffered(WRITES_MAX).collect().await;
+        failed
+    }
+}
+
+#[derive(Default)]
+struct Failed {
+    transitions: Vec<Transition>,
+    reason: Option<String>,
+}
+
+impl Failed {
+    fn add(&mut self, transition: Transition, error: &dyn std::error::Error) {
+        self.transitions.push(transition);
+        self.reason.get_or_insert_with(|| error.to_string());
+    }
+}
+
+/// Splits off the first transition of each merchant; the rest keeps its order.
+fn first_of_each_merchant(transitions: Vec<Transition>) -> (Vec<Transition>, Vec<Transition>) {
+    let mut seen = std::collections::HashSet::new();
+    transitions.into_iter().partition(|transition| seen.insert(transition.merchant))
+}
+
+/// A transition as it stands on the topic (CONTRACT).
+pub(crate) fn message(transition: &Transition) -> TopicMessage {
+    let merchant: MerchantId = transition.merchant();
+    let status = if transition.online { "ONLINE" } else { "OFFLINE" };
+    let body = serde_json::json!({
+        "id": transition.id().to_string(),
+        "merchantId": merchant.to_string(),
+        "status": status,
+        "reason": transition.reason.code(),
+        "changedAt": transition.changed_at().to_string(),
+        "lastHeartbeatAt": order_model::Timestamp::from_unix_ms(transition.last_heartbeat_at_ms).to_string(),
+        "sequence": transition.sequence,
+    });
+    let attributes = [("merchantId", merchant.to_string()), ("status", status.to_owned())];
+    let attributes = attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    TopicMessage { body: body.to_string(), attributes }
+}

@@ -1,0 +1,186 @@
+//! The brake: when too many merchants fall silent at once, it is us, and nobody is marked OFFLINE.
+//!
+//! A pure value, one per partition, asked once a sweep. It engages when a sweep would turn OFFLINE more than
+//! max(50, 10 %) of the online merchants, or when all beats fall below half of the last ten minutes' rate. It lets go one
+//! full offline period after the beats have recovered; the sweep that lets go may turn OFFLINE as many as are silent
+//! by then: they have had their time, and a large vendor really can go down.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Below this many, silence of many merchants is not told from silence of a few.
+const FLOOR: usize = 50;
+/// The rate now is taken over this long: every POS polls at least once in it.
+const RECENT: Duration = Duration::from_secs(30);
+/// The rate it is compared with is taken over this long.
+const REFERENCE: Duration = Duration::from_secs(600);
+
+/// What one sweep saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SweepFigures {
+    /// Recorded ONLINE before the sweep, in this partition.
+    pub online: usize,
+    /// Of those, silent for a full offline period.
+    pub silent: usize,
+    /// Beats of all partitions since the last sweep.
+    pub beats_of_all: u64,
+    /// Recorded ONLINE in all partitions.
+    pub online_of_all: usize,
+}
+
+/// What the brake says to a sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BrakeVerdict {
+    /// Judge.
+    Judge,
+    /// No OFFLINE: it has just engaged. Raise the alarm.
+    Engaged,
+    /// No OFFLINE: it is still on.
+    Held,
+    /// Judge: it has just let go.
+    Released,
+}
+
+impl BrakeVerdict {
+    /// Whether OFFLINE may be issued.
+    pub const fn allows_offline(self) -> bool {
+        match self {
+            Self::Judge | Self::Released => true,
+            Self::Engaged | Self::Held => false,
+        }
+    }
+}
+
+/// The brake of one partition.
+#[derive(Debug, Clone)]
+pub struct Brake {
+    offline_after: Duration,
+    recent_sweeps: usize,
+    reference_sweeps: usize,
+    /// Beats per sweep, newest last; stands still while engaged, so that an outage does not become the reference.
+    beats: VecDeque<u64>,
+    recent: VecDeque<u64>,
+    engaged: Option<Engaged>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Engaged {
+    reference: f64,
+    recovered_at: Option<Duration>,
+}
+
+impl Brake {
+    /// A brake that is off.
+    pub fn new(offline_after: Duration, sweep_interval: Duration) -> Self {
+        let sweeps = |span: Duration| usize::try_from(span.as_millis() / sweep_interval.as_millis().max(1)).unwrap_or(1).max(1);
+        Self {
+            offline_after,
+            recent_sweeps: sweeps(RECENT),
+            reference_sweeps: sweeps(REFERENCE),
+            beats: VecDeque::new(),
+            recent: VecDeque::new(),
+            engaged: None,
+        }
+    }
+
+    /// Whether it is on.
+    pub fn is_engaged(&self) -> bool {
+        self.engaged.is_some()
+    }
+
+    /// Judges one sweep, at `now` of any clock that never goes back.
+    pub fn judge(&mut self, now: Duration, figures: SweepFigures) -> BrakeVerdict {
+        push_bounded(&mut self.recent, figures.beats_of_all, self.recent_sweeps);
+        match self.engaged {
+            None => self.judge_released(now, figures),
+            Some(engaged) => self.judge_engaged(now, engaged),
+        }
+    }
+
+    fn judge_released(&mut self, now: Duration, figures: SweepFigures) -> BrakeVerdict {
+        let reference = mean(&self.beats);
+        let many = figures.silent > FLOOR.max(figures.online / 10);
+        // Too short a history compares nothing; too few merchants say nothing about us.
+        let known = self.beats.len() >= self.recent_sweeps * 2 && figures.online_of_all > FLOOR;
+        let quiet = known && mean(&self.recent) < reference / 2.0;
+        if many || quiet {
+            let recovered_at = (!quiet).then_some(now);
+            self.engaged = Some(Engaged { reference, recovered_at });
+            return BrakeVerdict::Engaged;
+        }
+        push_bounded(&mut self.beats, figures.beats_of_all, self.reference_sweeps);
+        BrakeVerdict::Judge
+    }
+
+    fn judge_engaged(&mut self, now: Duration, engaged: Engaged) -> BrakeVerdict {
+        let recovered = mean(&self.recent) >= engaged.reference / 2.0;
+        let recovered_at = recovered.then(|| engaged.recovered_at.unwrap_or(now));
+        if recovered_at.is_some_and(|since| now.saturating_sub(since) >= self.offline_after) {
+            self.engaged = None;
+            return BrakeVerdict::Released;
+        }
+        self.engaged = Some(Engaged { recovered_at, ..engaged });
+        BrakeVerdict::Held
+    }
+}
+
+fn push_bounded(values: &mut VecDeque<u64>, value: u64, most: usize) {
+    values.push_back(value);
+    while values.len() > most {
+        values.pop_front();
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "beats per sweep are far below 2^52")]
+fn mean(values: &VecDeque<u64>) -> f64 {
+    values.iter().sum::<u64>() as f64 / values.len().max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SWEEP: Duration = Duration::from_secs(5);
+    const OFFLINE_AFTER: Duration = Duration::from_secs(120);
+
+    fn figures(online: usize, silent: usize, beats_of_all: u64) -> SweepFigures {
+        SweepFigures { online, silent, beats_of_all, online_of_all: online }
+    }
+
+    /// Runs sweeps from `start`; gives the verdicts.
+    fn run(brake: &mut Brake, start: u32, sweeps: u32, figures: SweepFigures) -> Vec<BrakeVerdict> {
+        (start..start + sweeps).map(|number| brake.judge(SWEEP * number, figures)).collect()
+    }
+
+    #[test]
+    fn a_few_silent_merchants_are_judged() {
+        let mut brake = Brake::new(OFFLINE_AFTER, SWEEP);
+        assert!(run(&mut brake, 0, 200, figures(1000, 100, 170)).iter().all(|verdict| *verdict == BrakeVerdict::Judge));
+        let mut small = Brake::new(OFFLINE_AFTER, SWEEP);
+        run(&mut small, 0, 100, figures(3, 0, 3));
+        assert_eq!(run(&mut small, 100, 1, figures(3, 3, 0)), [BrakeVerdict::Judge], "a small fleet goes silent for real");
+    }
+
+    #[test]
+    fn an_outage_of_ours_closes_nobody() {
+        let mut brake = Brake::new(OFFLINE_AFTER, SWEEP);
+        run(&mut brake, 0, 120, figures(1000, 0, 170));
+        // Ten minutes without a beat.
+        let outage = run(&mut brake, 120, 120, figures(1000, 900, 0));
+        assert!(outage.iter().skip(1).all(|verdict| !verdict.allows_offline()), "{outage:?}");
+        // The beats are back: nobody is judged for one offline period more, then everything is as before.
+        let back = run(&mut brake, 240, 40, figures(1000, 0, 170));
+        let released = back.iter().position(|verdict| *verdict == BrakeVerdict::Released).unwrap();
+        assert!((24..=30).contains(&released), "released after {released} sweeps");
+        assert_eq!(back.last(), Some(&BrakeVerdict::Judge));
+    }
+
+    #[test]
+    fn a_large_vendor_that_really_is_down_goes_offline_after_one_period() {
+        let mut brake = Brake::new(OFFLINE_AFTER, SWEEP);
+        run(&mut brake, 0, 120, figures(1000, 0, 170));
+        let verdicts = run(&mut brake, 120, 30, figures(1000, 200, 136));
+        assert_eq!(verdicts[0], BrakeVerdict::Engaged);
+        assert_eq!(verdicts.iter().position(|verdict| verdict.allows_offline()), Some(24));
+    }
+}

@@ -1,0 +1,63 @@
+//! Profiles to and from the internal wire.
+
+use order_model::Timestamp;
+use proto::conversions::{merchant_id, to_bytes};
+use proto::merchant_connection as wire;
+use tonic::Status;
+
+use super::{Interruption, Merchant, Shift};
+
+impl From<&Merchant> for wire::Merchant {
+    fn from(merchant: &Merchant) -> Self {
+        Self {
+            id: to_bytes(merchant.id.as_bytes()),
+            open_delivery_id: merchant.open_delivery_id.clone().unwrap_or_default(),
+            name: merchant.name.clone(),
+            corporate_name: merchant.corporate_name.clone(),
+            time_zone: merchant.time_zone.clone(),
+            shifts: merchant.shifts.iter().map(shift_to_wire).collect(),
+            interruptions: merchant.interruptions.iter().map(interruption_to_wire).collect(),
+            created_at_ms: merchant.created_at.unix_ms(),
+        }
+    }
+}
+
+impl TryFrom<&wire::Merchant> for Merchant {
+    type Error = Status;
+
+    /// Reads and checks a profile.
+    fn try_from(merchant: &wire::Merchant) -> Result<Self, Status> {
+        let read = Self {
+            id: merchant_id(&merchant.id)?,
+            open_delivery_id: (!merchant.open_delivery_id.is_empty()).then(|| merchant.open_delivery_id.clone()),
+            name: merchant.name.clone(),
+            corporate_name: merchant.corporate_name.clone(),
+            time_zone: merchant.time_zone.clone(),
+            shifts: merchant.shifts.iter().map(shift_from_wire).collect(),
+            interruptions: merchant.interruptions.iter().map(interruption_from_wire).collect(),
+            created_at: Timestamp::from_unix_ms(merchant.created_at_ms),
+        };
+        read.check().map_err(|error| Status::invalid_argument(error.to_string()))?;
+        Ok(read)
+    }
+}
+
+fn shift_to_wire(shift: &Shift) -> wire::Shift {
+    let Shift { day_of_week, start_minute, duration_minutes } = *shift;
+    wire::Shift { day_of_week, start_minute, duration_minutes }
+}
+
+fn shift_from_wire(shift: &wire::Shift) -> Shift {
+    let wire::Shift { day_of_week, start_minute, duration_minutes } = *shift;
+    Shift { day_of_week, start_minute, duration_minutes }
+}
+
+fn interruption_to_wire(one: &Interruption) -> wire::Interruption {
+    let Interruption { id, description, start_ms, end_ms } = one.clone();
+    wire::Interruption { id, description, start_ms, end_ms }
+}
+
+fn interruption_from_wire(one: &wire::Interruption) -> Interruption {
+    let wire::Interruption { id, description, start_ms, end_ms } = one.clone();
+    Interruption { id, description, start_ms, end_ms }
+}

@@ -1,0 +1,177 @@
+//! Transitions in the table: written before they are published, read back at start.
+
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
+use order_model::{MerchantId, Timestamp};
+
+use super::{Item, Store, StoreError, number, read_number, read_text, text};
+use crate::presence::{Transition, TransitionReason};
+
+/// A transition is remembered this long.
+const HISTORY_SECONDS: i64 = 30 * 24 * 3600;
+/// Parallel scans at start.
+const SCAN_SEGMENTS: i32 = 4;
+
+/// A merchant's last transition, as stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredPresence {
+    /// The transition.
+    pub last: Transition,
+    /// Up to which sequence transitions were published.
+    pub published_sequence: u64,
+}
+
+impl Store {
+    /// Writes a transition: the merchant's last and one of its history, together. Writing it again changes nothing.
+    pub async fn record_transition(&self, transition: &Transition) -> Result<(), StoreError> {
+        let malformed = |_| StoreError::Malformed { field: "transition" };
+        let key = text(format!("m#{}", transition.merchant()));
+        let update = Update::builder()
+            .table_name(&self.table)
+            .key("pk", key.clone())
+            .key("sk", text("presence"))
+            .update_expression("SET formatVersion = :one, #online = :online, reason = :reason, changedAt = :changedAt, lastHeartbeatAt = :heard, #sequence = :sequence, publishedSequence = if_not_exists(publishedSequence, :zero)")
+            .condition_expression("attribute_not_exists(#sequence) OR #sequence < :sequence")
+            .expression_attribute_names("#online", "online")
+            .expression_attribute_names("#sequence", "sequence")
+            .expression_attribute_values(":one", number(1))
+            .expression_attribute_values(":zero", number(0))
+            .expression_attribute_values(":online", aws_sdk_dynamodb::types::AttributeValue::Bool(transition.online))
+            .expression_attribute_values(":reason", text(transition.reason.code()))
+            .expression_attribute_values(":changedAt", number(transition.changed_at_ms))
+            .expression_attribute_values(":heard", number(transition.last_heartbeat_at_ms))
+            .expression_attribute_values(":sequence", number(transition.sequence));
+        let put = Put::builder().table_name(&self.table).set_item(Some(history_item(transition)));
+        let write = self
+            .client
+            .transact_write_items()
+            .transact_items(TransactWriteItem::builder().update(update.build().map_err(malformed)?).build())
+            .transact_items(TransactWriteItem::builder().put(put.build().map_err(malformed)?).build());
+        match self.call("TransactWriteItems", write.send()).await {
+            Ok(_) => Ok(()),
+            Err(failure) => {
+                let written_before = failure.service_error().is_some_and(is_condition_failure);
+                if written_before { Ok(()) } else { Err(failure.into()) }
+            }
+        }
+    }
+
+    /// Remembers that transitions up to this one were published.
+    pub async fn mark_published(&self, transition: &Transition) -> Result<(), StoreError> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("pk", text(format!("m#{}", transition.merchant())))
+            .key("sk", text("presence"))
+            .update_expression("SET publishedSequence = :sequence")
+            .condition_expression("publishedSequence < :sequence")
+            .expression_attribute_values(":sequence", number(transition.sequence));
+        match self.call("UpdateItem", update.send()).await {
+            Ok(_) => Ok(()),
+            Err(failure) if failure.service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) => Ok(()),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    /// The last transition of every merchant that ever had one.
+    pub async fn presences(&self) -> Result<Vec<StoredPresence>, StoreError> {
+        let segments = (0..SCAN_SEGMENTS).map(|segment| self.scan_segment(segment));
+        let segments = futures::future::try_join_all(segments).await?;
+        Ok(segments.into_iter().flatten().collect())
+    }
+
+    async fn scan_segment(&self, segment: i32) -> Result<Vec<StoredPresence>, StoreError> {
+        let mut found = Vec::new();
+        let mut from = None;
+        loop {
+            let scan = self
+                .client
+                .scan()
+                .table_name(&self.table)
+                .consistent_read(true)
+                .segment(segment)
+                .total_segments(SCAN_SEGMENTS)
+                .filter_expression("sk = :presence")
+                .expression_attribute_values(":presence", text("presence"))
+                .set_exclusive_start_key(from.take());
+            let answer = self.call("Scan", scan.send()).await.map_err(StoreError::from)?;
+            for item in answer.items() {
+                found.push(StoredPresence {
+                    last: transition_of(item)?,
+                    published_sequence: read_number(item, "publishedSequence")?,
+                });
+            }
+            match answer.last_evaluated_key() {
+                Some(key) if !key.is_empty() => from = Some(key.clone()),
+                _ => return Ok(found),
+            }
+        }
+    }
+
+    /// The newest `limit` transitions of a merchant before `before`, newest first.
+    pub async fn history(&self, merchant: MerchantId, limit: usize, before: Timestamp) -> Result<Vec<Transition>, StoreError> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .scan_index_forward(false)
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
+            .filter_expression("changedAt < :before")
+            .expression_attribute_values(":pk", text(format!("m#{merchant}")))
+            .expression_attribute_values(":prefix", text("t#"))
+            .expression_attribute_values(":before", number(before.unix_ms()));
+        let answer = self.call("Query", query.send()).await.map_err(StoreError::from)?;
+        answer.items().iter().map(transition_of).collect()
+    }
+
+    /// One transition of a merchant.
+    pub async fn transition(&self, merchant: MerchantId, sequence: u64) -> Result<Option<Transition>, StoreError> {
+        let get = self.client.get_item().table_name(&self.table).consistent_read(true);
+        let get = get.key("pk", text(format!("m#{merchant}"))).key("sk", text(history_key(sequence)));
+        let answer = self.call("GetItem", get.send()).await.map_err(StoreError::from)?;
+        answer.item().map(transition_of).transpose()
+    }
+}
+
+fn is_condition_failure(error: &TransactWriteItemsError) -> bool {
+    match error {
+        TransactWriteItemsError::TransactionCanceledException(cancelled) => {
+            cancelled.cancellation_reasons().iter().any(|reason| reason.code() == Some("ConditionalCheckFailed"))
+        }
+        _ => false,
+    }
+}
+
+fn history_key(sequence: u64) -> String {
+    format!("t#{sequence:020}")
+}
+
+fn history_item(transition: &Transition) -> Item {
+    Item::from([
+        ("pk".to_owned(), text(format!("m#{}", transition.merchant()))),
+        ("sk".to_owned(), text(history_key(transition.sequence))),
+        ("formatVersion".to_owned(), number(1)),
+        ("online".to_owned(), aws_sdk_dynamodb::types::AttributeValue::Bool(transition.online)),
+        ("reason".to_owned(), text(transition.reason.code())),
+        ("changedAt".to_owned(), number(transition.changed_at_ms)),
+        ("lastHeartbeatAt".to_owned(), number(transition.last_heartbeat_at_ms)),
+        ("sequence".to_owned(), number(transition.sequence)),
+        ("ttl".to_owned(), number(transition.changed_at_ms / 1000 + HISTORY_SECONDS)),
+    ])
+}
+
+fn transition_of(item: &Item) -> Result<Transition, StoreError> {
+    let merchant: Option<MerchantId> = read_text(item, "pk")?.strip_prefix("m#").and_then(|id| id.parse().ok());
+    let online = item.get("online").and_then(|value| value.as_bool().ok()).copied();
+    Ok(Transition {
+        merchant: *merchant.ok_or(StoreError::Malformed { field: "pk" })?.as_bytes(),
+        online: online.ok_or(StoreError::Malformed { field: "online" })?,
+        reason: TransitionReason::from_code(read_text(item, "reason")?).ok_or(StoreError::Malformed { field: "reason" })?,
+        changed_at_ms: read_number(item, "changedAt")?,
+        last_heartbeat_at_ms: read_number(item, "lastHeartbeatAt")?,
+        sequence: read_number(item, "sequence")?,
+    })
+}

@@ -1,0 +1,184 @@
+//! Profiles in the table.
+
+use aws_sdk_dynamodb::types::{
+    AttributeValue, Delete, KeysAndAttributes, Put, PutRequest, TransactWriteItem, WriteRequest,
+};
+use futures::{StreamExt, TryStreamExt};
+use order_model::{MerchantId, Timestamp};
+
+use super::{CallFailure, Item, Store, StoreError, number, read_number, read_text, text};
+use crate::profile::Merchant;
+
+/// The most keys of one BatchGetItem.
+const BATCH_GET_MAX: usize = 100;
+/// The most items of one BatchWriteItem.
+const BATCH_WRITE_MAX: usize = 25;
+/// Batches of a seeding under way at once.
+const SEED_BATCHES_MAX: usize = 16;
+/// How often keys that a batch left out are asked for again.
+const UNPROCESSED_RETRIES_MAX: usize = 5;
+
+impl Store {
+    /// The merchant with this id.
+    pub async fn profile(&self, merchant: MerchantId) -> Result<Option<Merchant>, StoreError> {
+        Ok(self.profiles(&[merchant]).await?.pop())
+    }
+
+    /// Whose Open Delivery id `id` is.
+    pub async fn merchant_of_open_delivery_id(&self, id: &str) -> Result<Option<MerchantId>, StoreError> {
+        let get = self.client.get_item().table_name(&self.table).consistent_read(true);
+        let get = get.key("pk", text(format!("d#{id}"))).key("sk", text("profile"));
+        let answer = self.call("GetItem", get.send()).await.map_err(StoreError::from)?;
+        match answer.item() {
+            None => Ok(None),
+            Some(item) => {
+                let merchant = read_text(item, "merchant")?.parse();
+                merchant.map(Some).map_err(|_| StoreError::Malformed { field: "merchant" })
+            }
+        }
+    }
+
+    /// Those of `merchants` that exist, in the order asked for.
+    pub async fn profiles(&self, merchants: &[MerchantId]) -> Result<Vec<Merchant>, StoreError> {
+        let mut found = std::collections::HashMap::new();
+        for some in merchants.chunks(BATCH_GET_MAX) {
+            let mut keys: Vec<Item> = some.iter().map(|merchant| profile_key(*merchant)).collect();
+            for _ in 0..=UNPROCESSED_RETRIES_MAX {
+                if keys.is_empty() {
+                    break;
+                }
+                keys = self.read_profiles(keys, &mut found).await?;
+            }
+            if !keys.is_empty() {
+                return Err(StoreError::Unavailable { operation: "BatchGetItem", reason: "throttled".to_owned() });
+            }
+        }
+        Ok(merchants.iter().filter_map(|merchant| found.remove(merchant)).collect())
+    }
+
+    /// Reads one batch; gives the keys that DynamoDB left out.
+    async fn read_profiles(
+        &self,
+        keys: Vec<Item>,
+        found: &mut std::collections::HashMap<MerchantId, Merchant>,
+    ) -> Result<Vec<Item>, StoreError> {
+        let request = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
+        let request = request.map_err(|_| StoreError::Malformed { field: "pk" })?;
+        let get = self.client.batch_get_item().request_items(&self.table, request).send();
+        let mut answer = self.call("BatchGetItem", get).await.map_err(StoreError::from)?;
+        for item in answer.responses.take().into_iter().flat_map(|mut tables| tables.remove(&self.table)).flatten() {
+            let merchant = from_item(&item)?;
+            found.insert(merchant.id, merchant);
+        }
+        let left = answer.unprocessed_keys.take().and_then(|mut tables| tables.remove(&self.table));
+        Ok(left.map(|keys| keys.keys).unwrap_or_default())
+    }
+
+    /// Adds those of `profiles` that do not exist yet and have no Open Delivery id; what exists is left as it is. For
+    /// seeding: a hundred thousand take seconds, not minutes.
+    pub async fn seed_profiles(&self, profiles: &[Merchant]) -> Result<(), StoreError> {
+        let seeded = futures::stream::iter(profiles.chunks(BATCH_GET_MAX)).map(|some| self.seed_some(some));
+        seeded.buffer_unordered(SEED_BATCHES_MAX).try_collect::<Vec<()>>().await.map(|_| ())
+    }
+
+    async fn seed_some(&self, profiles: &[Merchant]) -> Result<(), StoreError> {
+        let ids: Vec<MerchantId> = profiles.iter().map(|profile| profile.id).collect();
+        let existing: std::collections::HashSet<MerchantId> =
+            self.profiles(&ids).await?.into_iter().map(|profile| profile.id).collect();
+        let missing: Vec<&Merchant> = profiles.iter().filter(|profile| !existing.contains(&profile.id)).collect();
+        for some in missing.chunks(BATCH_WRITE_MAX) {
+            let put = |profile: &&Merchant| PutRequest::builder().set_item(Some(to_item(profile))).build();
+            let writes: Result<Vec<WriteRequest>, _> =
+                some.iter().map(|profile| Ok(WriteRequest::builder().put_request(put(profile)?).build())).collect();
+            let mut writes = writes.map_err(|_: aws_sdk_dynamodb::error::BuildError| StoreError::Malformed { field: "profile" })?;
+            for _ in 0..=UNPROCESSED_RETRIES_MAX {
+                let write = self.client.batch_write_item().request_items(&self.table, std::mem::take(&mut writes)).send();
+                let mut answer = self.call("BatchWriteItem", write).await.map_err(StoreError::from)?;
+                writes = answer.unprocessed_items.take().and_then(|mut tables| tables.remove(&self.table)).unwrap_or_default();
+                if writes.is_empty() {
+                    break;
+                }
+            }
+            if !writes.is_empty() {
+                return Err(StoreError::Unavailable { operation: "BatchWriteItem", reason: "throttled".to_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds or replaces a profile; answers whether it is new.
+    pub async fn put_profile(&self, merchant: &Merchant) -> Result<bool, StoreError> {
+        let before = self.profile(merchant.id).await?;
+        let malformed = |_| StoreError::Malformed { field: "profile" };
+        let put = Put::builder().table_name(&self.table).set_item(Some(to_item(merchant))).build().map_err(malformed)?;
+        let mut writes = vec![TransactWriteItem::builder().put(put).build()];
+        if let Some(id) = &merchant.open_delivery_id {
+            let put = Put::builder()
+                .table_name(&self.table)
+                .item("pk", text(format!("d#{id}")))
+                .item("sk", text("profile"))
+                .item("merchant", text(merchant.id.to_string()))
+                .condition_expression("attribute_not_exists(pk) OR merchant = :merchant")
+                .expression_attribute_values(":merchant", text(merchant.id.to_string()));
+            writes.push(TransactWriteItem::builder().put(put.build().map_err(malformed)?).build());
+        }
+        let abandoned = before.as_ref().and_then(|before| before.open_delivery_id.clone());
+        if let Some(id) = abandoned.filter(|id| merchant.open_delivery_id.as_ref() != Some(id)) {
+            let delete = Delete::builder().table_name(&self.table).key("pk", text(format!("d#{id}"))).key("sk", text("profile"));
+            writes.push(TransactWriteItem::builder().delete(delete.build().map_err(malformed)?).build());
+        }
+        let write = self.client.transact_write_items().set_transact_items(Some(writes)).send();
+        match self.call("TransactWriteItems", write).await {
+            Ok(_) => Ok(before.is_none()),
+            Err(failure) => Err(taken_or_unavailable(failure)),
+        }
+    }
+}
+
+fn taken_or_unavailable<R>(
+    failure: CallFailure<aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError, R>,
+) -> StoreError {
+    let condition_failed = failure.service_error().is_some_and(|error| match error {
+        aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException(cancelled) => {
+            cancelled.cancellation_reasons().iter().any(|reason| reason.code() == Some("ConditionalCheckFailed"))
+        }
+        _ => false,
+    });
+    if condition_failed { StoreError::OpenDeliveryIdTaken } else { failure.into() }
+}
+
+fn profile_key(merchant: MerchantId) -> Item {
+    Item::from([("pk".to_owned(), text(format!("m#{merchant}"))), ("sk".to_owned(), text("profile"))])
+}
+
+fn to_item(merchant: &Merchant) -> Item {
+    let json = |value: serde_json::Result<String>| text(value.unwrap_or_default());
+    let mut item = profile_key(merchant.id);
+    let mut set = |key: &str, value: AttributeValue| item.insert(key.to_owned(), value);
+    set("formatVersion", number(1));
+    set("name", text(&merchant.name));
+    set("corporateName", text(&merchant.corporate_name));
+    set("timeZone", text(&merchant.time_zone));
+    set("shifts", json(serde_json::to_string(&merchant.shifts)));
+    set("interruptions", json(serde_json::to_string(&merchant.interruptions)));
+    set("createdAt", number(merchant.created_at.unix_ms()));
+    if let Some(id) = &merchant.open_delivery_id {
+        set("openDeliveryId", text(id));
+    }
+    item
+}
+
+fn from_item(item: &Item) -> Result<Merchant, StoreError> {
+    let id = read_text(item, "pk")?.strip_prefix("m#").and_then(|id| id.parse().ok());
+    let malformed = |field| move |_| StoreError::Malformed { field };
+    Ok(Merchant {
+        id: id.ok_or(StoreError::Malformed { field: "pk" })?,
+        open_delivery_id: read_text(item, "openDeliveryId").ok().map(str::to_owned),
+        name: read_text(item, "name")?.to_owned(),
+        corporate_name: read_text(item, "corporateName")?.to_owned(),
+        time_zone: read_text(item, "timeZone")?.to_owned(),
+        shifts: serde_json::from_str(read_text(item, "shifts")?).map_err(malformed("shifts"))?,
+        interruptions: serde_json::from_str(read_text(item, "interruptions")?).map_err(malformed("interruptions"))?,
+        created_at: Timestamp::from_unix_ms(read_number(item, "createdAt")?),
+    })
+}

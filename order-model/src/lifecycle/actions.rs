@@ -1,0 +1,102 @@
+//! What merchants' applications ask: the steps of PARTNER_API 1.4 and the cancellation of 2.5.
+//!
+//! Unlike an update, an action says what shall happen now, so that past its state it is a repeat (409), never recorded.
+
+use crate::event_code::EventCode;
+use crate::lifecycle::cancellation::CancellationCode;
+use crate::lifecycle::command::Action;
+use crate::lifecycle::decision::{CancelOrigin, Cancellation, Decision, EventMetadata};
+use crate::lifecycle::draft::{Draft, already, already_if, wanted};
+use crate::lifecycle::kind::{Goods, Route};
+use crate::lifecycle::state::{Lifecycle, MerchantRequest};
+use crate::lifecycle::status::OrderStatus;
+use crate::lifecycle::table::{Cell, cell};
+use crate::timestamp::Timestamp;
+
+/// The decision about an action; `None` when it is illegal.
+pub(crate) fn acted(lifecycle: &Lifecycle, at: Timestamp, action: Action) -> Option<Decision> {
+    match action {
+        Action::Confirm => stepped(lifecycle, at, EventCode::Confirmed),
+        Action::StartPreparation => match lifecycle.kind.goods {
+            Goods::Meals => stepped(lifecycle, at, EventCode::PreparationStarted),
+            Goods::Groceries => stepped(lifecycle, at, EventCode::SeparationStarted),
+        },
+        Action::ReadyToPickup => stepped(lifecycle, at, EventCode::ReadyToPickup),
+        Action::Dispatch => match lifecycle.kind.route() {
+            Route::MerchantCourier => stepped(lifecycle, at, EventCode::Dispatched),
+            Route::MarketplaceCourier | Route::Counter | Route::Table => None,
+        },
+        Action::RequestCancellation(code) => cancellation_requested(lifecycle, at, code),
+        Action::AcceptCancellation => answered_by_merchant(lifecycle, at, EventCode::ConsumerCancellationAccepted),
+        Action::DenyCancellation => answered_by_merchant(lifecycle, at, EventCode::ConsumerCancellationDenied),
+    }
+}
+
+/// A step of the merchant's, judged by the table's cell for its code.
+fn stepped(lifecycle: &Lifecycle, at: Timestamp, code: EventCode) -> Option<Decision> {
+    match cell(lifecycle.kind, lifecycle.status, code) {
+        Cell::To(status) => {
+            let mut draft = Draft::new(lifecycle, at);
+            draft.append(code, EventMetadata::OfApplication);
+            draft.enter(status);
+            draft.changed()
+        }
+        Cell::Overtaken | Cell::Repeated => already(lifecycle),
+        Cell::Recorded | Cell::Asks | Cell::Answers | Cell::OpensDispute | Cell::SettlesDispute | Cell::Illegal => None,
+    }
+}
+
+/// The platform grants a merchant's request at once while the goods are still in the house. Once they have left, the
+/// request stays open until an internal app answers `CAN` or `CARF`: somebody has to think of the courier.
+fn cancellation_requested(lifecycle: &Lifecycle, at: Timestamp, code: CancellationCode) -> Option<Decision> {
+    let granted = match lifecycle.status {
+        OrderStatus::Placed
+        | OrderStatus::Confirmed
+        | OrderStatus::SeparationStarted
+        | OrderStatus::SeparationEnded
+        | OrderStatus::PreparationStarted
+        | OrderStatus::ReadyToPickup => true,
+        OrderStatus::Dispatched => false,
+        OrderStatus::Concluded => return None,
+        OrderStatus::Cancelled => return already(lifecycle),
+    };
+    if lifecycle.merchant_request.is_some() {
+        return already(lifecycle);
+    }
+    let mut draft = Draft::new(lifecycle, at);
+    let cancellation = Cancellation {
+        code: Some(code),
+        ..wanted(lifecycle, CancelOrigin::Restaurant, None)
+    };
+    let sequence = draft.append(
+        EventCode::CancellationRequested,
+        EventMetadata::Cancellation(cancellation),
+    );
+    if granted {
+        draft.cancel(Cancellation {
+            requested_by: Some(sequence),
+            ..cancellation
+        });
+    } else {
+        draft.next.merchant_request = Some(MerchantRequest {
+            sequence,
+            code: Some(code),
+        });
+    }
+    draft.changed()
+}
+
+fn answered_by_merchant(lifecycle: &Lifecycle, at: Timestamp, code: EventCode) -> Option<Decision> {
+    let Some(request) = lifecycle.consumer_request else {
+        return already_if(lifecycle.happened.contains(code), lifecycle);
+    };
+    let mut draft = Draft::new(lifecycle, at);
+    let cancellation = wanted(lifecycle, CancelOrigin::Consumer, Some(request));
+    draft.append(code, EventMetadata::Cancellation(cancellation));
+    if matches!(code, EventCode::ConsumerCancellationAccepted) {
+        draft.cancel(cancellation);
+    } else {
+        draft.next.consumer_request = None;
+    }
+    draft.changed()
+}

@@ -1,0 +1,136 @@
+//! Everything that can be asked of an order: by internal apps, by merchants' applications and by the core's own timers.
+//!
+//! A command carries only what decides. The free text of a merchant's reason, an update's metadata, who asks and under
+//! which message id are gateway-core's to keep; they are deliberately absent.
+
+use crate::event_code::EventCode;
+use crate::lifecycle::cancellation::CancellationCode;
+use crate::lifecycle::dispute::{DisputeId, DisputeOpening};
+
+/// One thing asked of an existing order.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Command {
+    /// Place it. It exists, so this is always a repeat; a new order is made by [`crate::lifecycle::place`].
+    Place,
+    /// An internal app says that something happened.
+    Update(Update),
+    /// A merchant's application acts.
+    Act(Action),
+    /// The confirm deadline has passed; whether it has is the caller's to judge (`timing`).
+    ConfirmTimeout,
+    /// Nobody concluded the order in time; whether that is so is the caller's to judge (`timing`).
+    Conclude,
+    /// The open dispute has expired; whether it has is the caller's to judge (`timing`).
+    DisputeTimeout,
+}
+
+/// What an internal app reports. Made only through constructors, so that a code that needs facts has them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Update {
+    code: EventCode,
+    pub(crate) facts: Facts,
+}
+
+/// The facts of an update that decide.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Facts {
+    /// The code says it all.
+    None,
+    /// Of `HSD`.
+    Opening(DisputeOpening),
+    /// Of `HSS`: which dispute.
+    Settled(DisputeId),
+}
+
+/// The code needs facts out of the update's metadata: `disputeId` and, for `HSD`, `expiresAt`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{} needs the facts of its dispute: disputeId, and expiresAt when it opens one", code.code())]
+pub struct MissingFacts {
+    /// The code that was sent without.
+    pub code: EventCode,
+}
+
+impl Update {
+    /// An update whose code says it all.
+    ///
+    /// # Errors
+    /// For `HSD` and `HSS`, which say nothing without their dispute.
+    pub const fn new(code: EventCode) -> Result<Self, MissingFacts> {
+        if matches!(code, EventCode::HandshakeDispute | EventCode::HandshakeSettlement) {
+            return Err(MissingFacts { code });
+        }
+        Ok(Self {
+            code,
+            facts: Facts::None,
+        })
+    }
+
+    /// `HSD`: a dispute was opened.
+    pub const fn dispute(opening: DisputeOpening) -> Self {
+        Self {
+            code: EventCode::HandshakeDispute,
+            facts: Facts::Opening(opening),
+        }
+    }
+
+    /// `HSS`: the dispute `id` was settled, however it was.
+    pub const fn settlement(id: DisputeId) -> Self {
+        Self {
+            code: EventCode::HandshakeSettlement,
+            facts: Facts::Settled(id),
+        }
+    }
+
+    /// What happened.
+    pub const fn code(&self) -> EventCode {
+        self.code
+    }
+}
+
+/// What a merchant's application may ask (PARTNER_API 1.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// `confirm`.
+    Confirm,
+    /// `startPreparation`: preparation of meals, picking of groceries.
+    StartPreparation,
+    /// `readyToPickup`.
+    ReadyToPickup,
+    /// `dispatch`.
+    Dispatch,
+    /// `requestCancellation`, with one of the known codes.
+    RequestCancellation(CancellationCode),
+    /// `acceptCancellation`: yes to the consumer's request.
+    AcceptCancellation,
+    /// `denyCancellation`: no to the consumer's request.
+    DenyCancellation,
+}
+
+impl Action {
+    /// The name of its endpoint, e.g. `readyToPickup`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Confirm => "confirm",
+            Self::StartPreparation => "startPreparation",
+            Self::ReadyToPickup => "readyToPickup",
+            Self::Dispatch => "dispatch",
+            Self::RequestCancellation(_) => "requestCancellation",
+            Self::AcceptCancellation => "acceptCancellation",
+            Self::DenyCancellation => "denyCancellation",
+        }
+    }
+}
+
+impl Command {
+    /// What is asked, in one word: the code of an update, the endpoint of an action, the name of a timer.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Place => "place",
+            Self::Update(update) => update.code.code(),
+            Self::Act(action) => action.name(),
+            Self::ConfirmTimeout => "confirmTimeout",
+            Self::Conclude => "conclude",
+            Self::DisputeTimeout => "disputeTimeout",
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! One client type for every distance: `GatewayCoreClient<Transport>` talks to a server in this process or to a peer.
+//!
+//! The binary chooses. In one process a call is encoded and decoded but crosses no socket.
+
+use std::time::Duration;
+
+use tonic::body::Body;
+use tonic::transport::{Endpoint, Uri};
+use tower::ServiceExt;
+use tower::util::BoxCloneSyncService;
+
+/// What went wrong below gRPC. A type of its own, not a boxed trait object: with one, a future that makes a call is not
+/// provably `Send` and cannot be spawned.
+#[derive(Debug, thiserror::Error)]
+#[error("the peer could not be reached")]
+pub struct TransportError {
+    /// What the layer below said; tonic reads the status of a call out of it.
+    #[source]
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl TransportError {
+    fn from_below(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { source: source.into() }
+    }
+}
+
+/// A way to reach one gRPC service; cheap to clone.
+pub type Transport = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, TransportError>;
+
+/// Reaches a generated server (`GatewayCoreServer::new(…)`) in the same process.
+pub fn local<S>(server: S) -> Transport
+where
+    S: tower::Service<http::Request<Body>, Response = http::Response<Body>> + Clone + Send + Sync + 'static,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    S::Future: Send + 'static,
+{
+    BoxCloneSyncService::new(server.map_err(TransportError::from_below))
+}
+
+/// Reaches a peer at `address`, e.g. `http://127.0.0.1:7071`. Connects at the first call and again whenever the
+/// connection is lost; a peer that stops answering pings for 5 s counts as lost.
+///
+/// # Errors
+/// When `address` is not a URI.
+pub fn remote(address: &str) -> Result<Transport, InvalidAddress> {
+    let uri: Uri = address.parse().map_err(|_| InvalidAddress { address: address.to_owned() })?;
+    let channel = Endpoint::from(uri)
+        .connect_timeout(Duration::from_secs(1))
+        .http2_keep_alive_interval(Duration::from_secs(2))
+        .keep_alive_timeout(Duration::from_secs(3))
+        .keep_alive_while_idle(true)
+        .tcp_nodelay(true)
+        .connect_lazy();
+    Ok(BoxCloneSyncService::new(channel.map_err(TransportError::from_below)))
+}
+
+/// A text was not the address of a peer.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{address:?} is not an address such as http://127.0.0.1:7071")]
+pub struct InvalidAddress {
+    /// The text.
+    pub address: String,
+}

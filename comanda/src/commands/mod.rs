@@ -5,6 +5,7 @@ mod aws;
 mod bench;
 mod check;
 mod configuration;
+#[cfg(feature = "local-aws")]
 mod dev;
 mod merchant;
 mod order;
@@ -29,7 +30,10 @@ pub fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Dev(DevArgs { merchants: None, json: false, yardstick_addr: None, settings })
     };
     match cli.command.unwrap_or_else(dev) {
+        #[cfg(feature = "local-aws")]
         Command::Dev(arguments) => block_on(dev::execute(arguments)),
+        #[cfg(not(feature = "local-aws"))]
+        Command::Dev(_) => Err(Failure::Usage("this build has no in-process AWS (feature local-aws)".to_owned())),
         Command::Run(arguments) => block_on(run::execute(arguments)),
         Command::Aws(command) => block_on(aws::execute(command)),
         Command::App(command) => block_on(app::execute(command)),

@@ -6,6 +6,7 @@ pub mod adapters;
 pub mod aws;
 pub mod beside;
 pub mod cluster;
+#[cfg(feature = "local-aws")]
 pub mod dev;
 pub mod foundation;
 pub mod initialise;
@@ -17,3 +18,4 @@ pub mod reachability;
 pub mod roles;
 pub mod seed;
 pub mod signals;
+pub mod without_development;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kitchen_api::feed::{FeedConfig, FeedDependencies, PrimaryFeed, RemoteFeed, SharedRandom};
 use kitchen_api::config::{ServerConfig, TlsConfig, TokenConfig};
+use kitchen_api::store::ApplicationStore;
 use kitchen_api::{Applications, Entropy};
 use parking_lot::Mutex;
 use secrecy::SecretString;
@@ -12,6 +13,7 @@ use super::adapters::LocalFeed;
 use super::aws::{CONNECTION_POLLING_FEED, MERCHANT_STATUS, ORDER_EVENTS, ORDER_EVENTS_FEED, ORDERS};
 use super::cluster::{Builder, remote};
 use super::listeners;
+use super::without_development::WithoutDevelopment;
 use crate::failure::{Context, Failure};
 use crate::settings::Settings;
 
@@ -115,10 +117,15 @@ pub(super) async fn kitchen_api(builder: &Builder<'_>) -> Result<kitchen_api::Se
         clock: Arc::clone(&clock),
         random,
     };
+    let applications: Arc<dyn ApplicationStore> = if builder.secrets.refuses_dev_applications {
+        Arc::new(WithoutDevelopment::new(applications))
+    } else {
+        Arc::new(applications)
+    };
     let dependencies = kitchen_api::Dependencies {
         clock,
         entropy: Entropy::system(),
-        applications: Arc::new(applications),
+        applications,
         core: builder.core()?,
         merchant_connection: builder.merchant_connection()?,
         feed,

@@ -12,6 +12,9 @@ use serde_json::Value;
 /// Starting takes under two seconds on a quiet machine; test machines are not.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Lines of each log that a failing test shows.
+const LOG_LINES_SHOWN: usize = 60;
+
 /// A running process of `comanda`, its ready line and what it logged.
 pub struct Process {
     child: Child,
@@ -98,7 +101,10 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("--- log of the process\n{}", self.log());
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let tail = &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..];
+            eprintln!("--- the last lines of the process's log\n{}", tail.join("\n"));
         }
     }
 }

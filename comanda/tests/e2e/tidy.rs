@@ -81,3 +81,16 @@ fn files_stay_small() {
     let long: Vec<_> = rust_files().into_iter().filter(|path| !is_test(path) && lines(path) > FILE_LINES_MAX).collect();
     assert!(long.is_empty(), "files over {FILE_LINES_MAX} lines: {long:#?}");
 }
+
+#[test]
+fn the_readme_lists_every_setting() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let listed = readme.lines().filter(|line| line.starts_with("| `") && line.contains("_")).count();
+    for setting in comanda::settings::catalogue::SETTINGS {
+        let default = setting.default.filter(|text| !text.is_empty()).map(|text| format!("`{text}`"));
+        let default = if setting.secret { "secret".to_owned() } else { default.unwrap_or_default() };
+        let row = format!("| `{}` | `{}` | {default} | {} |", setting.key, setting.environment, setting.help);
+        assert!(readme.contains(&row), "README.md lacks the row\n{row}");
+    }
+    assert_eq!(listed, comanda::settings::catalogue::SETTINGS.len(), "README.md lists a setting that does not exist");
+}

@@ -21,8 +21,8 @@ const BATCH_WRITE_MAX: usize = 25;
 /// Batches of one call in flight: a large acknowledgment must not take every connection.
 const BATCHES_IN_FLIGHT_MAX: usize = 8;
 /// Rounds over what a batch left unprocessed, after which the store counts as overloaded.
-const ROUNDS_MAX: u32 = 6;
-/// Wait before the second round, doubled before each further one: 20 ms to 320 ms.
+const ROUNDS_MAX: u32 = 8;
+/// Wait before the second round, doubled before each further one: 20 ms to 1.28 s.
 const ROUND_BACKOFF: Duration = Duration::from_millis(20);
 
 /// Whether a read must see every write answered before it.

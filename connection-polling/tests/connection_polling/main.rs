@@ -10,6 +10,7 @@ mod export;
 mod faults;
 mod feed;
 mod fences;
+mod half_batches;
 mod lambda;
 mod oracle;
 mod platform;

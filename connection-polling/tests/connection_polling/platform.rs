@@ -106,6 +106,7 @@ impl Intercept for RequestCounter {
 
 pub struct Platform {
     _aws: Option<local_aws::LocalAws>,
+    pub endpoint: String,
     pub dynamodb: aws_sdk_dynamodb::Client,
     pub clock: Arc<ManualClock>,
     pub core: FakeCore,
@@ -164,7 +165,20 @@ impl Platform {
         let client = ConnectionPollingClient::new(local(grpc(handle.clone())))
             .max_decoding_message_size(connection_polling::MESSAGE_BYTES_MAX);
         let service = Some(service);
-        Self { _aws: aws, dynamodb, clock, core, feed, dead_letters, service, handle, client, index, requests }
+        Self {
+            _aws: aws,
+            endpoint: endpoint.to_owned(),
+            dynamodb,
+            clock,
+            core,
+            feed,
+            dead_letters,
+            service,
+            handle,
+            client,
+            index,
+            requests,
+        }
     }
 
     /// Indexes events as the queue's consumer and the Lambda do.

@@ -102,7 +102,7 @@ impl Store {
         let mut items = self.read_orders_table("load body", vec![order_key.clone(), body_key.clone()]).await?;
         let Some(item) = items.remove(&order_key) else { return Ok(None) };
         let decoded = order_item::decode(order, &item)?;
-        let body = items.remove(&body_key).map(|item| order_item::decode_body(item)).transpose()?;
+        let body = items.remove(&body_key).map(order_item::decode_body).transpose()?;
         Ok(Some((decoded, body)))
     }
 

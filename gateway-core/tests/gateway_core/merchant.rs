@@ -91,3 +91,23 @@ async fn erasing_blanks_the_order_keeps_its_events_and_tells_caches() {
     assert_eq!(core.api.clone().erase_order(unknown).await.unwrap_err().code(), tonic::Code::NotFound);
     core.stop().await;
 }
+
+#[tokio::test]
+async fn of_transitions_without_an_event_one_wins_by_the_version_alone() {
+    let platform = Platform::start().await;
+    let brief = gateway_core::Config { event_retention: std::time::Duration::from_millis(1), ..config() };
+    let cores = [platform.idle_core(brief.clone()), platform.idle_core(brief)];
+    for round in 0..10 {
+        let order = order_id();
+        cores[0].submit(placing(order, &format!("place-{round}"), 1)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        let erasing = (0..6).map(|attempt| {
+            let mut api = cores[attempt % 2].api.clone();
+            async move { api.erase_order(wire::EraseOrderRequest { order_id: bytes_of(order) }).await.unwrap() }
+        });
+        let replies = futures::future::join_all(erasing).await;
+        let first = replies.iter().filter(|reply| !reply.get_ref().already_erased).count();
+        assert_eq!(first, 1, "round {round}");
+        assert_eq!(cores[0].events(order).await.len(), 1, "nobody holds a copy, so nobody is told");
+    }
+}

@@ -95,7 +95,7 @@ fn depth_and_number_are_limited() {
     let list = |count: usize| format!("[{}]", vec![format!("\"{A}\""); count].join(","));
     assert_eq!(scan(&list(10)).unwrap().len(), 10);
     assert_eq!(scan(&list(11)), Err(ScanError::TooMany));
-    assert_eq!(scan(&format!("[{}]", vec!["{}"; 11].join(","))), Err(ScanError::TooMany), "unknown ones count as well");
+    assert_eq!(scan(&format!("[{}]", ["{}"; 11].join(","))), Err(ScanError::TooMany), "unknown ones count as well");
     let repeated = format!("[{{{}}}]", vec![format!("\"id\":\"{A}\""); 11].join(","));
     assert_eq!(scan(&repeated), Err(ScanError::TooMany), "one object cannot carry more either");
 }

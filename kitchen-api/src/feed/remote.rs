@@ -52,7 +52,7 @@ enum Ended {
     Broken(String),
     /// The peer owed answers and was silent.
     Silent,
-    /// It was open at `SILENCE_MAX` and ended later; kept apart to reset the backoff.
+    /// We are stopping.
     Shutdown,
 }
 
@@ -77,18 +77,18 @@ impl RemoteFeed {
         let mut backoff = BACKOFF_MIN;
         let mut is_down = false;
         loop {
-            let was_up = match self.serve_one_link(&shutdown, &mut is_down).await {
+            let has_served = match self.serve_one_link(&shutdown, &mut is_down).await {
                 (Ended::Shutdown, _) => return,
-                (Ended::Silent, was_up) => {
+                (Ended::Silent, has_served) => {
                     self.tell_down(&mut is_down, "it owed answers and was silent");
-                    was_up
+                    has_served
                 }
-                (Ended::Broken(reason), was_up) => {
+                (Ended::Broken(reason), has_served) => {
                     self.tell_down(&mut is_down, &reason);
-                    was_up
+                    has_served
                 }
             };
-            if was_up {
+            if has_served {
                 backoff = BACKOFF_MIN;
             }
             let jitter: f64 = self.random.lock().random_range(0.5..1.0);
@@ -109,7 +109,8 @@ impl RemoteFeed {
         }
     }
 
-    /// Connects, serves calls until the stream ends and answers why it ended and whether it ever stood.
+    /// Connects, serves calls until the stream ends and answers why it ended and whether it ever carried an answer: a peer
+    /// that accepts streams only to break them is not to be hurried.
     async fn serve_one_link(&self, shutdown: &CancellationToken, is_down: &mut bool) -> (Ended, bool) {
         let (link, outgoing) = Link::new();
         let mut client = self.client.clone();
@@ -128,20 +129,24 @@ impl RemoteFeed {
         if std::mem::take(is_down) {
             tracing::info!("the stream to order-events stands again");
         }
+        let mut has_served = false;
         let ended = loop {
             let received = tokio::select! {
                 received = tokio::time::timeout(SILENCE_MAX, incoming.message()) => received,
                 () = shutdown.cancelled() => break Ended::Shutdown,
             };
             match received {
-                Ok(Ok(Some(message))) => message.replies.into_iter().for_each(|reply| link.deliver(reply)),
+                Ok(Ok(Some(message))) => {
+                    has_served = true;
+                    message.replies.into_iter().for_each(|reply| link.deliver(reply));
+                }
                 Ok(Ok(None)) => break Ended::Broken("the peer ended it".to_owned()),
                 Ok(Err(status)) => break Ended::Broken(format!("it broke: {:?}", status.code())),
                 Err(_) if link.is_owed() => break Ended::Silent,
                 Err(_) => {}
             }
         };
-        (ended, true)
+        (ended, has_served)
     }
 
     async fn ask_cached_order(&self, order: OrderId) -> Result<Option<CachedOrder>, PrimaryError> {

@@ -96,7 +96,8 @@ impl BeatKeeper {
 
     /// Sends everything kept, batch by batch, until one is not taken. One log line at each end of an outage.
     async fn flush(&self, is_down: &mut bool) {
-        let beats = self.kept.snapshot();
+        // While nothing is taken one batch is enough to find out.
+        let beats = self.kept.snapshot(if *is_down { BATCH_MAX } else { usize::MAX });
         for batch in beats.chunks(BATCH_MAX) {
             match self.kept.send(batch).await {
                 Ok(()) if std::mem::take(is_down) => tracing::info!("merchant-connection takes beats again"),
@@ -136,9 +137,9 @@ impl Kept {
         }
     }
 
-    /// Every beat kept. They stay until they are taken.
-    fn snapshot(&self) -> Vec<(MerchantId, u64)> {
-        self.beats.iter().map(|beat| (*beat.key(), *beat.value())).collect()
+    /// The beats kept, at most `limit` of them. They stay until they are taken.
+    fn snapshot(&self, limit: usize) -> Vec<(MerchantId, u64)> {
+        self.beats.iter().take(limit).map(|beat| (*beat.key(), *beat.value())).collect()
     }
 
     async fn send(&self, batch: &[(MerchantId, u64)]) -> Result<(), &'static str> {

@@ -38,7 +38,8 @@ async fn unknown_forged_repeated_and_no_ids_are_202_and_forged_ones_are_kept_now
     let pos = rig.as_application("pos").await;
     let genuine = event(merchant(1), 1, EventCode::Placed).id;
     let forged: EventId = "0b8e1c34-7f70-8c2f-9a55-6d1de6a3c901".parse().unwrap();
-    for body in [json!([]), json!([{}]), json!(["nonsense"]), json!([forged.to_string()]), json!([genuine.to_string()])] {
+    for body in [json!([]), json!([{}]), json!(["nonsense"]), json!([forged.to_string()]), json!([genuine.to_string()])]
+    {
         for _ in 0..2 {
             assert_eq!(pos.post(ACKNOWLEDGE, body.to_string()).await.status, 202, "{body}");
         }

@@ -47,9 +47,13 @@ async fn a_body_that_comes_too_slowly_is_408() {
     let server = ServerConfig { body_timeout: SHORT, ..ServerConfig::default() };
     let rig = Rig::start_with(with(server)).await;
     let token = rig.token("pos").await;
-    for (path, chunk) in [("/events/v1.0/events/acknowledgment", "[{\"id\":"), ("/authentication/v1.0/oauth/token", "a=b")] {
+    for (path, chunk) in
+        [("/events/v1.0/events/acknowledgment", "[{\"id\":"), ("/authentication/v1.0/oauth/token", "a=b")]
+    {
         let mut slow = Raw::connect(rig.handle.address()).await;
-        let head = format!("POST {path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\ncontent-length: 100\r\n\r\n{chunk}");
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\ncontent-length: 100\r\n\r\n{chunk}"
+        );
         slow.send(&head).await;
         let answer = slow.read_answer().await;
         assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
@@ -101,7 +105,10 @@ async fn above_the_cap_of_connections_a_client_reads_why() {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     while !admitted && tokio::time::Instant::now() < deadline {
         let mut again = Raw::connect(rig.handle.address()).await;
-        let sent = tokio::io::AsyncWriteExt::write_all(&mut again.stream, b"GET /nothing HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        let sent = tokio::io::AsyncWriteExt::write_all(
+            &mut again.stream,
+            b"GET /nothing HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+        );
         admitted = sent.await.is_ok() && again.read_to_end().await.starts_with("HTTP/1.1 404");
     }
     assert!(admitted, "a place that was given back is used again");
@@ -124,7 +131,10 @@ async fn an_answer_nobody_waits_for_changes_nothing_for_others() {
     let token = rig.token("pos").await;
     for _ in 0..20 {
         let mut gone = Raw::connect(rig.handle.address()).await;
-        gone.send(&format!("GET /events/v1.0/events:polling HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n\r\n")).await;
+        gone.send(&format!(
+            "GET /events/v1.0/events:polling HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n\r\n"
+        ))
+        .await;
     }
     eventually("their beats count all the same", || rig.peers.merchants.beats.lock().contains(&merchant(1))).await;
     assert_eq!(rig.client.with_token(&token).get("/events/v1.0/events:polling").await.status, 204);

@@ -1,5 +1,7 @@
 //! kitchen-api from outside: real HTTP on a free port, scripted peers behind their real gRPC services.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 mod acknowledgment;
 mod applications;
 mod client;

@@ -40,8 +40,14 @@ async fn a_foreign_and_an_unknown_merchant_are_403_alike() {
     let foreign = pos.get(&path(3, "")).await;
     assert_eq!((foreign.status.as_u16(), foreign.error_code().as_str()), (403, "Forbidden"));
     rig.peers.merchants.merchants.lock().remove(&merchant(2));
-    for other in [path(99, ""), path(2, ""), path(3, "/status"), path(99, "/status"), path(3, "/status/delivery"),
-        "/merchant/v1.0/merchants/not-an-id".to_owned()] {
+    for other in [
+        path(99, ""),
+        path(2, ""),
+        path(3, "/status"),
+        path(99, "/status"),
+        path(3, "/status/delivery"),
+        "/merchant/v1.0/merchants/not-an-id".to_owned(),
+    ] {
         let answer = pos.get(&other).await;
         assert_eq!((answer.status, &answer.body), (foreign.status, &foreign.body), "{other}");
     }

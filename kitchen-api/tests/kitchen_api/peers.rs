@@ -170,10 +170,7 @@ impl ConnectionPolling for Served<Fallback> {
         Ok(Response::new(fallback::AcknowledgeReply::default()))
     }
 
-    async fn read_fences(
-        &self,
-        _: Request<fallback::ReadFencesRequest>,
-    ) -> Result<Response<fallback::Fences>, Status> {
+    async fn read_fences(&self, _: Request<fallback::ReadFencesRequest>) -> Result<Response<fallback::Fences>, Status> {
         self.0.up()?;
         Ok(Response::new(fallback::Fences::default()))
     }
@@ -268,7 +265,10 @@ impl GatewayCore for Served<Core> {
         Err(Status::unimplemented("not scripted"))
     }
 
-    async fn erase_order(&self, _: Request<core::EraseOrderRequest>) -> Result<Response<core::EraseOrderReply>, Status> {
+    async fn erase_order(
+        &self,
+        _: Request<core::EraseOrderRequest>,
+    ) -> Result<Response<core::EraseOrderReply>, Status> {
         Err(Status::unimplemented("not scripted"))
     }
 

@@ -159,7 +159,10 @@ async fn each_application_has_events_and_acknowledgments_of_its_own() {
     let placed = event(merchant(1), 1, EventCode::Placed);
     rig.peers.feed.events.lock().push(placed.clone());
     let pos = rig.as_application("pos").await;
-    assert_eq!(pos.post("/order/v1.0/events/acknowledgment", json!([placed.id.to_string()]).to_string()).await.status, 202);
+    assert_eq!(
+        pos.post("/order/v1.0/events/acknowledgment", json!([placed.id.to_string()]).to_string()).await.status,
+        202
+    );
     assert_eq!(pos.get(POLL).await.status, 204);
     let second = loop {
         let answer = rig.client.ask_for_token("second", "second-secret").await;

@@ -8,9 +8,7 @@ use event_feed::Grant;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use kitchen_api::feed::FeedDependencies;
-use kitchen_api::store::{
-    ApplicationRecord, ApplicationStore, Change, HashedSecret, StoreError, StoredApplication,
-};
+use kitchen_api::store::{ApplicationRecord, ApplicationStore, Change, HashedSecret, StoreError, StoredApplication};
 use kitchen_api::{Config, Dependencies, Entropy, Handle, Service, TokenConfig, generate_signing_key};
 use order_model::{ApplicationId, Clock, MerchantId, SharedClock, Timestamp};
 use parking_lot::Mutex;
@@ -192,11 +190,7 @@ impl Rig {
     }
 }
 
-pub fn dependencies(
-    peers: &Peers,
-    applications: Arc<dyn ApplicationStore>,
-    clock: SharedClock,
-) -> Dependencies {
+pub fn dependencies(peers: &Peers, applications: Arc<dyn ApplicationStore>, clock: SharedClock) -> Dependencies {
     Dependencies {
         clock: clock.clone(),
         entropy: Entropy::system(),

@@ -27,7 +27,8 @@ async fn requests_in_flight_finish_and_idle_connections_close() {
     busy.send(&head).await;
     rig.shutdown.cancel();
     assert_eq!(idle.read_to_end().await, "");
-    eventually("it says that it drains", || rig.handle.readiness().is_err_and(|why| why.contains("shutting down"))).await;
+    eventually("it says that it drains", || rig.handle.readiness().is_err_and(|why| why.contains("shutting down")))
+        .await;
     let address = rig.handle.address();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     while TcpStream::connect(address).await.is_ok() {
@@ -57,7 +58,8 @@ async fn a_request_that_does_not_finish_is_cut_at_the_deadline() {
 async fn a_port_in_use_and_a_wrong_key_are_found_before_anything_runs() {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let build = |config| async move {
-        let given = dependencies(&Peers::default(), std::sync::Arc::new(InMemoryApplications::default()), TestClock::new());
+        let given =
+            dependencies(&Peers::default(), std::sync::Arc::new(InMemoryApplications::default()), TestClock::new());
         Service::build(config, given).await.err().unwrap()
     };
     let error = build(Config { address: taken.local_addr().unwrap(), ..config() }).await;

@@ -23,8 +23,8 @@ use crate::peers::{FakeCore, FakePolling};
 /// When every test begins.
 pub const START_MS: i64 = 1_795_000_000_000;
 
-/// How long any condition may take, in tokio's time.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long any condition may take, in tokio's time: many rounds of the queue's visibility timeout, 30 s.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Wall clock and monotonic clock out of tokio's paused time; the wall clock can jump.
 pub struct VirtualClock {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use event_feed::FeedEvent;
-use order_model::EventId;
+use order_model::{EventId, PartitionCount};
+use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::fakes::{Behaviour, FakePrimary, FakeStore, application, event, merchant_in, router};
@@ -167,4 +168,80 @@ async fn an_abandoned_acknowledgment_blocks_nobody() {
     }
     router.acknowledge(&application(), vec![events[1].id]).await.unwrap();
     assert!(store.state.lock().logged.contains(&events[1].id));
+}
+
+/// Something that happens while acknowledgments are under way.
+#[derive(Debug, Clone)]
+enum Turn {
+    Acknowledge { partition: u16, order: u8 },
+    Leaders(Behaviour),
+    Store { is_down: bool, delay_ms: u64 },
+    LowerFence { partition: u16 },
+}
+
+fn turns() -> impl Strategy<Value = Vec<(u64, Turn)>> {
+    let leaders = prop_oneof![
+        Just(Behaviour::Answer),
+        Just(Behaviour::Hang),
+        Just(Behaviour::Fail),
+        Just(Behaviour::Refuse(vec![(4, Refusal::NotServing)])),
+    ];
+    let turn = prop_oneof![
+        5 => (3u16..6, 1u8..200).prop_map(|(partition, order)| Turn::Acknowledge { partition, order }),
+        2 => leaders.prop_map(Turn::Leaders),
+        1 => (prop::bool::weighted(0.3), 0u64..400).prop_map(|(is_down, delay_ms)| Turn::Store { is_down, delay_ms }),
+        2 => (3u16..6).prop_map(|partition| Turn::LowerFence { partition }),
+    ];
+    proptest::collection::vec((0u64..1_500, turn), 1..40)
+}
+
+/// What must hold of an id at the moment of its 202.
+fn holds(primary: &FakePrimary, store: &FakeStore, id: EventId) -> bool {
+    let state = store.state.lock();
+    let partition = u32::from(id.routing_hash().partition(PartitionCount::DEFAULT).0);
+    let fenced = state.logged_at.get(&id).is_some_and(|logged_at| {
+        let is_good = |raise: &(u32, Instant, Option<Instant>)| {
+            raise.0 == partition
+                && raise.1.elapsed() >= Duration::from_secs(3)
+                && raise.2.is_none_or(|lowered_at| lowered_at >= *logged_at)
+        };
+        state.raises.iter().any(is_good)
+    });
+    state.acknowledged.contains(&id) && (primary.state.lock().applied.contains(&id) || fenced)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// A 202 says: DynamoDB has it, and the leader has applied it or has been fenced out for 3 s.
+    #[test]
+    fn a_202_says_what_it_says(turns in turns()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        let granted = runtime.block_on(async {
+            let (primary, store) = (FakePrimary::new(vec![]), FakeStore::new(vec![]));
+            let router = router(&primary, &store, 0.0);
+            let mut acknowledging = tokio::task::JoinSet::new();
+            for (pause_ms, turn) in turns {
+                tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+                match turn {
+                    Turn::Acknowledge { partition, order } => {
+                        let (router, primary, store) = (router.clone(), primary.clone(), store.clone());
+                        let id = event(merchant_in(partition, 0), order, 5_000).id;
+                        acknowledging.spawn(async move {
+                            let granted = router.acknowledge(&application(), vec![id]).await.is_ok();
+                            !granted || holds(&primary, &store, id)
+                        });
+                    }
+                    Turn::Leaders(behaviour) => primary.state.lock().acknowledgments = behaviour,
+                    Turn::Store { is_down, delay_ms } => {
+                        let mut state = store.state.lock();
+                        (state.is_down, state.delay) = (is_down, Duration::from_millis(delay_ms));
+                    }
+                    Turn::LowerFence { partition } => store.lower_fence(u32::from(partition)),
+                }
+            }
+            acknowledging.join_all().await
+        });
+        prop_assert!(granted.into_iter().all(|granted| granted), "a 202 that does not hold");
+    }
 }

@@ -245,8 +245,12 @@ pub struct StoreState {
     pub acknowledged: BTreeSet<EventId>,
     /// The fence log.
     pub logged: BTreeSet<EventId>,
+    /// When each id was last written to it.
+    pub logged_at: BTreeMap<EventId, Instant>,
     /// Epoch, and since when raised.
     pub fences: BTreeMap<u32, (u64, Option<Instant>)>,
+    /// Every raise: partition, when, and when it was lowered again.
+    pub raises: Vec<(u32, Instant, Option<Instant>)>,
     /// Merchants of every poll, and whether it was a shadow.
     pub asked: Vec<(Vec<MerchantId>, bool)>,
     pub refuses: Vec<u32>,
@@ -288,7 +292,12 @@ impl FakeStore {
     }
 
     pub fn lower_fence(&self, partition: u32) {
-        self.state.lock().fences.get_mut(&partition).unwrap().1 = None;
+        let mut state = self.state.lock();
+        let Some((_, raised_at)) = state.fences.get_mut(&partition) else { return };
+        if raised_at.take().is_some() {
+            let raise = state.raises.iter_mut().rfind(|raise| raise.0 == partition).unwrap();
+            raise.2 = Some(Instant::now());
+        }
     }
 
     fn fence(&self, partition: u32) -> wire::Fence {
@@ -342,6 +351,7 @@ impl ConnectionPolling for FakeStore {
             return Ok(Response::new(wire::AcknowledgeReply::default()));
         }
         state.logged.extend(&ids);
+        state.logged_at.extend(ids.iter().map(|id| (*id, Instant::now())));
         drop(state);
         let fences = partitions.into_iter().map(|partition| self.fence(partition)).collect();
         Ok(Response::new(wire::AcknowledgeReply { fences }))
@@ -361,6 +371,7 @@ impl ConnectionPolling for FakeStore {
             let fence = state.fences.entry(*partition).or_default();
             if fence.1.is_none() {
                 *fence = (fence.0 + 1, Some(Instant::now()));
+                state.raises.push((*partition, Instant::now(), None));
             }
         }
         let fences = partitions.into_iter().map(|partition| self.fence(partition)).collect();

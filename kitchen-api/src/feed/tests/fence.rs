@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use order_model::PartitionId;
 use proptest::prelude::*;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 use crate::feed::fence::{
     FENCE, FenceChange, FenceState, FenceStep, FencedWrite, STORE_CLOCK_MARGIN, Sighting, next_step,
@@ -24,11 +25,11 @@ enum Move {
     Acknowledgment { index: usize, clock_overstates_ms: u64 },
 }
 
-fn moves() -> impl Strategy<Value = Vec<Move>> {
+fn moves(clock_overstates_max_ms: u64) -> impl Strategy<Value = Vec<Move>> {
     let some_move = prop_oneof![
         2 => (0u64..1_200).prop_map(|ms| Move::Pass { ms }),
         3 => Just(Move::Leader),
-        4 => (0..ACKNOWLEDGMENTS, 0u64..=2_000).prop_map(|(index, clock_overstates_ms)| Move::Acknowledgment { index, clock_overstates_ms }),
+        4 => (0..ACKNOWLEDGMENTS, 0..=clock_overstates_max_ms).prop_map(|(index, clock_overstates_ms)| Move::Acknowledgment { index, clock_overstates_ms }),
     ];
     proptest::collection::vec(some_move, 1..250)
 }
@@ -84,7 +85,17 @@ enum Progress {
     GivenUp,
 }
 
+/// A leader that breaks its half of the protocol, to prove that the property notices.
+#[derive(Debug, Clone, Copy)]
+struct LeaderRules {
+    serves_for_ms: u64,
+    reads_the_log: bool,
+}
+
+const RULES: LeaderRules = LeaderRules { serves_for_ms: LEADER_SERVES_FOR_MS, reads_the_log: true };
+
 struct World {
+    rules: LeaderRules,
     now_ms: u64,
     fence: StoredFence,
     log: BTreeSet<usize>,
@@ -100,8 +111,9 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(rules: LeaderRules) -> Self {
         Self {
+            rules,
             now_ms: 10_000,
             fence: StoredFence::default(),
             log: BTreeSet::new(),
@@ -129,7 +141,7 @@ impl World {
             Leader::Idle => Leader::Reading { started_ms: self.now_ms },
             Leader::Reading { started_ms } => Leader::Read { started_ms, seen: self.fence },
             Leader::Read { started_ms, seen } if seen.raised_at_ms.is_none() => {
-                self.serves_until_ms = self.serves_until_ms.max(started_ms + LEADER_SERVES_FOR_MS);
+                self.serves_until_ms = self.serves_until_ms.max(started_ms + self.rules.serves_for_ms);
                 Leader::Idle
             }
             Leader::Read { seen, .. } => {
@@ -143,12 +155,14 @@ impl World {
                 Leader::ReadingLog { lowered_ms: self.now_ms }
             }
             Leader::ReadingLog { lowered_ms } => {
-                self.log_read = self.log.clone();
+                if self.rules.reads_the_log {
+                    self.log_read = self.log.clone();
+                }
                 Leader::Applying { lowered_ms }
             }
             Leader::Applying { lowered_ms } => {
                 self.applied.extend(&self.log_read);
-                self.serves_until_ms = lowered_ms + LEADER_SERVES_FOR_MS;
+                self.serves_until_ms = lowered_ms + self.rules.serves_for_ms;
                 Leader::Idle
             }
         };
@@ -239,8 +253,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 
     #[test]
-    fn what_is_granted_is_applied_by_whoever_serves(moves in moves()) {
-        let mut world = World::new();
+    fn what_is_granted_is_applied_by_whoever_serves(moves in moves(2_000)) {
+        let mut world = World::new(RULES);
         for next in moves {
             world.step(next);
             world.check()?;
@@ -249,8 +263,8 @@ proptest! {
 
     /// With a leader that stays away every acknowledgment is granted, and soon: nothing waits for ever.
     #[test]
-    fn every_acknowledgment_is_granted_while_the_store_answers(moves in moves()) {
-        let mut world = World::new();
+    fn every_acknowledgment_is_granted_while_the_store_answers(moves in moves(2_000)) {
+        let mut world = World::new(RULES);
         for next in moves.into_iter().filter(|next| !matches!(next, Move::Leader)) {
             world.step(next);
         }
@@ -264,10 +278,33 @@ proptest! {
     }
 }
 
+/// Whether random schedules show a leader of these `rules` serving without a granted acknowledgment.
+fn is_noticed(rules: LeaderRules, clock_overstates_max_ms: u64) -> bool {
+    let config = ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let holds = runner.run(&moves(clock_overstates_max_ms), |moves| {
+        let mut world = World::new(rules);
+        for next in moves {
+            world.step(next);
+            world.check()?;
+        }
+        Ok(())
+    });
+    holds.is_err()
+}
+
+#[test]
+fn the_property_notices_whatever_breaks_the_protocol() {
+    assert!(!is_noticed(RULES, 2_000));
+    assert!(is_noticed(LeaderRules { serves_for_ms: 4_500, ..RULES }, 2_000), "a wait that is too short");
+    assert!(is_noticed(LeaderRules { reads_the_log: false, ..RULES }, 2_000), "a log that is not read");
+    assert!(is_noticed(RULES, 6_000), "a store's clock that is trusted too far");
+}
+
 /// The properties above say something: in a plain course of events there are grants, and a leader that serves after them.
 #[test]
 fn the_world_is_not_vacuous() {
-    let mut world = World::new();
+    let mut world = World::new(RULES);
     for round in 0..40 {
         world.step(Move::Pass { ms: 400 });
         for index in 0..ACKNOWLEDGMENTS {

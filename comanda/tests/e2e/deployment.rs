@@ -1,0 +1,335 @@
+//! A platform as it is run in production: AWS, and each of the six roles as a process of its own over loopback gRPC.
+//!
+//! Roles are killed, stopped and started again on the same addresses. Everything an operator would type goes through the
+//! command line. Used by the kill tests, the degraded modes and the canaries.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use comanda::kitchen_client::{Answer, KitchenClient};
+use comanda::platform::aws::AwsClients;
+use comanda::system_clock::SystemClock;
+use http::{Method, StatusCode};
+use merchant_connection::profile::Merchant;
+use parking_lot::Mutex;
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use tokio::sync::OwnedMutexGuard;
+
+use crate::platform::{Process, client, eventually, run};
+use crate::proxy::AwsProxy;
+
+/// Every role.
+pub const ROLES: [&str; 6] =
+    ["gateway-agent", "gateway-core", "order-events", "merchant-connection", "connection-polling", "kitchen-api"];
+
+/// The application that the tests poll with.
+pub const CLIENT_ID: &str = "e2e-pos";
+
+/// How long a started role may take until all is well with it.
+const STARTED_LIMIT: Duration = Duration::from_secs(60);
+
+/// What a deployment is made of.
+pub struct Plan<'a> {
+    pub merchants: usize,
+    /// `--log` of every role.
+    pub log: &'a str,
+    /// Further flags of every role.
+    pub flags: &'a [(&'a str, &'a str)],
+}
+
+impl Default for Plan<'_> {
+    fn default() -> Self {
+        Self { merchants: 4, log: "info", flags: &[] }
+    }
+}
+
+/// Where everything listens, the same after a restart.
+struct Addresses {
+    http: String,
+    internal: [(&'static str, String); 4],
+    ops: BTreeMap<&'static str, String>,
+}
+
+/// A running platform.
+pub struct Deployment {
+    aws_process: Process,
+    /// Between the roles and AWS, so that each of its services can be taken away.
+    pub proxy: AwsProxy,
+    pub aws: AwsClients,
+    addresses: Addresses,
+    environment: Vec<(String, String)>,
+    flags: Vec<String>,
+    running: Mutex<BTreeMap<&'static str, Process>>,
+    /// What ended processes logged.
+    ended: Mutex<String>,
+    pub merchants: Vec<String>,
+    pub client_secret: String,
+    _turn: OwnedMutexGuard<()>,
+}
+
+/// Six processes under load fill two cores: one deployment at a time.
+async fn turn() -> OwnedMutexGuard<()> {
+    static TURN: std::sync::LazyLock<std::sync::Arc<tokio::sync::Mutex<()>>> = std::sync::LazyLock::new(std::sync::Arc::default);
+    std::sync::Arc::clone(&TURN).lock_owned().await
+}
+
+impl Deployment {
+    /// Starts all of it, with an application that may see every merchant.
+    pub async fn start(plan: &Plan<'_>) -> Self {
+        let turn = turn().await;
+        let aws_process = blocking(|| Process::start(&["aws", "local", "--json", "--local-aws-addr", "127.0.0.1:0"], &[]));
+        let direct = format!("http://{}", aws_process.address("aws"));
+        let proxy = AwsProxy::start(&aws_process.address("aws")).await;
+        let aws = AwsClients::local(&direct).await;
+        let mut environment = aws_environment(&direct);
+        typed(&["aws", "init"], &environment);
+        let merchants = add_merchants(&aws, plan.merchants, &environment).await;
+        let created = typed(&["app", "create", CLIENT_ID, "--json"], &environment);
+        let client_secret = serde_json::from_str::<Value>(&created).unwrap()["clientSecret"].as_str().unwrap().to_owned();
+        let mut grant = vec!["app", "grant", CLIENT_ID];
+        grant.extend(merchants.iter().map(String::as_str));
+        typed(&grant, &environment);
+
+        environment.retain(|(name, _)| name != "AWS_ENDPOINT_URL");
+        environment.push(("AWS_ENDPOINT_URL".to_owned(), proxy.endpoint()));
+        environment.push(("COMANDA_EVENT_ID_KEY".to_owned(), hex::encode(uuid::Uuid::new_v4().as_bytes())));
+        let signing_key = kitchen_api::generate_signing_key().unwrap();
+        environment.push(("COMANDA_TOKEN_SIGNING_KEY".to_owned(), signing_key.expose_secret().to_owned()));
+        let mut flags = vec!["--log".to_owned(), plan.log.to_owned()];
+        flags.extend(plan.flags.iter().flat_map(|(flag, value)| [format!("--{flag}"), (*value).to_owned()]));
+        let deployment = Self {
+            aws_process,
+            proxy,
+            aws,
+            addresses: Addresses::free(),
+            environment,
+            flags,
+            running: Mutex::default(),
+            ended: Mutex::default(),
+            merchants,
+            client_secret,
+            _turn: turn,
+        };
+        // Together: some are ready only once another one is.
+        blocking(|| std::thread::scope(|scope| ROLES.iter().for_each(|role| drop(scope.spawn(|| deployment.spawn(role))))));
+        assert_eq!(deployment.running.lock().len(), ROLES.len(), "every role started");
+        deployment
+    }
+
+    /// Starts a role that is down, on its old addresses; returns once it says that it is ready.
+    pub fn restart(&self, role: &'static str) {
+        blocking(|| self.spawn(role));
+    }
+
+    fn spawn(&self, role: &'static str) {
+        let mut arguments = vec!["run".to_owned(), role.to_owned(), "--json".to_owned()];
+        arguments.extend(["--http-addr".to_owned(), self.addresses.http.clone()]);
+        arguments.extend(["--ops-addr".to_owned(), self.addresses.ops[role].clone()]);
+        arguments.extend(self.addresses.internal.iter().flat_map(|(flag, address)| [format!("--{flag}"), address.clone()]));
+        arguments.extend(self.flags.iter().cloned());
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let process = Process::start(&arguments, &borrowed(&self.environment));
+        assert!(self.running.lock().insert(role, process).is_none(), "{role} was running");
+    }
+
+    /// kill -9.
+    pub fn kill(&self, role: &'static str) {
+        let mut process = self.take(role);
+        blocking(|| process.kill());
+        self.ended.lock().push_str(&process.log());
+    }
+
+    /// Ctrl-C: it drains and must exit 0.
+    pub fn stop(&self, role: &'static str) {
+        let mut process = self.take(role);
+        let code = blocking(|| process.interrupt());
+        assert_eq!(code, Some(0), "{role} drains\n{}", process.log());
+        self.ended.lock().push_str(&process.log());
+    }
+
+    fn take(&self, role: &str) -> Process {
+        self.running.lock().remove(role).unwrap_or_else(|| panic!("{role} is not running"))
+    }
+
+    /// A client of [`CLIENT_ID`] with a token.
+    pub async fn pos(&self) -> KitchenClient {
+        client(&self.addresses.http, CLIENT_ID, &self.client_secret).await
+    }
+
+    /// Everything that any process of ours logged so far.
+    pub fn logs(&self) -> String {
+        let mut all = self.ended.lock().clone();
+        all.push_str(&self.aws_process.log());
+        self.running.lock().values().for_each(|process| all.push_str(&process.log()));
+        all
+    }
+
+    /// `path` of the operations listener of a role.
+    pub async fn operations(&self, role: &str, path: &str) -> Option<Answer> {
+        let base = format!("http://{}", self.addresses.ops[role]);
+        let client = KitchenClient::new(&base, "none", "none").unwrap();
+        client.call(Method::GET, path, &[], Bytes::new()).await.ok()
+    }
+
+    /// The metrics of a role as text; empty when it is down.
+    pub async fn metrics(&self, role: &str) -> String {
+        let answer = self.operations(role, "/metrics").await;
+        answer.map(|answer| String::from_utf8(answer.body.to_vec()).unwrap()).unwrap_or_default()
+    }
+
+    /// The value of the one series of `role` that starts like this, e.g. `comanda_x_total{outcome="ok"}`; 0 when absent.
+    pub async fn metric(&self, role: &str, series: &str) -> f64 {
+        let metrics = self.metrics(role).await;
+        metrics.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok()).unwrap_or(0.0)
+    }
+
+    /// Waits until `/readyz` of a role says that all is well.
+    pub async fn wait_until_ready(&self, role: &str) {
+        eventually(&format!("{role} is ready"), STARTED_LIMIT, || async {
+            self.operations(role, "/readyz").await.filter(|answer| answer.status == StatusCode::OK)
+        })
+        .await;
+    }
+
+    /// Sends bodies to the queue `orders`, past the proxy, ten at a time as producers do.
+    pub async fn send(&self, bodies: &[String]) {
+        let queue = self.queue_url("orders").await;
+        for batch in bodies.chunks(10) {
+            let entries = batch.iter().enumerate().map(|(index, body)| {
+                let entry = aws_sdk_sqs::types::SendMessageBatchRequestEntry::builder();
+                entry.id(index.to_string()).message_body(body).build().unwrap()
+            });
+            let sent = self.aws.sqs.send_message_batch().queue_url(&queue).set_entries(Some(entries.collect())).send().await;
+            assert!(sent.unwrap().failed().is_empty(), "the queue took every message");
+        }
+    }
+
+    async fn queue_url(&self, name: &str) -> String {
+        let found = self.aws.sqs.get_queue_url().queue_name(name).send().await.unwrap();
+        found.queue_url().unwrap().to_owned()
+    }
+
+    /// A queue of its own that gets everything published to `topic` from now on; its URL.
+    pub async fn observe(&self, topic: &str) -> String {
+        let settings = message_bus::admin::QueueSettings::default();
+        let name = format!("observer-of-{topic}");
+        let (queue, _) = message_bus::admin::create_queue(&self.aws.sqs, "", &name, &settings).await.unwrap();
+        let topic = message_bus::admin::create_topic(&self.aws.sns, "", topic).await.unwrap();
+        message_bus::admin::subscribe(&self.aws.sns, &self.aws.sqs, &topic, &queue).await.unwrap();
+        queue.url
+    }
+
+    /// Takes what lies in a queue: each message with all of its attributes.
+    pub async fn drain(&self, queue_url: &str) -> Vec<aws_sdk_sqs::types::Message> {
+        let mut all = Vec::new();
+        loop {
+            let received = self.aws.sqs.receive_message().queue_url(queue_url).max_number_of_messages(10);
+            let received = received.message_attribute_names("All").wait_time_seconds(0).send().await.unwrap();
+            if received.messages().is_empty() {
+                return all;
+            }
+            for message in received.messages() {
+                let receipt = message.receipt_handle().unwrap();
+                self.aws.sqs.delete_message().queue_url(queue_url).receipt_handle(receipt).send().await.unwrap();
+                all.push(message.clone());
+            }
+        }
+    }
+
+    /// Takes the dead letters of a queue.
+    pub async fn dead_letters(&self, queue: &str) -> Vec<aws_sdk_sqs::types::Message> {
+        self.drain(&self.queue_url(&format!("{queue}-dlq")).await).await
+    }
+
+    /// Every dead letter of every queue, in words; empty when nothing was given up.
+    pub async fn given_up(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        for queue in ["orders", "order-events-feed", "connection-polling-feed"] {
+            for message in self.dead_letters(queue).await {
+                let attribute = |name: &str| {
+                    let attributes = message.message_attributes();
+                    attributes.and_then(|all| all.get(name)?.string_value()).unwrap_or("-").to_owned()
+                };
+                all.push(format!("{queue}: {} {} {}", attribute("reason"), attribute("detail"), message.body().unwrap_or("")));
+            }
+        }
+        all
+    }
+}
+
+impl Addresses {
+    fn free() -> Self {
+        let [http, core, events, presence, polling] = std::array::from_fn(|_| free_address());
+        let internal = [
+            ("gateway-core-addr", core),
+            ("order-events-addr", events),
+            ("merchant-connection-addr", presence),
+            ("connection-polling-addr", polling),
+        ];
+        Self { http, internal, ops: ROLES.iter().map(|role| (*role, free_address())).collect() }
+    }
+}
+
+/// An address that is free now and that no outgoing connection takes while a role is down: below the range from which
+/// systems pick those.
+fn free_address() -> String {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = (std::process::id() % 900) as u16 * 12;
+    loop {
+        let port = 20_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
+        let address = format!("127.0.0.1:{port}");
+        if TcpListener::bind(&address).is_ok() {
+            return address;
+        }
+    }
+}
+
+async fn add_merchants(aws: &AwsClients, count: usize, environment: &[(String, String)]) -> Vec<String> {
+    let ids: Vec<String> = (0..count).map(|_| uuid::Uuid::new_v4().to_string()).collect();
+    let (first, rest) = ids.split_first().expect("a deployment has a merchant");
+    typed(&["merchant", "add", first, "--name", "Cantina"], environment);
+    let store = merchant_connection::store::Store::new(aws.dynamodb.clone(), "");
+    for id in rest {
+        let merchant = Merchant {
+            id: id.parse().unwrap(),
+            open_delivery_id: None,
+            name: "Cantina".to_owned(),
+            corporate_name: String::new(),
+            time_zone: "America/Sao_Paulo".to_owned(),
+            shifts: Merchant::around_the_clock(),
+            interruptions: Vec::new(),
+            created_at: SystemClock::shared().now(),
+        };
+        store.put_profile(&merchant).await.unwrap();
+    }
+    ids
+}
+
+fn aws_environment(endpoint: &str) -> Vec<(String, String)> {
+    let all = [
+        ("AWS_ENDPOINT_URL", endpoint),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_REGION", "us-east-1"),
+    ];
+    all.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
+}
+
+/// Types a command that must succeed; what it printed.
+pub fn typed(arguments: &[&str], environment: &[(String, String)]) -> String {
+    let (code, stdout, stderr) = blocking(|| run(arguments, &borrowed(environment)));
+    assert_eq!(code, 0, "comanda {arguments:?}\n{stderr}");
+    stdout
+}
+
+fn borrowed(environment: &[(String, String)]) -> Vec<(&str, &str)> {
+    environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}
+
+fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    tokio::task::block_in_place(work)
+}

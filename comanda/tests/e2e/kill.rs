@@ -1,0 +1,115 @@
+//! kill -9 of every role at random moments under a steady stream of orders, and what must survive it.
+//!
+//! The moments and the stream follow from a seed that is printed; `COMANDA_TEST_SEED` sets it. The processes themselves
+//! have none, so a failing run is likely, not certain, to fail again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+
+use crate::deployment::{Deployment, Plan, ROLES};
+use crate::history::{History, Minimum};
+use crate::platform::eventually;
+use crate::steady_stream::{Load, Stream};
+
+/// Messages that a killed agent held come back after 30 s, early ones are tried again for longer.
+const SETTLE_LIMIT: Duration = Duration::from_secs(150);
+
+const PLAN: Plan<'_> =
+    Plan { merchants: 40, log: "info", flags: &[("sweep-interval", "1s"), ("offline-after", "30s"), ("shadow-reads-per-mille", "50")] };
+
+fn seed() -> u64 {
+    let set = std::env::var_os("COMANDA_TEST_SEED").and_then(|text| text.to_str()?.parse().ok());
+    let seed = set.unwrap_or_else(rand::random);
+    eprintln!("COMANDA_TEST_SEED={seed}");
+    seed
+}
+
+fn judge(history: &History, problems: Vec<String>, minimum: Minimum) {
+    eprintln!(
+        "{} orders, {} events seen, {} acknowledged, {} faults, {} polls answered, {} failed",
+        history.placed.len(),
+        history.seen.len(),
+        history.acknowledged.len(),
+        history.faults,
+        history.polls_answered,
+        history.polls_failed
+    );
+    let broken: Vec<String> = history.verdict(minimum).into_iter().chain(problems).collect();
+    let shown = broken.iter().take(40).cloned().collect::<Vec<_>>().join("\n");
+    assert!(broken.is_empty(), "{} broken promises:\n{shown}", broken.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_or_comes_back_while_each_role_is_killed() {
+    let seed = seed();
+    let deployment = Arc::new(Deployment::start(&PLAN).await);
+    let load = Load { orders: 2_000, orders_per_second: 20, terminals: 8 };
+    let stream = Stream::start(&deployment, load, seed).await;
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut roles = ROLES;
+    while !stream.is_all_sent() {
+        roles.shuffle(&mut rng);
+        for role in roles {
+            tokio::time::sleep(Duration::from_millis(rng.random_range(500..4_000))).await;
+            if stream.is_all_sent() {
+                break;
+            }
+            eprintln!("{:.1?}: kill -9 {role}", stream.elapsed());
+            deployment.kill(role);
+            stream.count_fault();
+            deployment.restart(role);
+        }
+    }
+    let (history, problems) = stream.finish(SETTLE_LIMIT).await;
+    for role in ROLES {
+        deployment.wait_until_ready(role).await;
+    }
+    judge(&history, problems, Minimum { orders: 2_000, faults: 18, polls: 2_000 });
+}
+
+/// Polls answered by one side, as kitchen-api counts them.
+async fn answered_by(deployment: &Deployment, side: &str) -> f64 {
+    let series = format!("comanda_kitchen_api_feed_polls_total{{answered_by=\"{side}\"}}");
+    deployment.metric("kitchen-api", &series).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn order_events_stops_under_load_and_takes_over_again() {
+    let seed = seed();
+    let deployment = Arc::new(Deployment::start(&PLAN).await);
+    let load = Load { orders: 400, orders_per_second: 10, terminals: 4 };
+    let stream = Stream::start(&deployment, load, seed).await;
+    let mut rng = StdRng::seed_from_u64(seed);
+    for stop in [Deployment::kill, Deployment::stop] {
+        tokio::time::sleep(Duration::from_millis(rng.random_range(3_000..5_000))).await;
+        let primary_before = answered_by(&deployment, "primary").await;
+        assert!(primary_before > 0.0, "order-events answers while it is there");
+        stop(&deployment, "order-events");
+        stream.count_fault();
+        let fallback_before = answered_by(&deployment, "fallback").await;
+        eventually("polls are answered by the fallback", Duration::from_secs(20), || async {
+            (answered_by(&deployment, "fallback").await >= fallback_before + 100.0).then_some(())
+        })
+        .await;
+        assert!(!stream.is_all_sent(), "this happens under load");
+        deployment.restart("order-events");
+        deployment.wait_until_ready("order-events").await;
+        let primary = answered_by(&deployment, "primary").await;
+        eventually("order-events has taken over", Duration::from_secs(20), || async {
+            let fallback = answered_by(&deployment, "fallback").await;
+            let primary_now = answered_by(&deployment, "primary").await;
+            let fallback_now = answered_by(&deployment, "fallback").await;
+            (primary_now >= primary + 40.0 && fallback_now == fallback).then_some(())
+        })
+        .await;
+    }
+    let (_, polls_failed) = stream.polls();
+    assert_eq!(polls_failed, 0, "no poll failed");
+    let (history, problems) = stream.finish(SETTLE_LIMIT).await;
+    assert_eq!(history.polls_failed, 0, "no poll failed");
+    judge(&history, problems, Minimum { orders: 400, faults: 2, polls: 400 });
+}

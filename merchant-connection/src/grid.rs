@@ -86,7 +86,11 @@ impl PresenceGrid {
     }
 
     /// Replicates transitions of one partition and records them on its board.
-    pub(crate) async fn replicate_transitions(&self, partition: u16, transitions: Vec<Transition>) -> Result<(), ProposeError> {
+    pub(crate) async fn replicate_transitions(
+        &self,
+        partition: u16,
+        transitions: Vec<Transition>,
+    ) -> Result<(), ProposeError> {
         self.propose(partition, &Command::Transitions(transitions.clone())).await?;
         let mut board = self.board(partition).write();
         for transition in transitions {

@@ -6,13 +6,12 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use message_bus::{SharedTopic, TopicMessage};
+use message_bus::{SharedTopic, TopicError, TopicMessage};
 use order_model::MerchantId;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use crate::presence::Transition;
-use crate::store::{Store, StoreError};
+use crate::store::{Recorded, Store, StoreError};
 
 /// Decided transitions that may wait: every merchant of a large fleet coming online at once.
 pub(crate) const WAITING_MAX: usize = 1 << 18;
@@ -31,17 +30,11 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// Runs until `shutdown` and the queue is empty, or until it is dropped.
-    pub(crate) async fn run(self, mut waiting: mpsc::Receiver<Transition>, shutdown: CancellationToken) {
+    /// Runs until nobody can decide any more (every sender is gone) and the queue is empty. It does not look at the
+    /// shutdown itself: the sweep under way when it comes may still decide, and that must be carried out too.
+    pub(crate) async fn run(self, mut waiting: mpsc::Receiver<Transition>) {
         let mut batch = Vec::with_capacity(BATCH_MAX);
-        loop {
-            let received = tokio::select! {
-                received = waiting.recv_many(&mut batch, BATCH_MAX) => received,
-                () = shutdown.cancelled() => waiting.try_recv().map_or(0, |transition| { batch.push(transition); 1 }),
-            };
-            if received == 0 {
-                return;
-            }
+        while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
             self.carry_out(std::mem::take(&mut batch)).await;
         }
     }
@@ -64,7 +57,11 @@ impl Outbox {
             transitions = failed.transitions;
             if let Some(reason) = failed.reason {
                 if !warned {
-                    tracing::warn!(waiting = transitions.len(), reason, "presence transitions wait for the store or the topic");
+                    tracing::warn!(
+                        waiting = transitions.len(),
+                        reason,
+                        "presence transitions wait for the store or the topic"
+                    );
                     warned = true;
                 }
                 tokio::time::sleep(pause).await;
@@ -79,18 +76,20 @@ impl Outbox {
     /// Writes, publishes and marks; gives back those that must be tried again.
     async fn try_once(&self, transitions: Vec<Transition>) -> Failed {
         let mut failed = Failed::default();
-        let write = |transition: Transition| async move { (transition, self.store.record_transition(&transition).await) };
-        let written: Vec<(Transition, Result<(), StoreError>)> =
+        let write =
+            |transition: Transition| async move { (transition, self.store.record_transition(&transition).await) };
+        let written: Vec<(Transition, Result<Recorded, StoreError>)> =
             futures::stream::iter(transitions).map(write).buffered(WRITES_MAX).collect().await;
         let mut publishable = Vec::with_capacity(written.len());
         for (transition, outcome) in written {
             match outcome {
-                Ok(()) => publishable.push(transition),
+                Ok(Recorded::Stands) => publishable.push(transition),
+                // Whoever wrote the other one publishes it: two under one sequence would contradict each other.
+                Ok(Recorded::Superseded) => superseded(&transition),
                 Err(error) => failed.add(transition, &error),
             }
         }
-        let messages = publishable.iter().map(message).collect();
-        let outcomes = self.topic.publish(messages).await;
+        let outcomes = self.publish(&publishable).await;
         let mut published = Vec::with_capacity(publishable.len());
         for (transition, outcome) in publishable.into_iter().zip(outcomes) {
             match outcome {
@@ -103,6 +102,30 @@ impl Outbox {
         let _: Vec<_> = futures::stream::iter(published).map(mark).buffered(WRITES_MAX).collect().await;
         failed
     }
+
+    /// Publishes; one outcome for each, in order.
+    async fn publish(&self, transitions: &[Transition]) -> Vec<Result<(), TopicError>> {
+        if transitions.is_empty() {
+            return Vec::new();
+        }
+        let started = tokio::time::Instant::now();
+        let outcomes = self.topic.publish(transitions.iter().map(message).collect()).await;
+        let published = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        let outcome = if published == outcomes.len() { "ok" } else { "error" };
+        let labels = [("dependency", "merchant-status"), ("operation", "publish"), ("outcome", outcome)];
+        metrics::histogram!("comanda_dependency_seconds", &labels).record(started.elapsed());
+        metrics::counter!("comanda_merchant_connection_published_total").increment(published as u64);
+        outcomes
+    }
+}
+
+/// Another process decided under this sequence, which happens only while two of them run.
+fn superseded(transition: &Transition) {
+    metrics::counter!("comanda_merchant_connection_superseded_total").increment(1);
+    tracing::warn!(
+        sequence = transition.sequence,
+        "a presence transition was dropped: another process wrote its sequence"
+    );
 }
 
 #[derive(Default)]

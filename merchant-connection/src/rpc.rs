@@ -1,7 +1,5 @@
 //! The internal RPCs, each a few lines over the grid and the store.
 
-use std::time::Duration;
-
 use order_model::{MerchantId, Timestamp};
 use proto::conversions::{merchant_id, to_bytes};
 use proto::merchant_connection as wire;
@@ -9,7 +7,7 @@ use proto::merchant_connection::merchant_connection_server::{MerchantConnection,
 use tonic::{Request, Response, Status};
 
 use crate::presence::Transition;
-use crate::profile::Merchant;
+use crate::profile::{Merchant, OPEN_DELIVERY_ID_CHARACTERS};
 use crate::service::Handle;
 use crate::store::StoreError;
 
@@ -32,81 +30,128 @@ pub fn grpc(handle: Handle) -> MerchantConnectionServer<Handle> {
 #[tonic::async_trait]
 impl MerchantConnection for Handle {
     async fn beat(&self, request: Request<wire::BeatRequest>) -> Result<Response<wire::BeatReply>, Status> {
-        let beats = request.into_inner().beats;
-        at_most(beats.len(), BEATS_MAX, "beats")?;
-        let shared = &self.shared;
-        shared.sweeper.heard(beats.len());
-        let mut dropped = 0u64;
-        for beat in &beats {
-            let at = shared.sweeper.hearing_time(Duration::from_millis(u64::from(beat.age_ms)));
-            if !shared.grid.beat(merchant_id(&beat.merchant_id)?, at) {
-                dropped += 1;
+        measured("beat", async {
+            let beats = request.into_inner().beats;
+            at_most(beats.len(), BEATS_MAX, "beats")?;
+            let shared = &self.shared;
+            let now = shared.sweeper.hearing_time();
+            let mut dropped = 0u64;
+            for beat in &beats {
+                // 0 means never.
+                let at = now.saturating_sub(beat.age_ms / 100).max(1);
+                if !shared.grid.beat(merchant_id(&beat.merchant_id)?, at) {
+                    dropped += 1;
+                }
             }
-        }
-        metrics::counter!("comanda_merchant_connection_beats_total").increment(beats.len() as u64);
-        metrics::counter!("comanda_merchant_connection_beats_dropped_total").increment(dropped);
-        Ok(Response::new(wire::BeatReply {}))
+            // Last: hearing time must not run on before these beats are known.
+            shared.sweeper.heard(beats.len());
+            metrics::counter!("comanda_merchant_connection_beats_total").increment(beats.len() as u64);
+            metrics::counter!("comanda_merchant_connection_beats_dropped_total").increment(dropped);
+            Ok(Response::new(wire::BeatReply {}))
+        })
+        .await
     }
 
     async fn presence(&self, request: Request<wire::PresenceRequest>) -> Result<Response<wire::PresenceReply>, Status> {
-        let ids = request.into_inner().merchant_ids;
-        at_most(ids.len(), MERCHANTS_MAX, "merchant_ids")?;
-        self.ready()?;
-        let merchants: Result<Vec<MerchantId>, Status> = ids.iter().map(|id| merchant_id(id)).collect();
-        let presences = merchants?.into_iter().map(|merchant| self.presence_of(merchant)).collect();
-        Ok(Response::new(wire::PresenceReply { presences }))
+        measured("presence", async {
+            let ids = request.into_inner().merchant_ids;
+            at_most(ids.len(), MERCHANTS_MAX, "merchant_ids")?;
+            self.ready()?;
+            let merchants: Result<Vec<MerchantId>, Status> = ids.iter().map(|id| merchant_id(id)).collect();
+            let presences = merchants?.into_iter().map(|merchant| self.presence_of(merchant)).collect();
+            Ok(Response::new(wire::PresenceReply { presences }))
+        })
+        .await
     }
 
     async fn history(&self, request: Request<wire::HistoryRequest>) -> Result<Response<wire::HistoryReply>, Status> {
-        let request = request.into_inner();
-        let limit = request.limit.clamp(1, HISTORY_MAX) as usize;
-        let before = if request.before_ms == 0 { Timestamp::MAX } else { Timestamp::from_unix_ms(request.before_ms) };
-        let history = self.shared.store.history(merchant_id(&request.merchant_id)?, limit, before).await;
-        let transitions = history.map_err(status)?.iter().map(transition_to_wire).collect();
-        Ok(Response::new(wire::HistoryReply { transitions }))
+        measured("history", async {
+            let request = request.into_inner();
+            let limit = request.limit.clamp(1, HISTORY_MAX) as usize;
+            let before =
+                if request.before_ms == 0 { Timestamp::MAX } else { Timestamp::from_unix_ms(request.before_ms) };
+            let history = self.shared.store.history(merchant_id(&request.merchant_id)?, limit, before).await;
+            let transitions = history.map_err(status)?.iter().map(transition_to_wire).collect();
+            Ok(Response::new(wire::HistoryReply { transitions }))
+        })
+        .await
     }
 
     async fn lookup(&self, request: Request<wire::LookupRequest>) -> Result<Response<wire::Merchant>, Status> {
-        let store = &self.shared.store;
-        let id = match request.into_inner().by {
-            Some(wire::lookup_request::By::MerchantId(id)) => Some(merchant_id(&id)?),
-            Some(wire::lookup_request::By::OpenDeliveryId(id)) => store.merchant_of_open_delivery_id(&id).await.map_err(status)?,
-            None => return Err(Status::invalid_argument("by is missing")),
-        };
-        let unknown = || Status::not_found("no such merchant");
-        let merchant = store.profile(id.ok_or_else(unknown)?).await.map_err(status)?.ok_or_else(unknown)?;
-        Ok(Response::new(wire::Merchant::from(&merchant)))
+        measured("lookup", async {
+            let store = &self.shared.store;
+            let id = match request.into_inner().by {
+                Some(wire::lookup_request::By::MerchantId(id)) => Some(merchant_id(&id)?),
+                // Such an id cannot exist, and may be longer than a key can be.
+                Some(wire::lookup_request::By::OpenDeliveryId(id))
+                    if !OPEN_DELIVERY_ID_CHARACTERS.contains(&id.chars().count()) =>
+                {
+                    None
+                }
+                Some(wire::lookup_request::By::OpenDeliveryId(id)) => {
+                    store.merchant_of_open_delivery_id(&id).await.map_err(status)?
+                }
+                None => return Err(Status::invalid_argument("by is missing")),
+            };
+            let unknown = || Status::not_found("no such merchant");
+            let merchant = store.profile(id.ok_or_else(unknown)?).await.map_err(status)?.ok_or_else(unknown)?;
+            Ok(Response::new(wire::Merchant::from(&merchant)))
+        })
+        .await
     }
 
-    async fn get_merchants(&self, request: Request<wire::GetMerchantsRequest>) -> Result<Response<wire::GetMerchantsReply>, Status> {
-        let ids = request.into_inner().merchant_ids;
-        at_most(ids.len(), MERCHANTS_MAX, "merchant_ids")?;
-        let ids: Result<Vec<MerchantId>, Status> = ids.iter().map(|id| merchant_id(id)).collect();
-        let found = self.shared.store.profiles(&ids?).await.map_err(status)?;
-        Ok(Response::new(wire::GetMerchantsReply { merchants: found.iter().map(wire::Merchant::from).collect() }))
+    async fn get_merchants(
+        &self,
+        request: Request<wire::GetMerchantsRequest>,
+    ) -> Result<Response<wire::GetMerchantsReply>, Status> {
+        measured("get_merchants", async {
+            let ids = request.into_inner().merchant_ids;
+            at_most(ids.len(), MERCHANTS_MAX, "merchant_ids")?;
+            let ids: Result<Vec<MerchantId>, Status> = ids.iter().map(|id| merchant_id(id)).collect();
+            let found = self.shared.store.profiles(&ids?).await.map_err(status)?;
+            Ok(Response::new(wire::GetMerchantsReply { merchants: found.iter().map(wire::Merchant::from).collect() }))
+        })
+        .await
     }
 
     async fn put_merchant(&self, request: Request<wire::Merchant>) -> Result<Response<wire::PutMerchantReply>, Status> {
-        let merchant = Merchant::try_from(request.get_ref())?;
-        let created = self.shared.store.put_profile(&merchant).await.map_err(status)?;
-        Ok(Response::new(wire::PutMerchantReply { created }))
+        measured("put_merchant", async {
+            let merchant = Merchant::try_from(request.get_ref())?;
+            let created = self.shared.store.put_profile(&merchant).await.map_err(status)?;
+            Ok(Response::new(wire::PutMerchantReply { created }))
+        })
+        .await
     }
 
     async fn totals(&self, _request: Request<wire::TotalsRequest>) -> Result<Response<wire::TotalsReply>, Status> {
-        let totals = self.shared.sweeper.totals();
-        let partition = |(partition, totals): (u32, &crate::sweeper::PartitionTotals)| wire::PartitionTotals {
-            partition,
-            online: totals.online as u64,
-            known: totals.known as u64,
-            brake_on: totals.brake_on,
-        };
-        Ok(Response::new(wire::TotalsReply {
-            online: totals.iter().map(|totals| totals.online as u64).sum(),
-            known: totals.iter().map(|totals| totals.known as u64).sum(),
-            brake_on: totals.iter().any(|totals| totals.brake_on),
-            partitions: (0..).zip(&totals).map(partition).collect(),
-        }))
+        measured("totals", async {
+            self.ready()?;
+            let totals = self.shared.sweeper.totals();
+            let partition = |(partition, totals): (u32, &crate::sweeper::PartitionTotals)| wire::PartitionTotals {
+                partition,
+                online: totals.online as u64,
+                known: totals.known as u64,
+                brake_on: totals.brake_on,
+            };
+            Ok(Response::new(wire::TotalsReply {
+                online: totals.iter().map(|totals| totals.online as u64).sum(),
+                known: totals.iter().map(|totals| totals.known as u64).sum(),
+                brake_on: totals.iter().any(|totals| totals.brake_on),
+                partitions: (0..).zip(&totals).map(partition).collect(),
+            }))
+        })
+        .await
     }
+}
+
+/// Answers a call and records its rate, outcome and latency.
+async fn measured<T>(endpoint: &'static str, call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+    let started = tokio::time::Instant::now();
+    let answer = call.await;
+    let outcome = if answer.is_ok() { "ok" } else { "error" };
+    metrics::histogram!("comanda_merchant_connection_request_seconds", "endpoint" => endpoint, "outcome" => outcome)
+        .record(started.elapsed());
+    answer
 }
 
 impl Handle {

@@ -9,6 +9,7 @@ use order_model::SharedClock;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::Config;
 use crate::error::Error;
@@ -88,10 +89,13 @@ impl Service {
     /// # Errors
     /// None at present; the signature is that of every service.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let Some(Some(unpublished)) = shutdown.run_until_cancelled(self.restore(&shutdown)).await else { return Ok(()) };
+        let Some(Some(unpublished)) = shutdown.run_until_cancelled(self.restore(&shutdown)).await else {
+            return Ok(());
+        };
         self.handle.shared.restored.store(true, Ordering::Release);
         let (sender, waiting) = mpsc::channel(WAITING_MAX);
-        let carrying = tokio::spawn(carry(self.outbox.clone(), unpublished, waiting, shutdown.clone()));
+        // Ends with this call, whatever becomes of it: what is still undone then is left for the next start.
+        let carrying = AbortOnDropHandle::new(tokio::spawn(carry(self.outbox.clone(), unpublished, waiting)));
         self.sweep_until(&shutdown, &sender).await;
         drop(sender);
         if tokio::time::timeout(self.config.drain_timeout, carrying).await.is_err() {
@@ -110,21 +114,17 @@ impl Service {
 
     /// Takes over what is stored; gives the transitions that were written and perhaps not published.
     async fn restore(&self, shutdown: &CancellationToken) -> Option<Vec<Transition>> {
-        let mut warned = false;
+        let mut logged = false;
         while !shutdown.is_cancelled() {
             match self.try_restore().await {
                 Ok(unpublished) => return Some(unpublished),
+                Err(_) if std::mem::replace(&mut logged, true) => {}
                 Err(error) if error.is_retryable() => {
-                    if !std::mem::replace(&mut warned, true) {
-                        tracing::warn!(%error, "presence cannot be restored yet; trying again");
-                    }
-                    tokio::time::sleep(RESTORE_RETRY).await;
+                    tracing::warn!(%error, "presence cannot be restored yet; trying again");
                 }
-                Err(error) => {
-                    tracing::error!(%error, "presence cannot be restored; trying again");
-                    tokio::time::sleep(RESTORE_RETRY).await;
-                }
+                Err(error) => tracing::error!(%error, "presence cannot be restored; trying again"),
             }
+            tokio::time::sleep(RESTORE_RETRY).await;
         }
         None
     }
@@ -140,7 +140,7 @@ impl Service {
         for presence in &stored {
             by_partition[usize::from(shared.grid.partition_of(presence.last.merchant()))].push(presence.last);
         }
-        let now = shared.sweeper.hearing_time(Duration::ZERO);
+        let now = shared.sweeper.hearing_time();
         for (partition, transitions) in (0..).zip(by_partition) {
             // Taking over counts as a beat for whoever was ONLINE: a restart of ours closes nobody.
             for transition in transitions.iter().filter(|transition| transition.online) {
@@ -163,9 +163,9 @@ impl Service {
     }
 }
 
-async fn carry(outbox: Outbox, unpublished: Vec<Transition>, waiting: mpsc::Receiver<Transition>, shutdown: CancellationToken) {
+async fn carry(outbox: Outbox, unpublished: Vec<Transition>, waiting: mpsc::Receiver<Transition>) {
     outbox.carry_out(unpublished).await;
-    outbox.run(waiting, shutdown).await;
+    outbox.run(waiting).await;
 }
 
 impl Handle {
@@ -174,6 +174,10 @@ impl Handle {
     /// # Errors
     /// With why not.
     pub fn readiness(&self) -> Result<(), String> {
-        if self.shared.restored.load(Ordering::Acquire) { Ok(()) } else { Err("presence is not restored yet".to_owned()) }
+        if self.shared.restored.load(Ordering::Acquire) {
+            Ok(())
+        } else {
+            Err("presence is not restored yet".to_owned())
+        }
     }
 }

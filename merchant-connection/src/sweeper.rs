@@ -17,8 +17,9 @@ use crate::presence::{Brake, BrakeVerdict, PresenceClock, SweepFigures, Transiti
 
 /// Hearing time at the start: more than any offline period, so that a limit never falls below zero.
 const START: Duration = Duration::from_secs(2 * 24 * 3600);
-/// A kitchen-api calls at least once a second, with or without beats; after this long without a call we hear nobody.
-const HEARING: Duration = Duration::from_secs(4);
+/// A kitchen-api calls twice a second, with or without beats; after this long without a call we hear nobody. Under a
+/// short offline period it is a quarter of that, so that deafness is noticed before anybody is judged, and at least 1 s.
+const HEARING: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(4));
 
 /// Totals of one partition after a sweep.
 #[derive(Debug, Clone, Copy, Default)]
@@ -61,15 +62,14 @@ impl Sweeper {
         self.beats_since_sweep.fetch_add(beats as u64, Ordering::Relaxed);
     }
 
-    /// The hearing time of a beat `age` ago.
-    pub(crate) fn hearing_time(&self, age: Duration) -> Tenths {
-        let now = self.presence_clock.lock().at(self.clock.monotonic());
-        now.saturating_sub(u32::try_from(age.as_millis() / 100).unwrap_or(u32::MAX)).max(1)
+    /// The hearing time now.
+    pub(crate) fn hearing_time(&self) -> Tenths {
+        self.presence_clock.lock().at(self.clock.monotonic())
     }
 
     /// The wall-clock instant of a beat at hearing time `beat`, as seen now.
     pub(crate) fn instant_of(&self, beat: Tenths) -> Timestamp {
-        let ago = self.hearing_time(Duration::ZERO).saturating_sub(beat);
+        let ago = self.hearing_time().saturating_sub(beat);
         self.clock.now().minus(Duration::from_millis(u64::from(ago) * 100))
     }
 
@@ -82,7 +82,8 @@ impl Sweeper {
     pub(crate) async fn sweep(&self, grid: &PresenceGrid, outbox: &mpsc::Sender<Transition>) {
         let now = self.clock.monotonic();
         let heard_at = Duration::from_millis(self.heard_at_ms.load(Ordering::Relaxed));
-        let hearing = heard_at > Duration::ZERO && now.saturating_sub(heard_at) <= HEARING;
+        let hearing = heard_at > Duration::ZERO
+            && now.saturating_sub(heard_at) <= (self.offline_after / 4).clamp(HEARING.0, HEARING.1);
         let limit = {
             let mut presence_clock = self.presence_clock.lock();
             presence_clock.tick(now, hearing);
@@ -96,14 +97,26 @@ impl Sweeper {
             self.carry_out(grid, partition, decided, outbox).await;
         }
         self.publish_totals(grid);
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+        metrics::gauge!("comanda_merchant_connection_transitions_waiting")
+            .set((outbox.max_capacity() - outbox.capacity()) as f64);
         metrics::gauge!("comanda_merchant_connection_hearing").set(if hearing { 1.0 } else { 0.0 });
-        metrics::histogram!("comanda_merchant_connection_sweep_seconds").record(self.clock.monotonic().saturating_sub(now));
+        metrics::histogram!("comanda_merchant_connection_sweep_seconds")
+            .record(self.clock.monotonic().saturating_sub(now));
     }
 
-    fn judge(&self, grid: &PresenceGrid, partition: u16, limit: Tenths, beats_of_all: u64, online_of_all: usize) -> Vec<(MerchantId, bool, Tenths)> {
+    fn judge(
+        &self,
+        grid: &PresenceGrid,
+        partition: u16,
+        limit: Tenths,
+        beats_of_all: u64,
+        online_of_all: usize,
+    ) -> Vec<(MerchantId, bool, Tenths)> {
         let board = grid.board(partition).read();
         let silence = board.sweep(limit);
-        let figures = SweepFigures { online: board.online_count(), silent: silence.silent.len(), beats_of_all, online_of_all };
+        let figures =
+            SweepFigures { online: board.online_count(), silent: silence.silent.len(), beats_of_all, online_of_all };
         let verdict = self.brakes.lock()[usize::from(partition)].judge(self.clock.monotonic(), figures);
         alarm(partition, verdict, figures);
         let silent = if verdict.allows_offline() { silence.silent } else { Vec::new() };
@@ -112,7 +125,13 @@ impl Sweeper {
         heard.chain(silent.iter().map(|index| decide(index, false))).collect()
     }
 
-    async fn carry_out(&self, grid: &PresenceGrid, partition: u16, decided: Vec<(MerchantId, bool, Tenths)>, outbox: &mpsc::Sender<Transition>) {
+    async fn carry_out(
+        &self,
+        grid: &PresenceGrid,
+        partition: u16,
+        decided: Vec<(MerchantId, bool, Tenths)>,
+        outbox: &mpsc::Sender<Transition>,
+    ) {
         // What finds no place in the outbox is left undecided: the next sweep sees the same and decides then.
         let room = outbox.capacity();
         let changed_at_ms = self.clock.now().unix_ms();
@@ -140,7 +159,9 @@ impl Sweeper {
                     let _ = outbox.try_send(transition);
                 }
             }
-            Err(error) => tracing::warn!(partition, %error, "transitions were not replicated; the next sweep decides again"),
+            Err(error) => {
+                tracing::warn!(partition, %error, "transitions were not replicated; the next sweep decides again")
+            }
         }
     }
 
@@ -166,7 +187,12 @@ fn alarm(partition: u16, verdict: BrakeVerdict, figures: SweepFigures) {
     match verdict {
         BrakeVerdict::Judge | BrakeVerdict::Held => {}
         BrakeVerdict::Engaged => {
-            tracing::error!(partition, silent = figures.silent, online = figures.online, "presence brake engaged: nobody is marked OFFLINE");
+            tracing::error!(
+                partition,
+                silent = figures.silent,
+                online = figures.online,
+                "presence brake engaged: nobody is marked OFFLINE"
+            );
         }
         BrakeVerdict::Released => tracing::warn!(partition, "presence brake released: judging as usual"),
     }

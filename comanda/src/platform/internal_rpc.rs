@@ -1,6 +1,7 @@
 //! Internal gRPC of one role: loopback only, until peers prove who they are with certificates.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tonic::server::NamedService;
@@ -11,6 +12,9 @@ use tonic::transport::server::TcpIncoming;
 use super::listeners;
 use super::members::{Members, Stage};
 use crate::failure::Failure;
+
+/// How long calls may go on once the service behind them has drained. A peer's stream of polls ends only when it is cut.
+const LAST_CALLS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A bound listener and what it will serve.
 pub struct InternalListener {
@@ -37,12 +41,20 @@ impl InternalListener {
         Ok(Self { listener, routes: Routes::new(server) })
     }
 
-    /// Serves it until told to stop; calls under way are finished.
+    /// Serves it until told to stop; calls under way have [`LAST_CALLS_TIMEOUT`].
     pub fn add_to(self, members: &mut Members) {
         members.add("internal-rpc", Stage::Foundation, move |token| async move {
             let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
             let server = Server::builder().add_routes(self.routes);
-            server.serve_with_incoming_shutdown(incoming, token.cancelled_owned()).await
+            let served = server.serve_with_incoming_shutdown(incoming, token.clone().cancelled_owned());
+            let cut_off = async {
+                token.cancelled().await;
+                tokio::time::sleep(LAST_CALLS_TIMEOUT).await;
+            };
+            tokio::select! {
+                served = served => served,
+                () = cut_off => Ok(()),
+            }
         });
     }
 }

@@ -34,8 +34,11 @@ pub const LAST_RESORT_DEADLINE: Duration = Duration::from_secs(1);
 /// Why a partition is not answered for yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gap {
-    /// The leader said that it may not serve, or that it is overloaded.
+    /// The leader said that it may not serve.
     Refused,
+    /// The leader has not all bodies of some merchant asked for, or too much to do. Others of its merchants are served
+    /// as ever, so this says nothing against asking it.
+    Overloaded,
     /// The leader cannot read its fence.
     FenceUnreadable,
     /// The primary did not answer in time or at all.
@@ -48,7 +51,7 @@ impl Gap {
     /// Whether the primary may be asked once more when the fallback cannot be reached.
     fn may_ask_again(self) -> bool {
         match self {
-            Self::Refused => false,
+            Self::Refused | Self::Overloaded => false,
             Self::FenceUnreadable | Self::Unanswered | Self::Skipped => true,
         }
     }
@@ -152,7 +155,8 @@ impl PollWalk {
         missing
     }
 
-    /// A leader that cannot read its fence has answered as it should: that is no failure of the attempt.
+    /// A leader that cannot read its fence, or has not everything of one merchant, has answered as it should: that is no
+    /// failure of the attempt.
     fn observe(&self, asked: &AuthorisedMerchants, missing: &[Missing]) {
         let failed = |missing: &&Missing| matches!(missing.gap, Gap::Refused | Gap::Unanswered);
         let failures: Vec<PartitionId> = missing.iter().filter(failed).map(|missing| missing.partition).collect();
@@ -237,7 +241,8 @@ impl PollWalk {
         };
         let missing = |partition| {
             let gap = match refusal_of(partition)? {
-                Refusal::NotServing | Refusal::Overloaded => Gap::Refused,
+                Refusal::NotServing => Gap::Refused,
+                Refusal::Overloaded => Gap::Overloaded,
                 Refusal::FenceUnreadable => Gap::FenceUnreadable,
             };
             Some(Missing { partition, gap })

@@ -52,7 +52,7 @@ pub enum Refusal {
     NotServing,
     /// It cannot read its fence; it serves whoever cannot reach the fallback either.
     FenceUnreadable,
-    /// It has too much to do.
+    /// It has too much to do, or not all that a merchant asked for has pending.
     Overloaded,
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::Ordering;
 
-use kitchen_api::feed::CachedOrder;
 use order_model::{EventCode, MerchantId};
 use serde_json::json;
 
@@ -104,17 +103,7 @@ async fn above_500_merchants_the_header_is_mandatory() {
     let rig = Rig::start().await;
     let many: Vec<MerchantId> = (1..=501u128).map(|number| MerchantId::from_bytes(number.to_be_bytes())).collect();
     rig.applications.put("chain", "chain-secret", &many);
-    eventually("the chain is known", || {
-        rig.applications.change("chain", |_| ());
-        rig.handle.readiness().is_ok()
-    })
-    .await;
-    let chain = loop {
-        let answer = rig.client.ask_for_token("chain", "chain-secret").await;
-        if answer.status == 200 {
-            break rig.client.with_token(answer.json()["accessToken"].as_str().unwrap());
-        }
-    };
+    let chain = rig.once_known("chain").await;
     assert_eq!(chain.get(POLL).await.status, 400);
     let header = csv(&many[..500]);
     assert_eq!(chain.send("GET", POLL, &[("x-polling-merchants", &header)], "").await.status, 204);
@@ -164,12 +153,7 @@ async fn each_application_has_events_and_acknowledgments_of_its_own() {
         202
     );
     assert_eq!(pos.get(POLL).await.status, 204);
-    let second = loop {
-        let answer = rig.client.ask_for_token("second", "second-secret").await;
-        if answer.status == 200 {
-            break rig.client.with_token(answer.json()["accessToken"].as_str().unwrap());
-        }
-    };
+    let second = rig.once_known("second").await;
     assert_eq!(second.get(POLL).await.status, 200);
     assert_eq!(rig.as_application("other").await.get(POLL).await.status, 204);
 }
@@ -177,10 +161,14 @@ async fn each_application_has_events_and_acknowledgments_of_its_own() {
 #[tokio::test]
 async fn the_core_hears_that_polls_are_served_only_while_they_are() {
     let rig = Rig::start().await;
-    let core = rig.peers.core.clone();
-    eventually("it reports", || core.serving_reports.load(Ordering::SeqCst) > 0).await;
+    let reports = || rig.peers.core.serving_reports.load(Ordering::SeqCst);
+    eventually("it reports", || reports() > 0).await;
     assert!(rig.handle.serves_polls());
-    let order = order_model::OrderId::from_bytes([1; 16]);
-    let cached = CachedOrder { merchant: merchant(1), body: bytes::Bytes::from_static(b"{}") };
-    rig.peers.feed.cached.lock().insert(order, cached);
+    rig.peers.feed.down.store(true, Ordering::SeqCst);
+    rig.peers.fallback.down.store(true, Ordering::SeqCst);
+    eventually("polls are not served", || !rig.handle.serves_polls()).await;
+    // At most one report was under way.
+    let then = reports();
+    tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+    assert!(reports() <= then + 1, "silent while it serves nobody");
 }

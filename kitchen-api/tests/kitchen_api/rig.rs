@@ -20,6 +20,9 @@ use tokio_util::sync::CancellationToken;
 use crate::client::Client;
 use crate::peers::{Peers, event_id_key};
 
+/// In the future of whoever runs these tests: the local DynamoDB expires items by the system's clock.
+const START_MS: i64 = 1_995_000_000_000;
+
 /// The runtime's time from a fixed instant on; the wall clock can be made to jump.
 pub struct TestClock {
     start: Instant,
@@ -39,7 +42,7 @@ impl TestClock {
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
         let jumped_ms = self.jumped_ms.load(Ordering::SeqCst);
-        Timestamp::from_unix_ms(1_795_000_000_000 + jumped_ms).plus(self.monotonic())
+        Timestamp::from_unix_ms(START_MS + jumped_ms).plus(self.monotonic())
     }
 
     fn monotonic(&self) -> Duration {
@@ -136,6 +139,7 @@ pub fn config() -> Config {
         address: "127.0.0.1:0".parse().unwrap(),
         directory_refresh: Duration::from_millis(20),
         token_requests_per_minute: None,
+        call_timeout: Duration::from_millis(300),
         ..Config::new(TokenConfig::new(generate_signing_key().unwrap()))
     }
 }
@@ -182,6 +186,18 @@ impl Rig {
         let answer = self.client.ask_for_token(client_id, &format!("{client_id}-secret")).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()["accessToken"].as_str().unwrap().to_owned()
+    }
+
+    /// A client of an application that was changed just now. Few attempts: failed ones lock out.
+    pub async fn once_known(&self, client_id: &str) -> Client {
+        for _ in 0..9 {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let answer = self.client.ask_for_token(client_id, &format!("{client_id}-secret")).await;
+            if answer.status == 200 {
+                return self.client.with_token(answer.json()["accessToken"].as_str().unwrap());
+            }
+        }
+        panic!("{client_id} never became known");
     }
 
     /// A client with a token of `client_id`.

@@ -1,6 +1,5 @@
 //! Draining: no new connections, requests in flight finish, idle connections close, and all of it in time.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kitchen_api::{Config, Service};
@@ -20,11 +19,12 @@ async fn requests_in_flight_finish_and_idle_connections_close() {
     idle.read_answer().await;
     let mut busy = Raw::connect(rig.handle.address()).await;
     let head = format!(
-        "POST /order/v1.0/orders/{}/confirm HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\ncontent-length: 2\r\n\r\n{{",
+        "POST /order/v1.0/orders/{}/confirm HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\ncontent-length: 2\r\nexpect: 100-continue\r\n\r\n",
         OrderId::from_bytes([1; 16])
     );
     rig.peers.core.put(OrderId::from_bytes([1; 16]), crate::rig::merchant(1), "{}");
     busy.send(&head).await;
+    assert!(busy.read_answer().await.starts_with("HTTP/1.1 100"), "the request is in flight");
     rig.shutdown.cancel();
     assert_eq!(idle.read_to_end().await, "");
     eventually("it says that it drains", || rig.handle.readiness().is_err_and(|why| why.contains("shutting down")))
@@ -34,7 +34,7 @@ async fn requests_in_flight_finish_and_idle_connections_close() {
     while TcpStream::connect(address).await.is_ok() {
         assert!(tokio::time::Instant::now() < deadline, "still accepting");
     }
-    busy.send("}").await;
+    busy.send("{}").await;
     let answer = busy.read_to_end().await;
     assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
     assert_eq!(rig.peers.core.acts.lock().len(), 1);
@@ -44,11 +44,10 @@ async fn requests_in_flight_finish_and_idle_connections_close() {
 #[tokio::test]
 async fn a_request_that_does_not_finish_is_cut_at_the_deadline() {
     let rig = Rig::start_with(Config { drain_timeout: Duration::from_millis(200), ..config() }).await;
-    let pos = rig.as_application("pos").await;
-    rig.peers.core.hangs.store(true, Ordering::SeqCst);
     let mut stuck = Raw::connect(rig.handle.address()).await;
-    stuck.send("POST /authentication/v1.0/oauth/token HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n").await;
-    drop(pos);
+    let head = "POST /authentication/v1.0/oauth/token HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n";
+    stuck.send(&format!("{head}expect: 100-continue\r\n\r\n")).await;
+    assert!(stuck.read_answer().await.starts_with("HTTP/1.1 100"), "the request is in flight");
     rig.shutdown.cancel();
     tokio::time::timeout(Duration::from_secs(5), rig.running).await.unwrap().unwrap().unwrap();
     assert_eq!(stuck.read_to_end().await, "");

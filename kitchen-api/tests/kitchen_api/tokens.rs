@@ -93,12 +93,7 @@ async fn revocation_and_grants_take_effect_on_tokens_already_out() {
     rig.applications.change("pos", |stored| {
         (stored.record.revoked, stored.record.not_before) = (false, not_before);
     });
-    let renewed = loop {
-        let answer = rig.client.ask_for_token("pos", "pos-secret").await;
-        if answer.status == 200 {
-            break rig.client.with_token(answer.json()["accessToken"].as_str().unwrap());
-        }
-    };
+    let renewed = rig.once_known("pos").await;
     assert_eq!((status(&renewed).await, status(&pos).await), (204, 401), "new tokens count, old ones do not come back");
 }
 

@@ -60,7 +60,8 @@ impl BeatBoard {
     pub fn beat(&self, index: u32, at: Tenths) {
         let place = index as usize;
         self.last[place].fetch_max(at, Ordering::Relaxed);
-        self.beaten[place / 32].fetch_or(1 << (place % 32), Ordering::Relaxed);
+        // Whoever takes this bit must see that beat.
+        self.beaten[place / 32].fetch_or(1 << (place % 32), Ordering::Release);
     }
 
     /// When `index` was last heard.
@@ -108,7 +109,11 @@ impl BeatBoard {
                 #[expect(clippy::cast_possible_truncation, reason = "an index is below MERCHANTS_MAX")]
                 let index = (word * 64) as u32 + bit;
                 let heard = bits >> bit & 1 == 1;
-                if heard { silence.heard.push(index) } else { silence.silent.push(index) }
+                if heard {
+                    silence.heard.push(index)
+                } else {
+                    silence.silent.push(index)
+                }
                 differing &= differing - 1;
             }
         }
@@ -119,7 +124,7 @@ impl BeatBoard {
     pub fn take_beaten(&self) -> Vec<(MerchantId, Tenths)> {
         let mut taken = Vec::new();
         for (word, bits) in self.beaten.iter().enumerate() {
-            let mut bits = bits.swap(0, Ordering::Relaxed);
+            let mut bits = bits.swap(0, Ordering::Acquire);
             while bits != 0 {
                 let place = word * 32 + bits.trailing_zeros() as usize;
                 taken.push((self.merchants[place], self.last[place].load(Ordering::Relaxed)));

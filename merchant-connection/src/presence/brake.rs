@@ -10,7 +10,8 @@ use std::time::Duration;
 
 /// Below this many, silence of many merchants is not told from silence of a few.
 const FLOOR: usize = 50;
-/// The rate now is taken over this long: every POS polls at least once in it.
+/// The rate now is taken over this long, or over an offline period where that is shorter: every POS polls at least once
+/// in it, and an outage shows before anybody has been silent for too long.
 const RECENT: Duration = Duration::from_secs(30);
 /// The rate it is compared with is taken over this long.
 const REFERENCE: Duration = Duration::from_secs(600);
@@ -72,10 +73,11 @@ struct Engaged {
 impl Brake {
     /// A brake that is off.
     pub fn new(offline_after: Duration, sweep_interval: Duration) -> Self {
-        let sweeps = |span: Duration| usize::try_from(span.as_millis() / sweep_interval.as_millis().max(1)).unwrap_or(1).max(1);
+        let sweeps =
+            |span: Duration| usize::try_from(span.as_millis() / sweep_interval.as_millis().max(1)).unwrap_or(1).max(1);
         Self {
             offline_after,
-            recent_sweeps: sweeps(RECENT),
+            recent_sweeps: sweeps(RECENT.min(offline_after)),
             reference_sweeps: sweeps(REFERENCE),
             beats: VecDeque::new(),
             recent: VecDeque::new(),
@@ -104,7 +106,7 @@ impl Brake {
         let known = self.beats.len() >= self.recent_sweeps * 2 && figures.online_of_all > FLOOR;
         let quiet = known && mean(&self.recent) < reference / 2.0;
         if many || quiet {
-            let recovered_at = (!quiet).then_some(now);
+            let recovered_at = (!quiet && mean(&self.recent) > 0.0).then_some(now);
             self.engaged = Some(Engaged { reference, recovered_at });
             return BrakeVerdict::Engaged;
         }
@@ -113,7 +115,9 @@ impl Brake {
     }
 
     fn judge_engaged(&mut self, now: Duration, engaged: Engaged) -> BrakeVerdict {
-        let recovered = mean(&self.recent) >= engaged.reference / 2.0;
+        // Without a single beat nothing has recovered, however low the reference: after a restart it is 0.
+        let recent = mean(&self.recent);
+        let recovered = recent > 0.0 && recent >= engaged.reference / 2.0;
         let recovered_at = recovered.then(|| engaged.recovered_at.unwrap_or(now));
         if recovered_at.is_some_and(|since| now.saturating_sub(since) >= self.offline_after) {
             self.engaged = None;
@@ -158,7 +162,11 @@ mod tests {
         assert!(run(&mut brake, 0, 200, figures(1000, 100, 170)).iter().all(|verdict| *verdict == BrakeVerdict::Judge));
         let mut small = Brake::new(OFFLINE_AFTER, SWEEP);
         run(&mut small, 0, 100, figures(3, 0, 3));
-        assert_eq!(run(&mut small, 100, 1, figures(3, 3, 0)), [BrakeVerdict::Judge], "a small fleet goes silent for real");
+        assert_eq!(
+            run(&mut small, 100, 1, figures(3, 3, 0)),
+            [BrakeVerdict::Judge],
+            "a small fleet goes silent for real"
+        );
     }
 
     #[test]
@@ -173,6 +181,16 @@ mod tests {
         let released = back.iter().position(|verdict| *verdict == BrakeVerdict::Released).unwrap();
         assert!((24..=30).contains(&released), "released after {released} sweeps");
         assert_eq!(back.last(), Some(&BrakeVerdict::Judge));
+    }
+
+    #[test]
+    fn after_a_restart_without_any_beat_nobody_is_judged_until_beats_came_back() {
+        let mut brake = Brake::new(OFFLINE_AFTER, SWEEP);
+        run(&mut brake, 0, 24, figures(1000, 0, 0));
+        let outage = run(&mut brake, 24, 120, figures(1000, 1000, 0));
+        assert!(outage.iter().all(|verdict| !verdict.allows_offline()), "{outage:?}");
+        let back = run(&mut brake, 144, 40, figures(1000, 0, 170));
+        assert_eq!(back.iter().position(|verdict| *verdict == BrakeVerdict::Released), Some(24));
     }
 
     #[test]

@@ -10,10 +10,14 @@ use serde::{Deserialize, Serialize};
 
 /// Longest name, in characters.
 const NAME_CHARACTERS_MAX: usize = 200;
+/// How long an Open Delivery id is, in characters (CONTRACT).
+pub(crate) const OPEN_DELIVERY_ID_CHARACTERS: std::ops::RangeInclusive<usize> = 36..=100;
 /// Seven days of at most a dozen shifts each.
 const SHIFTS_MAX: usize = 84;
 /// More than a year of weekly closings.
 const INTERRUPTIONS_MAX: usize = 100;
+/// The longest id and description of an interruption, in characters: 100 of them stay below DynamoDB's 400 KB an item.
+const INTERRUPTION_CHARACTERS_MAX: (usize, usize) = (200, 500);
 /// A day.
 const DAY_MINUTES: u32 = 24 * 60;
 
@@ -91,17 +95,23 @@ impl Merchant {
         if !fits(&self.corporate_name) {
             return refuse("corporateName", "expected at most 200 characters");
         }
-        if self.open_delivery_id.as_ref().is_some_and(|id| !(36..=100).contains(&id.chars().count())) {
+        if self.open_delivery_id.as_ref().is_some_and(|id| !OPEN_DELIVERY_ID_CHARACTERS.contains(&id.chars().count())) {
             return refuse("openDeliveryId", "expected 36 to 100 characters");
         }
         if jiff::tz::TimeZone::get(&self.time_zone).is_err() {
             return refuse("timeZone", "expected an IANA time zone such as America/Sao_Paulo");
         }
         if self.shifts.len() > SHIFTS_MAX || !self.shifts.iter().all(Shift::fits) {
-            return refuse("shifts", "expected at most 84, each on day 1 to 7, starting at minute 0 to 1439, 1 to 1440 minutes long");
+            return refuse(
+                "shifts",
+                "expected at most 84, each on day 1 to 7, starting at minute 0 to 1439, 1 to 1440 minutes long",
+            );
         }
-        if self.interruptions.len() > INTERRUPTIONS_MAX || self.interruptions.iter().any(|one| one.end_ms <= one.start_ms) {
-            return refuse("interruptions", "expected at most 100, each ending after it starts");
+        if self.interruptions.len() > INTERRUPTIONS_MAX || !self.interruptions.iter().all(Interruption::fits) {
+            return refuse(
+                "interruptions",
+                "expected at most 100, each ending after it starts, id and description at most 200 and 500 characters",
+            );
         }
         Ok(())
     }
@@ -112,6 +122,15 @@ impl Shift {
         (1..=7).contains(&self.day_of_week)
             && self.start_minute < DAY_MINUTES
             && (1..=DAY_MINUTES).contains(&self.duration_minutes)
+    }
+}
+
+impl Interruption {
+    fn fits(&self) -> bool {
+        let (id_max, description_max) = INTERRUPTION_CHARACTERS_MAX;
+        self.start_ms < self.end_ms
+            && self.id.chars().count() <= id_max
+            && self.description.chars().count() <= description_max
     }
 }
 

@@ -20,7 +20,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::AttributeValue;
 
-pub use presence::StoredPresence;
+pub use presence::{Recorded, StoredPresence};
 pub use tables::create_tables;
 
 /// How long one call may take before it counts as failed.

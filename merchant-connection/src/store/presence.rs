@@ -21,9 +21,18 @@ pub struct StoredPresence {
     pub published_sequence: u64,
 }
 
+/// What became of a transition that was to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// It stands in the table.
+    Stands,
+    /// Another process wrote another transition of this merchant under its sequence, or a later one.
+    Superseded,
+}
+
 impl Store {
     /// Writes a transition: the merchant's last and one of its history, together. Writing it again changes nothing.
-    pub async fn record_transition(&self, transition: &Transition) -> Result<(), StoreError> {
+    pub async fn record_transition(&self, transition: &Transition) -> Result<Recorded, StoreError> {
         let malformed = |_| StoreError::Malformed { field: "transition" };
         let key = text(format!("m#{}", transition.merchant()));
         let update = Update::builder()
@@ -48,11 +57,13 @@ impl Store {
             .transact_items(TransactWriteItem::builder().update(update.build().map_err(malformed)?).build())
             .transact_items(TransactWriteItem::builder().put(put.build().map_err(malformed)?).build());
         match self.call("TransactWriteItems", write.send()).await {
-            Ok(_) => Ok(()),
-            Err(failure) => {
-                let written_before = failure.service_error().is_some_and(is_condition_failure);
-                if written_before { Ok(()) } else { Err(failure.into()) }
+            Ok(_) => Ok(Recorded::Stands),
+            // Either our own write whose answer was lost, or somebody else's: only what stands there tells.
+            Err(failure) if failure.service_error().is_some_and(is_condition_failure) => {
+                let stands = self.transition(transition.merchant(), transition.sequence).await?;
+                Ok(if stands == Some(*transition) { Recorded::Stands } else { Recorded::Superseded })
             }
+            Err(failure) => Err(failure.into()),
         }
     }
 
@@ -69,7 +80,11 @@ impl Store {
             .expression_attribute_values(":sequence", number(transition.sequence));
         match self.call("UpdateItem", update.send()).await {
             Ok(_) => Ok(()),
-            Err(failure) if failure.service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) => Ok(()),
+            Err(failure)
+                if failure.service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) =>
+            {
+                Ok(())
+            }
             Err(failure) => Err(failure.into()),
         }
     }
@@ -110,21 +125,38 @@ impl Store {
     }
 
     /// The newest `limit` transitions of a merchant before `before`, newest first.
-    pub async fn history(&self, merchant: MerchantId, limit: usize, before: Timestamp) -> Result<Vec<Transition>, StoreError> {
-        let query = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .scan_index_forward(false)
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
-            .filter_expression("changedAt < :before")
-            .expression_attribute_values(":pk", text(format!("m#{merchant}")))
-            .expression_attribute_values(":prefix", text("t#"))
-            .expression_attribute_values(":before", number(before.unix_ms()));
-        let answer = self.call("Query", query.send()).await.map_err(StoreError::from)?;
-        answer.items().iter().map(transition_of).collect()
+    pub async fn history(
+        &self,
+        merchant: MerchantId,
+        limit: usize,
+        before: Timestamp,
+    ) -> Result<Vec<Transition>, StoreError> {
+        let mut found = Vec::new();
+        let mut from = None;
+        // A page's limit counts items before the filter, so one page may hold fewer than asked for, or none.
+        loop {
+            let query = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .consistent_read(true)
+                .scan_index_forward(false)
+                .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+                .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
+                .filter_expression("changedAt < :before")
+                .expression_attribute_values(":pk", text(format!("m#{merchant}")))
+                .expression_attribute_values(":prefix", text("t#"))
+                .expression_attribute_values(":before", number(before.unix_ms()))
+                .set_exclusive_start_key(from.take());
+            let answer = self.call("Query", query.send()).await.map_err(StoreError::from)?;
+            for item in answer.items().iter().take(limit - found.len()) {
+                found.push(transition_of(item)?);
+            }
+            match answer.last_evaluated_key() {
+                Some(key) if !key.is_empty() && found.len() < limit => from = Some(key.clone()),
+                _ => return Ok(found),
+            }
+        }
     }
 
     /// One transition of a merchant.
@@ -169,7 +201,8 @@ fn transition_of(item: &Item) -> Result<Transition, StoreError> {
     Ok(Transition {
         merchant: *merchant.ok_or(StoreError::Malformed { field: "pk" })?.as_bytes(),
         online: online.ok_or(StoreError::Malformed { field: "online" })?,
-        reason: TransitionReason::from_code(read_text(item, "reason")?).ok_or(StoreError::Malformed { field: "reason" })?,
+        reason: TransitionReason::from_code(read_text(item, "reason")?)
+            .ok_or(StoreError::Malformed { field: "reason" })?,
         changed_at_ms: read_number(item, "changedAt")?,
         last_heartbeat_at_ms: read_number(item, "lastHeartbeatAt")?,
         sequence: read_number(item, "sequence")?,

@@ -1,12 +1,14 @@
 //! Profiles in the table.
 
+use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, Delete, KeysAndAttributes, Put, PutRequest, TransactWriteItem, WriteRequest,
 };
 use futures::{StreamExt, TryStreamExt};
 use order_model::{MerchantId, Timestamp};
 
-use super::{CallFailure, Item, Store, StoreError, number, read_number, read_text, text};
+use super::{Item, Store, StoreError, number, read_number, read_text, text};
 use crate::profile::Merchant;
 
 /// The most keys of one BatchGetItem.
@@ -17,6 +19,9 @@ const BATCH_WRITE_MAX: usize = 25;
 const SEED_BATCHES_MAX: usize = 16;
 /// How often keys that a batch left out are asked for again.
 const UNPROCESSED_RETRIES_MAX: usize = 5;
+
+/// How often a profile is read and written again because somebody else wrote it meanwhile.
+const PUT_ATTEMPTS_MAX: usize = 5;
 
 impl Store {
     /// The merchant with this id.
@@ -38,9 +43,12 @@ impl Store {
         }
     }
 
-    /// Those of `merchants` that exist, in the order asked for.
+    /// Those of `merchants` that exist, each once, in the order asked for.
     pub async fn profiles(&self, merchants: &[MerchantId]) -> Result<Vec<Merchant>, StoreError> {
         let mut found = std::collections::HashMap::new();
+        // DynamoDB refuses a batch that names a key twice.
+        let mut seen = std::collections::HashSet::new();
+        let merchants: Vec<MerchantId> = merchants.iter().copied().filter(|merchant| seen.insert(*merchant)).collect();
         for some in merchants.chunks(BATCH_GET_MAX) {
             let mut keys: Vec<Item> = some.iter().map(|merchant| profile_key(*merchant)).collect();
             for _ in 0..=UNPROCESSED_RETRIES_MAX {
@@ -90,11 +98,16 @@ impl Store {
             let put = |profile: &&Merchant| PutRequest::builder().set_item(Some(to_item(profile))).build();
             let writes: Result<Vec<WriteRequest>, _> =
                 some.iter().map(|profile| Ok(WriteRequest::builder().put_request(put(profile)?).build())).collect();
-            let mut writes = writes.map_err(|_: aws_sdk_dynamodb::error::BuildError| StoreError::Malformed { field: "profile" })?;
+            let mut writes = writes.map_err(|_: BuildError| StoreError::Malformed { field: "profile" })?;
             for _ in 0..=UNPROCESSED_RETRIES_MAX {
-                let write = self.client.batch_write_item().request_items(&self.table, std::mem::take(&mut writes)).send();
+                let write =
+                    self.client.batch_write_item().request_items(&self.table, std::mem::take(&mut writes)).send();
                 let mut answer = self.call("BatchWriteItem", write).await.map_err(StoreError::from)?;
-                writes = answer.unprocessed_items.take().and_then(|mut tables| tables.remove(&self.table)).unwrap_or_default();
+                writes = answer
+                    .unprocessed_items
+                    .take()
+                    .and_then(|mut tables| tables.remove(&self.table))
+                    .unwrap_or_default();
                 if writes.is_empty() {
                     break;
                 }
@@ -106,12 +119,45 @@ impl Store {
         Ok(())
     }
 
-    /// Adds or replaces a profile; answers whether it is new.
+    /// Adds or replaces a profile; answers whether it is new. When it was added stays what it was.
     pub async fn put_profile(&self, merchant: &Merchant) -> Result<bool, StoreError> {
-        let before = self.profile(merchant.id).await?;
-        let malformed = |_| StoreError::Malformed { field: "profile" };
-        let put = Put::builder().table_name(&self.table).set_item(Some(to_item(merchant))).build().map_err(malformed)?;
-        let mut writes = vec![TransactWriteItem::builder().put(put).build()];
+        for _ in 0..PUT_ATTEMPTS_MAX {
+            let before = self.profile(merchant.id).await?;
+            let created_at = before.as_ref().map_or(merchant.created_at, |before| before.created_at);
+            let merchant = Merchant { created_at, ..merchant.clone() };
+            let writes = self
+                .profile_writes(&merchant, before.as_ref())
+                .map_err(|_| StoreError::Malformed { field: "profile" })?;
+            let write = self.client.transact_write_items().set_transact_items(Some(writes)).send();
+            match self.call("TransactWriteItems", write).await {
+                Ok(_) => return Ok(before.is_none()),
+                Err(failure) => match failure.service_error().and_then(refusal) {
+                    Some(Refusal::OpenDeliveryIdTaken) => return Err(StoreError::OpenDeliveryIdTaken),
+                    Some(Refusal::Overtaken) => {}
+                    None => return Err(failure.into()),
+                },
+            }
+        }
+        Err(StoreError::Unavailable { operation: "TransactWriteItems", reason: "contended".to_owned() })
+    }
+
+    /// The profile first, then its Open Delivery id, then the id it gives up. On the condition that nobody has changed
+    /// the id since `before` was read: else the id given up would be the wrong one, and stay taken for ever.
+    fn profile_writes(
+        &self,
+        merchant: &Merchant,
+        before: Option<&Merchant>,
+    ) -> Result<Vec<TransactWriteItem>, BuildError> {
+        let id_before = before.and_then(|before| before.open_delivery_id.as_ref());
+        let put = Put::builder().table_name(&self.table).set_item(Some(to_item(merchant)));
+        let put = match (before, id_before) {
+            (None, _) => put.condition_expression("attribute_not_exists(pk)"),
+            (Some(_), None) => put.condition_expression("attribute_not_exists(openDeliveryId)"),
+            (Some(_), Some(id)) => {
+                put.condition_expression("openDeliveryId = :before").expression_attribute_values(":before", text(id))
+            }
+        };
+        let mut writes = vec![TransactWriteItem::builder().put(put.build()?).build()];
         if let Some(id) = &merchant.open_delivery_id {
             let put = Put::builder()
                 .table_name(&self.table)
@@ -120,31 +166,34 @@ impl Store {
                 .item("merchant", text(merchant.id.to_string()))
                 .condition_expression("attribute_not_exists(pk) OR merchant = :merchant")
                 .expression_attribute_values(":merchant", text(merchant.id.to_string()));
-            writes.push(TransactWriteItem::builder().put(put.build().map_err(malformed)?).build());
+            writes.push(TransactWriteItem::builder().put(put.build()?).build());
         }
-        let abandoned = before.as_ref().and_then(|before| before.open_delivery_id.clone());
-        if let Some(id) = abandoned.filter(|id| merchant.open_delivery_id.as_ref() != Some(id)) {
-            let delete = Delete::builder().table_name(&self.table).key("pk", text(format!("d#{id}"))).key("sk", text("profile"));
-            writes.push(TransactWriteItem::builder().delete(delete.build().map_err(malformed)?).build());
+        if let Some(id) = id_before.filter(|id| merchant.open_delivery_id.as_ref() != Some(id)) {
+            let delete =
+                Delete::builder().table_name(&self.table).key("pk", text(format!("d#{id}"))).key("sk", text("profile"));
+            writes.push(TransactWriteItem::builder().delete(delete.build()?).build());
         }
-        let write = self.client.transact_write_items().set_transact_items(Some(writes)).send();
-        match self.call("TransactWriteItems", write).await {
-            Ok(_) => Ok(before.is_none()),
-            Err(failure) => Err(taken_or_unavailable(failure)),
-        }
+        Ok(writes)
     }
 }
 
-fn taken_or_unavailable<R>(
-    failure: CallFailure<aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError, R>,
-) -> StoreError {
-    let condition_failed = failure.service_error().is_some_and(|error| match error {
-        aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException(cancelled) => {
-            cancelled.cancellation_reasons().iter().any(|reason| reason.code() == Some("ConditionalCheckFailed"))
-        }
-        _ => false,
-    });
-    if condition_failed { StoreError::OpenDeliveryIdTaken } else { failure.into() }
+/// Why a profile was not written although DynamoDB works.
+enum Refusal {
+    /// Another merchant has the id.
+    OpenDeliveryIdTaken,
+    /// Somebody else wrote this profile meanwhile.
+    Overtaken,
+}
+
+/// Reads the reasons, which stand in the order of the writes.
+fn refusal(error: &TransactWriteItemsError) -> Option<Refusal> {
+    let TransactWriteItemsError::TransactionCanceledException(cancelled) = error else { return None };
+    let codes: Vec<&str> = cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code()).collect();
+    match codes.as_slice() {
+        ["ConditionalCheckFailed", ..] => Some(Refusal::Overtaken),
+        [_, "ConditionalCheckFailed", ..] => Some(Refusal::OpenDeliveryIdTaken),
+        codes => codes.contains(&"TransactionConflict").then_some(Refusal::Overtaken),
+    }
 }
 
 fn profile_key(merchant: MerchantId) -> Item {

@@ -3,7 +3,8 @@
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus, TimeToLiveSpecification,
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus,
+    TimeToLiveSpecification, TimeToLiveStatus,
 };
 use std::time::Duration;
 
@@ -19,9 +20,8 @@ const ACTIVE_TIMEOUT: Duration = Duration::from_secs(60);
 pub async fn create_tables(client: &Client, prefix: &str) -> Result<(), StoreError> {
     let table = table_name(prefix);
     let key = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
-    let attribute = |name: &str| {
-        AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build()
-    };
+    let attribute =
+        |name: &str| AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build();
     let failed = |operation, reason: Option<&str>| StoreError::Unavailable {
         operation,
         reason: reason.unwrap_or("no answer").to_owned(),
@@ -39,14 +39,31 @@ pub async fn create_tables(client: &Client, prefix: &str) -> Result<(), StoreErr
         .await;
     match created {
         Ok(_) => {}
-        Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_in_use_exception()) => return Ok(()),
+        // Whoever made it may have gone away before it was active or its TTL was on.
+        Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_in_use_exception()) => {}
         Err(error) => return Err(failed("CreateTable", error.code())),
     }
     wait_until_active(client, &table).await?;
+    if ttl_is_on(client, &table).await? {
+        return Ok(());
+    }
     let ttl = TimeToLiveSpecification::builder().enabled(true).attribute_name("ttl").build();
     let ttl = ttl.map_err(|_| failed("UpdateTimeToLive", Some("incomplete request")))?;
-    let updated = client.update_time_to_live().table_name(&table).time_to_live_specification(ttl).send().await;
-    updated.map(|_| ()).map_err(|error| failed("UpdateTimeToLive", error.code()))
+    match client.update_time_to_live().table_name(&table).time_to_live_specification(ttl).send().await {
+        Ok(_) => Ok(()),
+        // Somebody else may have switched it on in between, which DynamoDB calls invalid.
+        Err(_) if ttl_is_on(client, &table).await? => Ok(()),
+        Err(error) => Err(failed("UpdateTimeToLive", error.code())),
+    }
+}
+
+async fn ttl_is_on(client: &Client, table: &str) -> Result<bool, StoreError> {
+    let described = client.describe_time_to_live().table_name(table).send().await.map_err(|error| {
+        let reason = error.code().unwrap_or("no answer").to_owned();
+        StoreError::Unavailable { operation: "DescribeTimeToLive", reason }
+    })?;
+    let status = described.time_to_live_description().and_then(|ttl| ttl.time_to_live_status());
+    Ok(matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)))
 }
 
 async fn wait_until_active(client: &Client, table: &str) -> Result<(), StoreError> {
@@ -58,7 +75,10 @@ async fn wait_until_active(client: &Client, table: &str) -> Result<(), StoreErro
             return Ok(());
         }
         if tokio::time::Instant::now() >= deadline {
-            return Err(StoreError::Unavailable { operation: "DescribeTable", reason: "not active in time".to_owned() });
+            return Err(StoreError::Unavailable {
+                operation: "DescribeTable",
+                reason: "not active in time".to_owned(),
+            });
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

@@ -1,1 +1,12 @@
-//! t
+//! merchant-connection from outside: its gRPC API over the real table of an in-process DynamoDB and a topic in memory.
+
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+mod brake;
+mod outages;
+mod platform;
+mod profiles;
+mod proxy;
+mod restart;
+mod time;
+mod transitions;

@@ -157,7 +157,7 @@ impl FeedPartition {
         if keep_body {
             self.body_bytes += event.body.len();
         }
-        let acknowledged_by: Vec<ApplicationId> = Vec::new();
+        let acknowledged_by = self.tombstones.remove(&event.id).unwrap_or_default();
         self.tombstone_count -= acknowledged_by.len();
         self.due.insert((event.expires_at, event.id, event.merchant));
         let (order, sequence) = (event.order, event.sequence);

@@ -180,6 +180,21 @@ async fn an_overloaded_fallback_counts_as_one_that_cannot_be_reached() {
     assert_eq!((page.events, page.answered_by), (pending, AnsweredBy::PrimaryUnfenced));
 }
 
+/// One merchant with more pending than the leader keeps must not send its whole partition to the fallback.
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_lacks_bodies_of_one_merchant_is_asked_all_the_same() {
+    let merchant = merchant_in(3, 0);
+    let pending = vec![event(merchant, 1, 5_000)];
+    let (primary, store) = (FakePrimary::new(vec![]), FakeStore::new(pending.clone()));
+    let router = router(&primary, &store, 0.0);
+    primary.state.lock().polls = Behaviour::Refuse(vec![(3, Refusal::Overloaded)]);
+    for _ in 0..10 {
+        let page = router.poll(&authorised(&[merchant]), &filter()).await.unwrap();
+        assert_eq!((page.events, page.answered_by), (pending.clone(), AnsweredBy::Fallback));
+    }
+    assert!(router.breakers().are_pristine());
+}
+
 #[tokio::test(start_paused = true)]
 async fn hidden_ids_are_acknowledged_before_the_answer_or_stay_pending() {
     let merchant = merchant_in(3, 0);
@@ -204,8 +219,7 @@ async fn hidden_ids_are_acknowledged_before_the_answer_or_stay_pending() {
 #[tokio::test(start_paused = true)]
 async fn nobody_sees_a_merchant_that_was_not_asked_for() {
     let (own, foreign) = (merchant_in(3, 0), merchant_in(3, 1));
-    let (primary, store) = (FakePrimary::new(vec![]), FakeStore::new(vec![]));
-    let router = router(&primary, &store, 0.0);
+    let store = FakeStore::new(vec![]);
     struct Mistaken(order_model::MerchantId);
     impl crate::feed::PrimaryFeed for Mistaken {
         fn poll_now(&self, _: &crate::feed::PollQuery<'_>) -> Option<crate::feed::PollOutcome> {
@@ -245,7 +259,6 @@ async fn nobody_sees_a_merchant_that_was_not_asked_for() {
         },
     );
     assert!(mistaken.poll(&authorised(&[own]), &filter()).await.unwrap().events.is_empty());
-    drop(router);
 }
 
 /// The core is down: an order's details come from the grid's cache, and no cache costs no more than half a second.

@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::clock_guard::ClockGuard;
 use crate::error::RequestError;
+use crate::merchant_field;
 use crate::merchants::{MerchantReference, Merchants, Resolution};
 use crate::planning::{self, Cause, Placement, Plan, Refusal, Rules, plan_action, plan_erase, plan_place, plan_update};
 use crate::relay::Relay;
@@ -32,9 +33,8 @@ pub(crate) const REQUESTS_MAX: u32 = 1_024;
 const ATTEMPTS_MAX: u32 = 8;
 /// The pause before the second decision is up to the first of these, and doubles up to the second.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(200));
-/// Events of one reply, and their bytes: far below the message size limit of the RPC.
+/// Events of one reply; the store bounds their bytes.
 const EVENTS_PAGE_MAX: usize = 1_000;
-const EVENTS_PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Everything a request needs.
 pub(crate) struct Core {
@@ -87,7 +87,8 @@ impl Core {
         (REQUESTS_MAX as usize).saturating_sub(self.permits.available_permits())
     }
 
-    /// Places an order for the merchant that `reference` names; `placement.merchant` is filled in here.
+    /// Places an order for the merchant that `reference` names. `placement.merchant` is filled in here, and in the body
+    /// where the order has another name for it; the digests stay those of the message as it was sent.
     pub(crate) async fn place(
         &self,
         reference: &MerchantReference,
@@ -95,7 +96,12 @@ impl Core {
         cause: &Cause,
     ) -> Result<Outcome, RequestError> {
         placement.merchant = match self.merchants.resolve(reference).await {
-            Resolution::Known(merchant) => merchant,
+            Resolution::Known(merchant) => {
+                if !reference.is_id_of(merchant) {
+                    placement.body = merchant_field::with_id(&placement.body, merchant);
+                }
+                merchant
+            }
             Resolution::Unverified(merchant) => {
                 metrics::counter!("comanda_gateway_core_unverified_merchants_total").increment(1);
                 merchant
@@ -276,19 +282,15 @@ impl Core {
         }))
     }
 
-    /// The committed events `from..=to` of an order, as many as fit a reply; `to` 0 means to the last.
+    /// The committed events `from..=to` of an order, as many as fit a reply and none only where there are none; `to` 0
+    /// means to the last.
     pub(crate) async fn events(&self, order: OrderId, from: u32, to: u32) -> Result<Vec<FeedEvent>, RequestError> {
         let to = if to == 0 { u32::MAX } else { to };
         if from > to {
             return Ok(Vec::new());
         }
         let stored = self.store.events_of(order, from.max(1), to, EVENTS_PAGE_MAX).await?;
-        let mut bytes = 0;
-        let fits = |event: &FeedEvent| {
-            bytes += event.body.len();
-            bytes <= EVENTS_PAGE_BYTES_MAX
-        };
-        Ok(stored.into_iter().map(|stored| stored.event).take_while(fits).collect())
+        Ok(stored.into_iter().map(|stored| stored.event).collect())
     }
 
     /// Does what a timer wants with exactly the order that was read; `false` when that changes nothing.

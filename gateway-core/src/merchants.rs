@@ -1,8 +1,9 @@
 //! Which merchant an order is for: asked of merchant-connection, remembered for some minutes.
 //!
 //! A merchant that exists keeps existing, so only positive answers are remembered, in two generations that bound the
-//! number and the age of entries. When merchant-connection cannot answer, an order that names its merchant by UUID is
-//! accepted unverified: a lost order is worse than one for a merchant that nobody polls for.
+//! number and the age of entries. A UUID that is no merchant's may be a POS's own id: Open Delivery recommends UUIDs
+//! there. When merchant-connection cannot answer, an order that names its merchant by UUID is accepted unverified: a lost
+//! order is worse than one for a merchant that nobody polls for.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,11 +19,11 @@ use tonic::Code;
 
 use crate::telemetry;
 
-/// The most entries of one generation: 100,000 merchants in two, about 10 MiB.
+/// The most entries of one generation: 100,000 merchants in two, about 15 MiB.
 const GENERATION_ENTRIES_MAX: usize = 50_000;
 /// A generation is replaced after this; an entry lives one to two of them.
 const GENERATION_AGE_MAX: Duration = Duration::from_secs(300);
-/// The longest an order waits for merchant-connection.
+/// The longest an order waits for one answer of merchant-connection; it asks at most twice.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(1);
 /// After a failed lookup, orders that can do without are not made to wait for this long.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
@@ -30,10 +31,22 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// How an order names its merchant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum MerchantReference {
-    /// By UUID.
-    Id(MerchantId),
+    /// By UUID, which is perhaps an Open Delivery id.
+    Id {
+        /// The UUID.
+        id: MerchantId,
+        /// How the order spells it: Open Delivery ids are compared letter by letter, and some POS write capitals.
+        spelling: String,
+    },
     /// By Open Delivery id.
     OpenDelivery(String),
+}
+
+impl MerchantReference {
+    /// Whether it is the UUID of `merchant`.
+    pub(crate) fn is_id_of(&self, merchant: MerchantId) -> bool {
+        matches!(self, Self::Id { id, .. } if *id == merchant)
+    }
 }
 
 /// What became of a reference.
@@ -45,7 +58,7 @@ pub(crate) enum Resolution {
     Unverified(MerchantId),
     /// There is no such merchant.
     Unknown,
-    /// Nobody could be asked, and without that the order has no merchant.
+    /// Not everything could be asked, and without that the order has no merchant.
     Unavailable,
 }
 
@@ -77,22 +90,32 @@ impl Merchants {
         if let Some(merchant) = self.known.lock().get(reference, self.clock.monotonic()) {
             return Resolution::Known(merchant);
         }
-        if let MerchantReference::Id(merchant) = reference
-            && self.is_paused()
-        {
-            return Resolution::Unverified(*merchant);
-        }
-        match self.look_up(reference).await {
+        let found = match reference {
+            MerchantReference::Id { id, .. } if self.is_paused() => return Resolution::Unverified(*id),
+            MerchantReference::Id { id, spelling } => match self.by_id(*id).await {
+                Err(()) => return Resolution::Unverified(*id),
+                // Nobody's UUID. Without an answer to the second question it is not known whose order this is: it waits.
+                Ok(None) => self.by_open_delivery_id(spelling).await,
+                found => found,
+            },
+            MerchantReference::OpenDelivery(id) => self.by_open_delivery_id(id).await,
+        };
+        match found {
             Ok(Some(merchant)) => {
                 self.known.lock().insert(reference.clone(), merchant, self.clock.monotonic());
                 Resolution::Known(merchant)
             }
             Ok(None) => Resolution::Unknown,
-            Err(()) => match reference {
-                MerchantReference::Id(merchant) => Resolution::Unverified(*merchant),
-                MerchantReference::OpenDelivery(_) => Resolution::Unavailable,
-            },
+            Err(()) => Resolution::Unavailable,
         }
+    }
+
+    async fn by_id(&self, id: MerchantId) -> Result<Option<MerchantId>, ()> {
+        self.look_up(By::MerchantId(proto::conversions::to_bytes(id.as_bytes()))).await
+    }
+
+    async fn by_open_delivery_id(&self, id: &str) -> Result<Option<MerchantId>, ()> {
+        self.look_up(By::OpenDeliveryId(id.to_owned())).await
     }
 
     fn is_paused(&self) -> bool {
@@ -106,11 +129,7 @@ impl Merchants {
         }
     }
 
-    async fn look_up(&self, reference: &MerchantReference) -> Result<Option<MerchantId>, ()> {
-        let by = match reference {
-            MerchantReference::Id(merchant) => By::MerchantId(proto::conversions::to_bytes(merchant.as_bytes())),
-            MerchantReference::OpenDelivery(id) => By::OpenDeliveryId(id.clone()),
-        };
+    async fn look_up(&self, by: By) -> Result<Option<MerchantId>, ()> {
         let timer = telemetry::dependency("merchant-connection", "lookup");
         let mut client = self.client.clone();
         let answer = tokio::time::timeout(LOOKUP_TIMEOUT, client.lookup(LookupRequest { by: Some(by) })).await;
@@ -178,7 +197,7 @@ mod tests {
     use super::*;
 
     fn reference(number: u8) -> MerchantReference {
-        MerchantReference::Id(MerchantId::from_bytes([number; 16]))
+        MerchantReference::OpenDelivery(number.to_string())
     }
 
     #[test]

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tonic::Status;
 
+use crate::merchant_field;
 use crate::merchants::MerchantReference;
 use crate::personal_data;
 use crate::planning::{Cause, MessageIdentity, Placement, Refusal};
@@ -77,7 +78,7 @@ pub(crate) fn submitted(request: wire::SubmitRequest) -> Result<Result<(Content,
 fn placement(place: wire::PlaceOrder) -> Result<Result<(MerchantReference, Placement), Malformed>, Status> {
     let id = conversions::order_id(&place.order_id)?;
     let reference = match place.merchant.ok_or_else(|| malformed("merchant"))? {
-        wire::place_order::Merchant::MerchantId(id) => MerchantReference::Id(conversions::merchant_id(&id)?),
+        wire::place_order::Merchant::MerchantId(id) => by_id(conversions::merchant_id(&id)?, &place.body),
         wire::place_order::Merchant::OpenDeliveryMerchantId(id) => {
             name(&id, "open_delivery_merchant_id")?;
             MerchantReference::OpenDelivery(id)
@@ -108,6 +109,12 @@ fn placement(place: wire::PlaceOrder) -> Result<Result<(MerchantReference, Place
         body: Bytes::copy_from_slice(&place.body),
     };
     Ok(Ok((reference, placement)))
+}
+
+/// The reference to a merchant by `id`, as `body` spells it.
+fn by_id(id: MerchantId, body: &[u8]) -> MerchantReference {
+    let spelling = merchant_field::spelling(body).filter(|text| text.parse() == Ok(id));
+    MerchantReference::Id { id, spelling: spelling.unwrap_or_else(|| id.to_string()) }
 }
 
 fn sales_channel(text: &str) -> String {

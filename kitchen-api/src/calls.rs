@@ -15,7 +15,6 @@ use proto::merchant_connection::{GetMerchantsReply, GetMerchantsRequest, Merchan
 use proto::transport::Transport;
 use tonic::{Code, Response, Status};
 
-use crate::feed::channel::{Channel, channel};
 
 /// The largest answer we take: an order is at most 192 KiB, 100 merchants with their hours far less than this.
 const MESSAGE_MAX_BYTES: usize = 8 * 1024 * 1024;
@@ -96,7 +95,7 @@ impl Operation {
 
 /// gateway-core.
 pub(crate) struct Core {
-    client: GatewayCoreClient<Channel>,
+    client: GatewayCoreClient<Transport>,
     get_order: Operation,
     act: Operation,
     report_serving: Operation,
@@ -106,7 +105,7 @@ impl Core {
     pub(crate) fn new(transport: Transport, clock: &SharedClock, timeout: Duration) -> Self {
         let operation = |name| Operation::new("gateway-core", name, clock, timeout);
         Self {
-            client: GatewayCoreClient::new(channel(transport)).max_decoding_message_size(MESSAGE_MAX_BYTES),
+            client: GatewayCoreClient::new(transport).max_decoding_message_size(MESSAGE_MAX_BYTES),
             get_order: operation("GetOrder"),
             act: operation("Act"),
             report_serving: operation("ReportServing"),
@@ -129,7 +128,7 @@ impl Core {
 
 /// merchant-connection.
 pub(crate) struct Merchants {
-    client: MerchantConnectionClient<Channel>,
+    client: MerchantConnectionClient<Transport>,
     get_merchants: Operation,
     presence: Operation,
 }
@@ -138,7 +137,7 @@ impl Merchants {
     pub(crate) fn new(transport: Transport, clock: &SharedClock, timeout: Duration) -> Self {
         let operation = |name| Operation::new("merchant-connection", name, clock, timeout);
         Self {
-            client: MerchantConnectionClient::new(channel(transport)).max_decoding_message_size(MESSAGE_MAX_BYTES),
+            client: MerchantConnectionClient::new(transport).max_decoding_message_size(MESSAGE_MAX_BYTES),
             get_merchants: operation("GetMerchants"),
             presence: operation("Presence"),
         }

@@ -12,14 +12,11 @@ use tokio::sync::mpsc;
 
 use crate::config::Config;
 use crate::grid::PresenceGrid;
-use crate::presence::presence_clock::Tenths;
+use crate::presence::presence_clock::{Tenths, is_hearing};
 use crate::presence::{Brake, BrakeVerdict, PresenceClock, SweepFigures, Transition, TransitionReason};
 
 /// Hearing time at the start: more than any offline period, so that a limit never falls below zero.
 const START: Duration = Duration::from_secs(2 * 24 * 3600);
-/// A kitchen-api calls twice a second, with or without beats; after this long without a call we hear nobody. Under a
-/// short offline period it is a quarter of that, so that deafness is noticed before anybody is judged, and at least 1 s.
-const HEARING: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(4));
 
 /// Totals of one partition after a sweep.
 #[derive(Debug, Clone, Copy, Default)]
@@ -82,8 +79,7 @@ impl Sweeper {
     pub(crate) async fn sweep(&self, grid: &PresenceGrid, outbox: &mpsc::Sender<Transition>) {
         let now = self.clock.monotonic();
         let heard_at = Duration::from_millis(self.heard_at_ms.load(Ordering::Relaxed));
-        let hearing = heard_at > Duration::ZERO
-            && now.saturating_sub(heard_at) <= (self.offline_after / 4).clamp(HEARING.0, HEARING.1);
+        let hearing = heard_at > Duration::ZERO && is_hearing(now.saturating_sub(heard_at), self.offline_after);
         let limit = {
             let mut presence_clock = self.presence_clock.lock();
             presence_clock.tick(now, hearing);

@@ -205,7 +205,10 @@ fn act(shared: &Arc<Shared>, client: &Client, action: Action, taking_back: &mut 
         Action::Serve(partition, until) => shared.grid.serve_until(partition.0, until),
         Action::TakeBack { partition, epoch, lower } => {
             shared.grid.stop_serving(partition.0);
-            tracing::info!(partition = partition.0, epoch, raised = lower, "taking the partition back");
+            // A start takes every partition back; worth a line is only one that somebody had fenced out.
+            if lower {
+                tracing::warn!(partition = partition.0, epoch, "the partition was fenced out; taking it back");
+            }
             let (shared, client) = (Arc::clone(shared), client.clone());
             taking_back.spawn(async move { (partition, take_back(&shared, client, partition, epoch, lower).await) });
         }
@@ -247,7 +250,7 @@ fn settle(
     match done {
         Ok((partition, Ok(epoch))) => {
             failing.succeeds();
-            tracing::info!(partition = partition.0, epoch, "partition taken back");
+            tracing::debug!(partition = partition.0, epoch, "partition taken back");
             keeper.taken_back(partition, Some(epoch));
             true
         }

@@ -10,7 +10,6 @@ use crate::settings::layers::Sources;
 use crate::settings::{Layers, Origin, Problem, Settings};
 
 /// The environment as it is.
-#[expect(clippy::disallowed_methods, reason = "the binary owns the environment and passes on settings")]
 pub fn environment() -> BTreeMap<String, String> {
     std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?))).collect()
 }

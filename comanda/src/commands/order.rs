@@ -129,20 +129,39 @@ async fn show(order: OrderId, follow: bool, rest: &SettingsOnly) -> Result<(), F
         if shown == 0 && !rest.output.json {
             println!("order {order}");
         }
-        let request = EventsOfOrderRequest { order_id: order_id.clone(), from_sequence: shown + 1, to_sequence: u32::MAX };
-        let events = core.events_of_order(request).await.context("reading the order's events")?.into_inner().events;
-        for event in &events {
-            shown = shown.max(event.sequence);
-            let body: Value = serde_json::from_slice(&event.body).unwrap_or(Value::Null);
-            let text = |key: &str| body[key].as_str().unwrap_or("-").to_owned();
-            print(rest, &body, &format!("  {:>3}  {}  {:<4} {}", event.sequence, text("createdAt"), text("code"), text("fullCode")));
-        }
+        shown = show_events(&mut core, &order_id, shown, rest).await?;
         let is_final = ["CONCLUDED", "CANCELLED"].contains(&found.state.as_str());
         if !follow || is_final {
             print(rest, &json!({"orderId": order.to_string(), "state": found.state}), &format!("  state {}", found.state));
             return Ok(());
         }
         tokio::time::sleep(FOLLOW_PAUSE).await;
+    }
+}
+
+/// Prints the events after sequence `shown`, page by page; a reply holds only so many, the last one none. Returns the
+/// last sequence printed.
+async fn show_events(
+    core: &mut GatewayCoreClient<Transport>,
+    order_id: &bytes::Bytes,
+    mut shown: u32,
+    rest: &SettingsOnly,
+) -> Result<u32, Failure> {
+    loop {
+        let request =
+            EventsOfOrderRequest { order_id: order_id.clone(), from_sequence: shown + 1, to_sequence: u32::MAX };
+        let reply = core.events_of_order(request).await.context("reading the order's events")?;
+        let events = reply.into_inner().events;
+        if events.is_empty() {
+            return Ok(shown);
+        }
+        for event in &events {
+            shown = shown.max(event.sequence);
+            let body: Value = serde_json::from_slice(&event.body).unwrap_or(Value::Null);
+            let text = |key: &str| body[key].as_str().unwrap_or("-").to_owned();
+            let (created_at, code, full_code) = (text("createdAt"), text("code"), text("fullCode"));
+            print(rest, &body, &format!("  {:>3}  {created_at}  {code:<4} {full_code}", event.sequence));
+        }
     }
 }
 

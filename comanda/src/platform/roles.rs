@@ -17,6 +17,9 @@ use super::without_development::WithoutDevelopment;
 use crate::failure::{Context, Failure};
 use crate::settings::Settings;
 
+/// Published limit of the token endpoint, per client and address.
+const TOKEN_REQUESTS_PER_MINUTE: u32 = 20;
+
 pub(super) fn merchant_connection(builder: &Builder<'_>) -> Result<merchant_connection::Service, Failure> {
     let settings = builder.settings;
     let config = merchant_connection::Config {
@@ -155,6 +158,8 @@ fn kitchen_api_config(builder: &Builder<'_>) -> Result<kitchen_api::Config, Fail
         tls: tls(settings)?,
         server,
         trusted_proxies: settings.trusted_proxies.clone(),
+        // `dev` applies no rate limits; the lockout after failed secrets stays.
+        token_requests_per_minute: builder.secrets.refuses_dev_applications.then_some(TOKEN_REQUESTS_PER_MINUTE),
         drain_timeout: settings.drain_timeout,
         feed: FeedConfig { shadow_ratio: f64::from(settings.shadow_reads_per_mille) / 1000.0, ..FeedConfig::default() },
         ..kitchen_api::Config::new(tokens)

@@ -126,8 +126,8 @@ impl History {
         }
         for seen in &self.seen {
             if acknowledged_at.get(seen.event.as_str()).is_some_and(|at| seen.asked_at > *at) {
-                broken.push(format!("event {} came back after its 202 (asked {:?} later)", seen.event,
-                    seen.asked_at - acknowledged_at[seen.event.as_str()]));
+                broken.push(format!("event {} came back after its 202 at {:?} (asked at {:?})", seen.event,
+                    acknowledged_at[seen.event.as_str()], seen.asked_at));
             }
         }
     }

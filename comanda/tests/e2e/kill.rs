@@ -1,14 +1,16 @@
 //! kill -9 of every role at random moments under a steady stream of orders, and what must survive it.
 //!
-//! The moments and the stream follow from a seed that is printed; `COMANDA_TEST_SEED` sets it. The processes themselves
+//! The moments and the stream follow from a seed that is printed; `E2E_SEED` sets it. The processes themselves
 //! have none, so a failing run is likely, not certain, to fail again.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
+use serde_json::json;
 
 use crate::deployment::{Deployment, Plan, ROLES};
 use crate::history::{History, Minimum};
@@ -22,13 +24,35 @@ const PLAN: Plan<'_> =
     Plan { merchants: 40, log: "info", flags: &[("sweep-interval", "1s"), ("offline-after", "30s"), ("shadow-reads-per-mille", "50")] };
 
 fn seed() -> u64 {
-    let set = std::env::var_os("COMANDA_TEST_SEED").and_then(|text| text.to_str()?.parse().ok());
+    let set = std::env::var_os("E2E_SEED").and_then(|text| text.to_str()?.parse().ok());
     let seed = set.unwrap_or_else(rand::random);
-    eprintln!("COMANDA_TEST_SEED={seed}");
+    eprintln!("E2E_SEED={seed}");
     seed
 }
 
-fn judge(history: &History, problems: Vec<String>, minimum: Minimum) {
+/// The roles to kill: all, or those that `E2E_ROLES` names, to narrow a failure down.
+fn roles() -> Vec<&'static str> {
+    let named = std::env::var_os("E2E_ROLES").and_then(|text| text.into_string().ok());
+    ROLES.into_iter().filter(|role| named.as_ref().is_none_or(|named| named.contains(role))).collect()
+}
+
+/// Keeps what a failed run leaves: everything seen and acknowledged, and every log.
+fn keep_artefacts(deployment: &Deployment, history: &History, seed: u64) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("e2e-{seed}"));
+    std::fs::create_dir_all(&folder).unwrap();
+    let seen = history.seen.iter().map(|seen| {
+        let at_ms = seen.asked_at.as_millis() as u64;
+        json!({"asked_at_ms": at_ms, "event": seen.event, "order": seen.order, "sequence": seen.sequence, "code": seen.code})
+    });
+    let acknowledged = history.acknowledged.iter();
+    let acknowledged = acknowledged.map(|one| json!({"acknowledged_at_ms": one.at.as_millis() as u64, "event": one.event}));
+    let lines: Vec<String> = seen.chain(acknowledged).map(|line| line.to_string()).collect();
+    std::fs::write(folder.join("history.jsonl"), lines.join("\n")).unwrap();
+    std::fs::write(folder.join("processes.jsonl"), deployment.logs()).unwrap();
+    folder
+}
+
+fn judge(deployment: &Deployment, history: &History, problems: Vec<String>, minimum: Minimum, seed: u64) {
     eprintln!(
         "{} orders, {} events seen, {} acknowledged, {} faults, {} polls answered, {} failed",
         history.placed.len(),
@@ -39,8 +63,12 @@ fn judge(history: &History, problems: Vec<String>, minimum: Minimum) {
         history.polls_failed
     );
     let broken: Vec<String> = history.verdict(minimum).into_iter().chain(problems).collect();
+    if broken.is_empty() {
+        return;
+    }
+    let folder = keep_artefacts(deployment, history, seed);
     let shown = broken.iter().take(40).cloned().collect::<Vec<_>>().join("\n");
-    assert!(broken.is_empty(), "{} broken promises:\n{shown}", broken.len());
+    panic!("{} broken promises (history and logs in {}):\n{shown}", broken.len(), folder.display());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,10 +78,10 @@ async fn nothing_is_lost_or_comes_back_while_each_role_is_killed() {
     let load = Load { orders: 2_000, orders_per_second: 20, terminals: 8 };
     let stream = Stream::start(&deployment, load, seed).await;
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut roles = ROLES;
+    let mut roles = roles();
     while !stream.is_all_sent() {
         roles.shuffle(&mut rng);
-        for role in roles {
+        for role in &roles {
             tokio::time::sleep(Duration::from_millis(rng.random_range(500..4_000))).await;
             if stream.is_all_sent() {
                 break;
@@ -68,7 +96,8 @@ async fn nothing_is_lost_or_comes_back_while_each_role_is_killed() {
     for role in ROLES {
         deployment.wait_until_ready(role).await;
     }
-    judge(&history, problems, Minimum { orders: 2_000, faults: 18, polls: 2_000 });
+    let minimum = Minimum { orders: 2_000, faults: 18, polls: 2_000 };
+    judge(&deployment, &history, problems, minimum, seed);
 }
 
 /// Polls answered by one side, as kitchen-api counts them.
@@ -111,5 +140,6 @@ async fn order_events_stops_under_load_and_takes_over_again() {
     assert_eq!(polls_failed, 0, "no poll failed");
     let (history, problems) = stream.finish(SETTLE_LIMIT).await;
     assert_eq!(history.polls_failed, 0, "no poll failed");
-    judge(&history, problems, Minimum { orders: 400, faults: 2, polls: 400 });
+    let minimum = Minimum { orders: 400, faults: 2, polls: 400 };
+    judge(&deployment, &history, problems, minimum, seed);
 }

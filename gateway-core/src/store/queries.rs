@@ -21,8 +21,13 @@ use crate::relay::batch::Unpublished;
 use crate::serving::ServingRecord;
 use crate::telemetry::{self, DependencyTimer};
 
+/// Bytes of the bodies that [`Store::events_of`] reads at once: far below the message size limit of the RPC, which also
+/// carries what is beside the bodies.
+const EVENTS_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 impl Store {
-    /// The events `from..=to` of an order in sequence order, at most `limit`: strongly consistent.
+    /// The events `from..=to` of an order in sequence order, strongly consistent: the first `limit` of them, or the first
+    /// [`EVENTS_BYTES_MAX`] of their bodies, but at least one.
     pub(crate) async fn events_of(
         &self,
         order: OrderId,
@@ -30,7 +35,8 @@ impl Store {
         to: u32,
         limit: usize,
     ) -> Result<Vec<StoredEvent>, StoreError> {
-        let mut events = Vec::new();
+        let mut events: Vec<StoredEvent> = Vec::new();
+        let mut bytes = 0;
         let mut start: Option<Item> = None;
         loop {
             let timer = telemetry::dependency("dynamodb", "query");
@@ -52,7 +58,12 @@ impl Store {
             timer.result(&page);
             let page = page.map_err(|error| from_sdk("events of an order", error))?;
             for item in page.items() {
-                events.push(event_item::decode(item)?);
+                let event = event_item::decode(item)?;
+                bytes += event.event.body.len();
+                if bytes > EVENTS_BYTES_MAX && !events.is_empty() {
+                    return Ok(events);
+                }
+                events.push(event);
             }
             start = page.last_evaluated_key;
             if start.is_none() || events.len() >= limit {

@@ -3,7 +3,9 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod deadlines;
+mod events_of_order;
 mod ingest;
 mod merchant;
+mod open_delivery;
 mod platform;
 mod relay;

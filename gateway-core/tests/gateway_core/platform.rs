@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
@@ -43,10 +43,17 @@ impl Clock for TestClock {
     }
 }
 
+/// The Open Delivery ids of [`MERCHANT`]; the second one is a UUID, spelled as some POS do.
+pub const OPEN_DELIVERY_IDS: [&str; 2] = ["open-delivery-merchant", "5F0C2A4E-6A0E-4F5E-9D57-2B6F0D1F7A11"];
+
 /// A merchant-connection that knows one merchant.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct FakeMerchants {
     pub down: Arc<AtomicBool>,
+    /// Only questions by Open Delivery id get no answer.
+    pub open_delivery_down: Arc<AtomicBool>,
+    /// Questions so far.
+    pub lookups: Arc<AtomicU32>,
 }
 
 #[async_trait]
@@ -59,9 +66,13 @@ impl MerchantConnection for FakeMerchants {
         if self.down.load(Ordering::SeqCst) {
             return Err(Status::unavailable("down"));
         }
+        self.lookups.fetch_add(1, Ordering::SeqCst);
         let known = match request.into_inner().by {
             Some(By::MerchantId(id)) => id.as_ref() == MERCHANT.as_bytes(),
-            Some(By::OpenDeliveryId(id)) => id == "open-delivery-merchant",
+            Some(By::OpenDeliveryId(_)) if self.open_delivery_down.load(Ordering::SeqCst) => {
+                return Err(Status::unavailable("down"));
+            }
+            Some(By::OpenDeliveryId(id)) => OPEN_DELIVERY_IDS.contains(&id.as_str()),
             None => false,
         };
         if !known {
@@ -148,13 +159,7 @@ impl Platform {
         let feed = Arc::new(InMemoryQueue::new("order-events-feed"));
         topic.subscribe(Arc::clone(&feed));
         let clock = TestClock { started: tokio::time::Instant::now(), skew_ms: AtomicI64::new(0) };
-        let platform = Self {
-            aws,
-            topic,
-            feed,
-            merchants: FakeMerchants { down: Arc::new(AtomicBool::new(false)) },
-            clock: Arc::new(clock),
-        };
+        let platform = Self { aws, topic, feed, merchants: FakeMerchants::default(), clock: Arc::new(clock) };
         gateway_core::create_tables(&platform.dynamodb(), "test-").await.unwrap();
         gateway_core::create_tables(&platform.dynamodb(), "test-").await.unwrap();
         platform

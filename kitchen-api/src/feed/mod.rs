@@ -7,7 +7,6 @@
 pub mod acknowledgment;
 pub mod breaker;
 mod breakers;
-pub(crate) mod channel;
 mod fallback;
 pub mod fence;
 mod fence_board;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use event_feed::{AuthorisedMerchants, FeedEvent, Filter};
 use order_model::{ApplicationId, EventId, EventIdKey, OrderId, PartitionCount, SharedClock};
+use metrics::Counter;
 use proto::transport::Transport;
 use tokio_util::sync::CancellationToken;
 
@@ -121,6 +122,7 @@ struct Parts {
     shadow: ShadowReader,
     serving: ServingEvidence,
     served: ServedLog,
+    polls: PollCounters,
     clock: SharedClock,
 }
 
@@ -138,6 +140,7 @@ impl FeedRouter {
             acknowledger,
             serving: ServingEvidence::default(),
             served: ServedLog::default(),
+            polls: PollCounters::new(),
             primary,
             fallback,
             clock,
@@ -158,7 +161,7 @@ impl FeedRouter {
         } else {
             parts.serving.incomplete(now);
             if gathered.is_nothing() || gathered.events.is_empty() {
-                count("nobody");
+                parts.polls.nobody.increment(1);
                 let partitions = gathered.missing.len();
                 return Err(FeedUnavailable::Poll { partitions, fallback: gathered.fallback_error });
             }
@@ -169,7 +172,7 @@ impl FeedRouter {
         }
         parts.acknowledge_hidden(authorised.application(), &gathered.hidden).await;
         parts.served.served(&gathered.events);
-        count(label(answered_by));
+        parts.polls.of(answered_by).increment(1);
         Ok(PolledPage { events: gathered.events, answered_by })
     }
 
@@ -268,15 +271,34 @@ fn answered_by(gathered: &Gathered) -> AnsweredBy {
     }
 }
 
-fn label(answered_by: AnsweredBy) -> &'static str {
-    match answered_by {
-        AnsweredBy::Primary => "primary",
-        AnsweredBy::Fallback => "fallback",
-        AnsweredBy::PrimaryUnfenced => "primary_unfenced",
-        AnsweredBy::Partly => "partly",
-    }
+/// Polls by who answered them, through handles that are made once: a look-up by name would be dear on every poll.
+struct PollCounters {
+    primary: Counter,
+    fallback: Counter,
+    primary_unfenced: Counter,
+    partly: Counter,
+    nobody: Counter,
 }
 
-fn count(answered_by: &'static str) {
-    metrics::counter!("comanda_kitchen_api_feed_polls_total", "answered_by" => answered_by).increment(1);
+impl PollCounters {
+    fn new() -> Self {
+        let counter =
+            |answered_by| metrics::counter!("comanda_kitchen_api_feed_polls_total", "answered_by" => answered_by);
+        Self {
+            primary: counter("primary"),
+            fallback: counter("fallback"),
+            primary_unfenced: counter("primary_unfenced"),
+            partly: counter("partly"),
+            nobody: counter("nobody"),
+        }
+    }
+
+    fn of(&self, answered_by: AnsweredBy) -> &Counter {
+        match answered_by {
+            AnsweredBy::Primary => &self.primary,
+            AnsweredBy::Fallback => &self.fallback,
+            AnsweredBy::PrimaryUnfenced => &self.primary_unfenced,
+            AnsweredBy::Partly => &self.partly,
+        }
+    }
 }

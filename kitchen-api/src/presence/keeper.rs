@@ -1,8 +1,8 @@
 //! Keeps the latest beat of each merchant until merchant-connection has taken it.
 //!
-//! A beat is a write to a sharded map and nothing else. Twice a second what has gathered is sent in batches; what was
-//! not taken stays and its age grows, so an outage of merchant-connection loses no beat. Ages are measured on the
-//! monotonic clock: no wall clock is compared.
+//! A beat is a write to a sharded map and nothing else. Twice a second what has gathered is sent in batches, and an
+//! empty one when nothing has; what was not taken stays and its age grows, so an outage of merchant-connection loses no
+//! beat. Ages are measured on the monotonic clock: no wall clock is compared.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -94,11 +94,12 @@ impl BeatKeeper {
         let _ = tokio::time::timeout(LAST_FLUSH_DEADLINE, self.flush(&mut is_down)).await;
     }
 
-    /// Sends everything kept, batch by batch, until one is not taken. One log line at each end of an outage.
+    /// Sends everything kept, batch by batch, until one is not taken. One log line at each end of an outage. Without a
+    /// beat it sends an empty batch: while no kitchen-api calls, merchant-connection judges nobody.
     async fn flush(&self, is_down: &mut bool) {
         // While nothing is taken one batch is enough to find out.
         let beats = self.kept.snapshot(if *is_down { BATCH_MAX } else { usize::MAX });
-        for batch in beats.chunks(BATCH_MAX) {
+        for batch in beats.chunks(BATCH_MAX).chain(beats.is_empty().then_some(beats.as_slice())) {
             match self.kept.send(batch).await {
                 Ok(()) if std::mem::take(is_down) => tracing::info!("merchant-connection takes beats again"),
                 Ok(()) => {}

@@ -11,3 +11,6 @@ pub use beats::{BeatBoard, Silence};
 pub use brake::{Brake, BrakeVerdict, SweepFigures};
 pub use presence_clock::PresenceClock;
 pub use state::{MerchantState, PresencePartition, Transition, TransitionReason};
+
+#[cfg(test)]
+mod tests;

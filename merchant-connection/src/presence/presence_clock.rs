@@ -9,6 +9,15 @@ use std::time::Duration;
 /// Tenths of a second of hearing time.
 pub type Tenths = u32;
 
+/// A kitchen-api calls twice a second, with or without beats; after this long without a call we hear nobody. Under a
+/// short offline period it is a quarter of that, so that deafness is noticed before anybody is judged, and at least 1 s.
+const HEARING: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(4));
+
+/// Whether we hear anybody, when the latest call of any kitchen-api is this long ago.
+pub fn is_hearing(since_last_call: Duration, offline_after: Duration) -> bool {
+    since_last_call <= (offline_after / 4).clamp(HEARING.0, HEARING.1)
+}
+
 /// Hearing time, in ms, since this clock was made.
 #[derive(Debug, Clone)]
 pub struct PresenceClock {

@@ -13,6 +13,11 @@ use super::presence_clock::Tenths;
 
 /// The version every command and snapshot starts with.
 const FORMAT_VERSION: u8 = 1;
+/// The kinds of command.
+const BEATS_KIND: u8 = b'B';
+const TRANSITIONS_KIND: u8 = b'T';
+/// A merchant and the hearing time of its beat.
+const BEAT_BYTES: usize = 20;
 
 /// Why a merchant changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -100,7 +105,7 @@ impl MerchantState {
 }
 
 /// A command of one partition.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Who has beaten since the last sweep, and when.
     Beats(Vec<([u8; 16], Tenths)>),
@@ -109,13 +114,51 @@ pub enum Command {
 }
 
 impl Command {
-    /// The bytes the grid orders.
+    /// The bytes the grid orders: the version, a kind, and the rows. Beats are 20 bytes each, because every merchant that
+    /// polls is in one at every sweep; transitions are few and are JSON.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = vec![FORMAT_VERSION];
-        // Writing plain values into memory cannot fail.
-        let _ = serde_json::to_writer(&mut bytes, self);
-        bytes
+        match self {
+            Self::Beats(beats) => {
+                let mut bytes = Vec::with_capacity(2 + beats.len() * BEAT_BYTES);
+                bytes.extend([FORMAT_VERSION, BEATS_KIND]);
+                for (merchant, beat) in beats {
+                    bytes.extend_from_slice(merchant);
+                    bytes.extend_from_slice(&beat.to_be_bytes());
+                }
+                bytes
+            }
+            Self::Transitions(transitions) => {
+                let mut bytes = vec![FORMAT_VERSION, TRANSITIONS_KIND];
+                // Writing plain values into memory cannot fail.
+                let _ = serde_json::to_writer(&mut bytes, transitions);
+                bytes
+            }
+        }
     }
+
+    fn decode(bytes: &[u8]) -> Result<Self, String> {
+        match bytes {
+            [FORMAT_VERSION, BEATS_KIND, rows @ ..] => Ok(Self::Beats(decode_beats(rows)?)),
+            [FORMAT_VERSION, TRANSITIONS_KIND, rows @ ..] => {
+                serde_json::from_slice(rows).map(Self::Transitions).map_err(|error| error.to_string())
+            }
+            [FORMAT_VERSION, kind, ..] => Err(format!("kind {kind} is not known")),
+            [FORMAT_VERSION] | [] => Err("it ends early".to_owned()),
+            [version, ..] => Err(format!("format version {version} is not known")),
+        }
+    }
+}
+
+fn decode_beats(rows: &[u8]) -> Result<Vec<([u8; 16], Tenths)>, String> {
+    let (rows, rest) = rows.as_chunks::<BEAT_BYTES>();
+    if !rest.is_empty() {
+        return Err("a beat ends early".to_owned());
+    }
+    let row = |row: &[u8; BEAT_BYTES]| {
+        let (merchant, beat) = row.split_first_chunk::<16>()?;
+        Some((*merchant, Tenths::from_be_bytes(beat.try_into().ok()?)))
+    };
+    Ok(rows.iter().filter_map(row).collect())
 }
 
 fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
@@ -167,7 +210,7 @@ impl PresencePartition {
 impl StateMachine for PresencePartition {
     /// Replies nothing when it was applied, and a text when the command cannot be read.
     fn apply(&mut self, _at: ReplicatedTime, command: &[u8]) -> Vec<u8> {
-        match decode::<Command>(command) {
+        match Command::decode(command) {
             Ok(command) => {
                 self.apply_command(command);
                 Vec::new()
@@ -217,7 +260,14 @@ mod tests {
         let mut partition = PresencePartition::default();
         partition.apply(ReplicatedTime::default(), &Command::Beats(vec![([1; 16], 5)]).encode());
         partition.apply(ReplicatedTime::default(), &Command::Transitions(vec![transition(true, 1)]).encode());
+        assert_eq!(partition.merchant(MerchantId::from_bytes([1; 16])).beat, 5);
+        assert_eq!(partition.iter().count(), 2);
         assert_eq!(PresencePartition::restore(&partition.snapshot()).unwrap(), partition);
+        let before = partition.clone();
+        for unreadable in [&[][..], &[1], b"\x01X", b"\x01Bxyz", b"\x01T[{"] {
+            assert_ne!(partition.apply(ReplicatedTime::default(), unreadable), b"");
+        }
+        assert_eq!(partition, before);
         assert_eq!(PresencePartition::restore(&[9]).unwrap_err().reason, "format version 9 is not known");
         assert_eq!(partition.apply(ReplicatedTime::default(), &[9]), b"format version 9 is not known");
     }

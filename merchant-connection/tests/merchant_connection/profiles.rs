@@ -1,6 +1,5 @@
 //! Profiles: written, found by either id, refused by the field that does not fit.
 
-use order_model::MerchantId;
 use proto::conversions::to_bytes;
 use proto::merchant_connection as wire;
 use proto::merchant_connection::lookup_request::By;
@@ -128,7 +127,10 @@ async fn a_field_that_does_not_fit_is_named() {
         ("shifts", wire::Merchant { shifts: shift(1, 0, 60).repeat(85), ..profile(1) }),
         ("interruptions", wire::Merchant { interruptions: interruption("i", "", 2, 2), ..profile(1) }),
         ("interruptions", wire::Merchant { interruptions: interruption("i", &"x".repeat(501), 1, 2), ..profile(1) }),
-        ("interruptions", wire::Merchant { interruptions: interruption("i", "", 1, 2).repeat(101), ..profile(1) }),
+        (
+            "interruptions",
+            wire::Merchant { interruptions: vec![interruption("i", "", 1, 2)[0].clone(); 101], ..profile(1) },
+        ),
     ];
     for (field, merchant) in refused {
         let refused = service.put(merchant).await.unwrap_err();
@@ -164,6 +166,6 @@ async fn merchants_are_got_in_the_order_asked_for() {
     // Seeding again leaves what is there.
     let renamed = merchant_connection::profile::Merchant { name: "Outra".to_owned(), ..profiles[3].clone() };
     platform.store().seed_profiles(&[renamed]).await.unwrap();
-    assert_eq!(platform.store().profile(MerchantId::from(merchant(3))).await.unwrap().unwrap().name, "Cantina 3");
+    assert_eq!(platform.store().profile(merchant(3)).await.unwrap().unwrap().name, "Cantina 3");
     service.stop().await;
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use merchant_connection::Config;
+use proto::merchant_connection as wire;
 use tonic::Code;
 
 use crate::platform::{Platform, brief, briefs, config, eventually};
@@ -83,7 +84,7 @@ async fn a_start_without_its_store_waits_says_so_and_keeps_the_beats() {
     let service = platform.starting(config());
     service.beat(&[1]).await;
     assert!(service.handle.readiness().unwrap_err().contains("not restored"));
-    let refused = service.api.clone().presence(Default::default()).await.unwrap_err();
+    let refused = service.api.clone().presence(wire::PresenceRequest::default()).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable);
     platform.dynamodb.cut(false);
     eventually("ready", async || service.handle.readiness().is_ok()).await;

@@ -135,7 +135,13 @@ impl KitchenClient {
     ///
     /// # Errors
     /// When no answer comes; every status is an answer.
-    pub async fn call(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Bytes) -> Result<Answer, ClientError> {
+    pub async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<Answer, ClientError> {
         let mut request = Request::builder()
             .method(method.clone())
             .uri(format!("{}{path}", self.base))

@@ -39,11 +39,7 @@ pub struct Filter {
 
 impl Default for Filter {
     fn default() -> Self {
-        Self {
-            types: None,
-            groups: None,
-            categories: CategoryFilter::Default,
-        }
+        Self { types: None, groups: None, categories: CategoryFilter::Default }
     }
 }
 
@@ -85,11 +81,7 @@ impl Filter {
             }
             CategoryFilter::Default | CategoryFilter::All | CategoryFilter::Sent(_) => {}
         }
-        if self.names(code) {
-            Verdict::Show
-        } else {
-            Verdict::HideAndAcknowledge
-        }
+        if self.names(code) { Verdict::Show } else { Verdict::HideAndAcknowledge }
     }
 
     /// Whether `types` or `groups` names `code`, or neither was sent.
@@ -132,38 +124,19 @@ mod tests {
     }
 
     fn categories(sent: &[EventCategory]) -> Filter {
-        Filter {
-            categories: CategoryFilter::Sent(sent.to_vec()),
-            ..Filter::default()
-        }
+        Filter { categories: CategoryFilter::Sent(sent.to_vec()), ..Filter::default() }
     }
 
     #[test]
     fn only_what_was_sent_acknowledges() {
         let default = Filter::default();
-        assert_eq!(
-            default.verdict_on(EventCode::Placed, EventCategory::Food),
-            Verdict::Show
-        );
-        assert_eq!(
-            default.verdict_on(EventCode::Placed, EventCategory::Anotai),
-            Verdict::Hide
-        );
+        assert_eq!(default.verdict_on(EventCode::Placed, EventCategory::Food), Verdict::Show);
+        assert_eq!(default.verdict_on(EventCode::Placed, EventCategory::Anotai), Verdict::Hide);
         let food = categories(&[EventCategory::Food]);
-        assert_eq!(
-            food.verdict_on(EventCode::Placed, EventCategory::Anotai),
-            Verdict::HideAndAcknowledge
-        );
+        assert_eq!(food.verdict_on(EventCode::Placed, EventCategory::Anotai), Verdict::HideAndAcknowledge);
         let types = codes(&[EventCode::Placed], &[]);
-        assert_eq!(
-            types.verdict_on(EventCode::Confirmed, EventCategory::Food),
-            Verdict::HideAndAcknowledge
-        );
-        assert_eq!(
-            types.verdict_on(EventCode::Confirmed, EventCategory::Anotai),
-            Verdict::Hide,
-            "not looked at"
-        );
+        assert_eq!(types.verdict_on(EventCode::Confirmed, EventCategory::Food), Verdict::HideAndAcknowledge);
+        assert_eq!(types.verdict_on(EventCode::Confirmed, EventCategory::Anotai), Verdict::Hide, "not looked at");
     }
 
     #[test]
@@ -173,41 +146,26 @@ mod tests {
             assert_eq!(both.verdict_on(code, EventCategory::Food), Verdict::Show);
         }
         let groups = codes(&[], &[EventGroup::OrderStatus]);
-        assert_eq!(
-            groups.verdict_on(EventCode::OrderPatched, EventCategory::Food),
-            Verdict::HideAndAcknowledge
-        );
+        assert_eq!(groups.verdict_on(EventCode::OrderPatched, EventCategory::Food), Verdict::HideAndAcknowledge);
     }
 
     #[test]
     fn an_unknown_category_shows_where_food_shows() {
         for filter in [Filter::default(), categories(&[EventCategory::Food])] {
-            assert_eq!(
-                filter.verdict_on(EventCode::Placed, EventCategory::Unknown),
-                Verdict::Show
-            );
+            assert_eq!(filter.verdict_on(EventCode::Placed, EventCategory::Unknown), Verdict::Show);
         }
         let grocery = categories(&[EventCategory::Grocery]);
-        assert_eq!(
-            grocery.verdict_on(EventCode::Placed, EventCategory::Unknown),
-            Verdict::HideAndAcknowledge
-        );
+        assert_eq!(grocery.verdict_on(EventCode::Placed, EventCategory::Unknown), Verdict::HideAndAcknowledge);
     }
 
     #[test]
     fn a_filter_with_no_known_value_left_acknowledges_nothing() {
-        let no_type = Filter {
-            types: Some(vec![]),
-            ..Filter::default()
-        };
+        let no_type = Filter { types: Some(vec![]), ..Filter::default() };
         for filter in [no_type.clone(), categories(&[])] {
             assert!(filter.asks_for_nothing());
             assert_eq!(filter.verdict_on(EventCode::Placed, EventCategory::Food), Verdict::Hide);
         }
-        let with_group = Filter {
-            groups: Some(vec![EventGroup::OrderStatus]),
-            ..no_type
-        };
+        let with_group = Filter { groups: Some(vec![EventGroup::OrderStatus]), ..no_type };
         assert!(!with_group.asks_for_nothing(), "a known group is left");
     }
 }

@@ -32,10 +32,7 @@ pub struct SequenceTrack {
 impl SequenceTrack {
     /// A track from its parts, as stored: everything up to `complete_through`, and the given sequences above it.
     pub fn from_parts(complete_through: u32, beyond: impl IntoIterator<Item = u32>) -> Self {
-        let mut track = Self {
-            complete_through,
-            beyond: Vec::new(),
-        };
+        let mut track = Self { complete_through, beyond: Vec::new() };
         for sequence in beyond {
             track.record(sequence);
         }
@@ -94,11 +91,7 @@ impl SequenceTrack {
 
     fn absorb(&mut self) {
         let mut absorbed = 0;
-        while self
-            .beyond
-            .get(absorbed)
-            .is_some_and(|&seen| seen == self.complete_through.saturating_add(1))
-        {
+        while self.beyond.get(absorbed).is_some_and(|&seen| seen == self.complete_through.saturating_add(1)) {
             self.complete_through = self.beyond[absorbed];
             absorbed += 1;
         }

@@ -161,40 +161,23 @@ pub fn decode(body: &str, attributes: &BTreeMap<String, String>) -> Result<FeedE
     let fields: IncomingBody = serde_json::from_str(body).map_err(|_| NotificationError::MalformedBody)?;
     let malformed = |field| move || NotificationError::MalformedField { field };
     let sent = |name: &'static str| attributes.get(name).ok_or_else(malformed(name));
-    let category = sent(attribute::CATEGORY)?
-        .parse()
-        .ok()
-        .and_then(EventCategory::from_number);
+    let category = sent(attribute::CATEGORY)?.parse().ok().and_then(EventCategory::from_number);
     let event = FeedEvent {
         id: fields.id.parse::<EventId>().map_err(|_| malformed("id")())?,
         order: fields.order_id.parse::<OrderId>().map_err(|_| malformed("orderId")())?,
-        merchant: fields
-            .merchant_id
-            .parse::<MerchantId>()
-            .map_err(|_| malformed("merchantId")())?,
+        merchant: fields.merchant_id.parse::<MerchantId>().map_err(|_| malformed("merchantId")())?,
         code: EventCode::parse(&fields.code).ok_or_else(malformed("code"))?,
         category: category.ok_or_else(malformed(attribute::CATEGORY))?,
-        sequence: Some(fields.sequence)
-            .filter(|sequence| *sequence > 0)
-            .ok_or_else(malformed("sequence"))?,
-        created_at: fields
-            .created_at
-            .parse::<Timestamp>()
-            .map_err(|_| malformed("createdAt")())?,
-        expires_at: sent(attribute::EXPIRES_AT)?
-            .parse()
-            .map_err(|_| malformed(attribute::EXPIRES_AT)())?,
+        sequence: Some(fields.sequence).filter(|sequence| *sequence > 0).ok_or_else(malformed("sequence"))?,
+        created_at: fields.created_at.parse::<Timestamp>().map_err(|_| malformed("createdAt")())?,
+        expires_at: sent(attribute::EXPIRES_AT)?.parse().map_err(|_| malformed(attribute::EXPIRES_AT)())?,
         trace: attributes
             .get(attribute::TRACEPARENT)
             .map_or_else(TraceId::default, |text| TraceId::from_traceparent(text)),
         body: Bytes::copy_from_slice(body.as_bytes()),
     };
     let fits = event.id.routing_hash() == RoutingHash::of(event.merchant) && event.id.created_at() == event.created_at;
-    if fits {
-        Ok(event)
-    } else {
-        Err(NotificationError::ForeignId)
-    }
+    if fits { Ok(event) } else { Err(NotificationError::ForeignId) }
 }
 
 #[cfg(test)]
@@ -226,18 +209,9 @@ mod tests {
         let (body, attributes) = encode(&event(), "IFOOD \"x\"", Some(r#"{"CLIENT_ID":"dev-pos"}"#));
         assert!(attributes.len() <= 10);
         let decoded = decode(&body, &attributes).unwrap();
-        assert_eq!(
-            decoded,
-            FeedEvent {
-                body: Bytes::from(body.clone()),
-                ..event()
-            }
-        );
+        assert_eq!(decoded, FeedEvent { body: Bytes::from(body.clone()), ..event() });
         let value: serde_json::Value = serde_json::from_str(&body).unwrap();
-        assert_eq!(
-            (value["fullCode"].as_str(), value["sequence"].as_u64()),
-            (Some("CONFIRMED"), Some(2))
-        );
+        assert_eq!((value["fullCode"].as_str(), value["sequence"].as_u64()), (Some("CONFIRMED"), Some(2)));
         assert_eq!(value["metadata"]["CLIENT_ID"], "dev-pos");
         assert_eq!(value["salesChannel"], "IFOOD \"x\"");
         assert_eq!(value["createdAt"], event().created_at.to_string());
@@ -246,15 +220,9 @@ mod tests {
     #[test]
     fn metadata_that_is_no_object_is_left_out_and_no_trace_is_no_attribute() {
         for metadata in [None, Some(""), Some("[1]"), Some("{\"a\":")] {
-            let untraced = FeedEvent {
-                trace: TraceId::default(),
-                ..event()
-            };
+            let untraced = FeedEvent { trace: TraceId::default(), ..event() };
             let (body, attributes) = encode(&untraced, "IFOOD", metadata);
-            assert!(
-                !body.contains("metadata") && !attributes.contains_key(attribute::TRACEPARENT),
-                "{body}"
-            );
+            assert!(!body.contains("metadata") && !attributes.contains_key(attribute::TRACEPARENT), "{body}");
             assert!(!decode(&body, &attributes).unwrap().trace.is_set());
         }
     }
@@ -268,20 +236,11 @@ mod tests {
             decode(&body, &attributes).unwrap_err()
         };
         assert_eq!(without(attribute::FORMAT_VERSION), NotificationError::UnknownVersion);
-        assert_eq!(
-            without(attribute::EXPIRES_AT),
-            NotificationError::MalformedField { field: "expiresAt" }
-        );
+        assert_eq!(without(attribute::EXPIRES_AT), NotificationError::MalformedField { field: "expiresAt" });
         assert_eq!(decode("{}", &attributes).unwrap_err(), NotificationError::MalformedBody);
-        let other = body.replace(
-            &event().merchant.to_string(),
-            &MerchantId::from_bytes([5; 16]).to_string(),
-        );
+        let other = body.replace(&event().merchant.to_string(), &MerchantId::from_bytes([5; 16]).to_string());
         assert_eq!(decode(&other, &attributes).unwrap_err(), NotificationError::ForeignId);
         let unknown = body.replace("\"CFM\"", "\"XXX\"");
-        assert_eq!(
-            decode(&unknown, &attributes).unwrap_err().to_string(),
-            "code is absent or malformed"
-        );
+        assert_eq!(decode(&unknown, &attributes).unwrap_err().to_string(), "code is absent or malformed");
     }
 }

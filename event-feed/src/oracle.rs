@@ -39,8 +39,7 @@ impl Oracle {
 
     /// `application` acknowledges `ids`, known or not.
     pub fn acknowledge(&mut self, application: &ApplicationId, ids: impl IntoIterator<Item = EventId>) {
-        self.acknowledged
-            .extend(ids.into_iter().map(|id| (application.clone(), id)));
+        self.acknowledged.extend(ids.into_iter().map(|id| (application.clone(), id)));
     }
 
     /// Whether `application` acknowledged `id`.
@@ -81,11 +80,7 @@ impl Oracle {
     pub fn judge(answer: &Answer, page: &[FeedEvent], hidden: &[EventId], limit: usize) -> Result<(), String> {
         let expected = answer.shown.len().min(limit);
         if page.len() != expected {
-            return Err(format!(
-                "{} events of {}, expected {expected}",
-                page.len(),
-                answer.shown.len()
-            ));
+            return Err(format!("{} events of {}, expected {expected}", page.len(), answer.shown.len()));
         }
         let shown: BTreeSet<EventId> = answer.shown.iter().map(|event| event.id).collect();
         let mut seen = BTreeSet::new();
@@ -98,10 +93,7 @@ impl Oracle {
                 return Err(format!("{} is shown twice", event.id));
             }
             let place = (event.created_at, event.id);
-            if latest
-                .insert(event.merchant, place)
-                .is_some_and(|before| before > place)
-            {
+            if latest.insert(event.merchant, place).is_some_and(|before| before > place) {
                 return Err(format!("{} is out of order", event.id));
             }
         }

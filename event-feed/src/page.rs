@@ -44,16 +44,10 @@ pub fn fill<T>(merchants: Vec<Vec<Candidate<T>>>, limit: usize, first: usize) ->
     let total: usize = merchants.iter().map(Vec::len).sum();
     let bytes: usize = merchants.iter().flatten().map(|candidate| candidate.bytes).sum();
     if total <= limit && bytes <= PAGE_BYTES_MAX {
-        return merchants
-            .into_iter()
-            .flatten()
-            .map(|candidate| candidate.item)
-            .collect();
+        return merchants.into_iter().flatten().map(|candidate| candidate.item).collect();
     }
     let mut choice = Choice::new(&merchants, first);
-    choice.round_robin(&merchants, reserved_for_fresh(limit), |candidate| {
-        !candidate.delivered_before
-    });
+    choice.round_robin(&merchants, reserved_for_fresh(limit), |candidate| !candidate.delivered_before);
     choice.round_robin(&merchants, limit, |_| true);
     let chosen = choice.chosen;
     merchants
@@ -75,16 +69,8 @@ struct Choice {
 
 impl Choice {
     fn new<T>(merchants: &[Vec<Candidate<T>>], first: usize) -> Self {
-        let chosen = merchants
-            .iter()
-            .map(|candidates| vec![false; candidates.len()])
-            .collect();
-        Self {
-            first: first.checked_rem(merchants.len()).unwrap_or(0),
-            chosen,
-            taken: 0,
-            bytes: 0,
-        }
+        let chosen = merchants.iter().map(|candidates| vec![false; candidates.len()]).collect();
+        Self { first: first.checked_rem(merchants.len()).unwrap_or(0), chosen, taken: 0, bytes: 0 }
     }
 
     /// Lets the merchants take their oldest eligible candidate in turn until `limit` places are taken.
@@ -140,22 +126,14 @@ mod tests {
     #[test]
     fn merchants_share_a_page_and_each_shows_its_oldest() {
         let page = fill(vec![merchant(1, 0, 50), merchant(2, 0, 2), merchant(3, 0, 50)], 10, 0);
-        let of = |name| {
-            page.iter()
-                .filter(|item| item.0 == name)
-                .map(|item| item.1)
-                .collect::<Vec<_>>()
-        };
+        let of = |name| page.iter().filter(|item| item.0 == name).map(|item| item.1).collect::<Vec<_>>();
         assert_eq!((of(1), of(2), of(3)), (vec![0, 1, 2, 3], vec![0, 1], vec![0, 1, 2, 3]));
     }
 
     #[test]
     fn a_fifth_is_left_for_events_never_delivered() {
         let page = fill(vec![merchant(1, 40, 50)], 10, 0);
-        assert_eq!(
-            page.iter().map(|item| item.1).collect::<Vec<_>>(),
-            [0, 1, 2, 3, 4, 5, 6, 7, 40, 41]
-        );
+        assert_eq!(page.iter().map(|item| item.1).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5, 6, 7, 40, 41]);
     }
 
     #[test]
@@ -173,9 +151,6 @@ mod tests {
     #[test]
     fn whoever_goes_first_wanders() {
         let page = |first| fill((0..5).map(|name| merchant(name, 0, 1)).collect(), 2, first);
-        assert_eq!(
-            (page(0), page(3), page(9)),
-            (vec![(0, 0), (1, 0)], vec![(3, 0), (4, 0)], vec![(0, 0), (4, 0)])
-        );
+        assert_eq!((page(0), page(3), page(9)), (vec![(0, 0), (1, 0)], vec![(3, 0), (4, 0)], vec![(0, 0), (4, 0)]));
     }
 }

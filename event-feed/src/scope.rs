@@ -47,11 +47,7 @@ impl Scope {
         }
         let mut merchants: Vec<MerchantId> = by_merchant.keys().copied().collect();
         merchants.sort_unstable();
-        Self {
-            application,
-            grants: by_merchant,
-            merchants,
-        }
+        Self { application, grants: by_merchant, merchants }
     }
 
     /// Whose scope this is.
@@ -82,22 +78,16 @@ impl Scope {
                 continue;
             }
             match self.grants.get(&merchant) {
-                Some(&granted_at) => merchants.push(GrantedMerchant {
-                    merchant,
-                    visible_from: granted_at.minus(LOOK_BACK),
-                }),
+                Some(&granted_at) => {
+                    merchants.push(GrantedMerchant { merchant, visible_from: granted_at.minus(LOOK_BACK) })
+                }
                 None => unauthorised.push(merchant),
             }
         }
         if unauthorised.is_empty() {
-            Ok(AuthorisedMerchants {
-                application: self.application.clone(),
-                merchants,
-            })
+            Ok(AuthorisedMerchants { application: self.application.clone(), merchants })
         } else {
-            Err(Unauthorised {
-                merchants: unauthorised,
-            })
+            Err(Unauthorised { merchants: unauthorised })
         }
     }
 
@@ -107,10 +97,7 @@ impl Scope {
             merchant: *merchant,
             visible_from: self.grants[merchant].minus(LOOK_BACK),
         });
-        AuthorisedMerchants {
-            application: self.application.clone(),
-            merchants: merchants.collect(),
-        }
+        AuthorisedMerchants { application: self.application.clone(), merchants: merchants.collect() }
     }
 }
 
@@ -148,16 +135,8 @@ impl AuthorisedMerchants {
     /// The part of it that `keep` chooses, e.g. the merchants of one partition.
     #[must_use]
     pub fn restricted_to(&self, keep: impl Fn(MerchantId) -> bool) -> Self {
-        let merchants = self
-            .merchants
-            .iter()
-            .copied()
-            .filter(|granted| keep(granted.merchant))
-            .collect();
-        Self {
-            application: self.application.clone(),
-            merchants,
-        }
+        let merchants = self.merchants.iter().copied().filter(|granted| keep(granted.merchant)).collect();
+        Self { application: self.application.clone(), merchants }
     }
 }
 
@@ -170,18 +149,9 @@ mod tests {
         let own = MerchantId::from_bytes([1; 16]);
         let foreign = MerchantId::from_bytes([2; 16]);
         let granted_at = Timestamp::from_unix_ms(200_000_000);
-        let scope = Scope::new(
-            "app".parse().unwrap(),
-            [Grant {
-                merchant: own,
-                granted_at,
-            }],
-        );
+        let scope = Scope::new("app".parse().unwrap(), [Grant { merchant: own, granted_at }]);
         let authorised = scope.authorise(&[own, own]).unwrap();
-        let expected = GrantedMerchant {
-            merchant: own,
-            visible_from: granted_at.minus(LOOK_BACK),
-        };
+        let expected = GrantedMerchant { merchant: own, visible_from: granted_at.minus(LOOK_BACK) };
         assert_eq!(authorised.merchants(), [expected]);
         assert_eq!(scope.authorise(&[own, foreign]).unwrap_err().merchants, [foreign]);
         assert_eq!(scope.authorise_all(), authorised);

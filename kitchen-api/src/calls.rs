@@ -15,7 +15,6 @@ use proto::merchant_connection::{GetMerchantsReply, GetMerchantsRequest, Merchan
 use proto::transport::Transport;
 use tonic::{Code, Response, Status};
 
-
 /// The largest answer we take: an order is at most 192 KiB, 100 merchants with their hours far less than this.
 const MESSAGE_MAX_BYTES: usize = 8 * 1024 * 1024;
 

@@ -32,17 +32,12 @@ pub struct ManualClock {
 impl ManualClock {
     /// A clock that shows `start`.
     pub fn new(start: Timestamp) -> Arc<Self> {
-        Arc::new(Self {
-            start_ms: start.unix_ms(),
-            elapsed_ms: AtomicI64::new(0),
-            skew_ms: AtomicI64::new(0),
-        })
+        Arc::new(Self { start_ms: start.unix_ms(), elapsed_ms: AtomicI64::new(0), skew_ms: AtomicI64::new(0) })
     }
 
     /// Lets `by` pass, on both clocks.
     pub fn advance(&self, by: Duration) {
-        self.elapsed_ms
-            .fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+        self.elapsed_ms.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
     }
 
     /// Makes the wall clock alone jump by `by_ms`, forwards or backwards.

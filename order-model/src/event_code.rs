@@ -68,9 +68,7 @@ impl EventGroup {
             "STATUS" => Some(Self::OrderStatus),
             "TAKEOUT" => Some(Self::OrderTakeout),
             "HANDSHAKE_PLATFORM" | "HANDSHAKE" => Some(Self::OrderHandshake),
-            _ => Self::ALL
-                .into_iter()
-                .find(|group| *group != Self::Other && group.name() == text),
+            _ => Self::ALL.into_iter().find(|group| *group != Self::Other && group.name() == text),
         }
     }
 }
@@ -92,13 +90,7 @@ pub enum EventCategory {
 
 impl EventCategory {
     /// Every category.
-    pub const ALL: [Self; 5] = [
-        Self::Food,
-        Self::Grocery,
-        Self::FoodSelfService,
-        Self::Anotai,
-        Self::Unknown,
-    ];
+    pub const ALL: [Self; 5] = [Self::Food, Self::Grocery, Self::FoodSelfService, Self::Anotai, Self::Unknown];
 
     /// The name on the wire; `None` for [`EventCategory::Unknown`], whose text lives in the order only.
     pub const fn name(self) -> Option<&'static str> {
@@ -119,9 +111,7 @@ impl EventCategory {
     /// The category a filter names; `ALL` is not one of them.
     pub fn parse_filter(text: &str) -> Option<Self> {
         let text = text.trim();
-        Self::ALL
-            .into_iter()
-            .find(|category| category.name().is_some_and(|name| name.eq_ignore_ascii_case(text)))
+        Self::ALL.into_iter().find(|category| category.name().is_some_and(|name| name.eq_ignore_ascii_case(text)))
     }
 
     /// The number it is stored under.
@@ -296,10 +286,7 @@ impl EventCode {
         if is("ORDER_PLACED") {
             return Some(Self::Placed);
         }
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|code| is(code.code()) || is(code.full_code()))
+        Self::ALL.iter().copied().find(|code| is(code.code()) || is(code.full_code()))
     }
 
     /// As [`EventCode::parse`], and also the legacy spellings that clients still send in filters.
@@ -322,10 +309,7 @@ mod tests {
     fn codes_names_and_numbers_are_unique_and_read_back() {
         let mut seen = BTreeSet::new();
         for &code in EventCode::ALL {
-            assert!(
-                seen.insert(code.code().to_owned()) && seen.insert(code.full_code().to_owned()),
-                "{code:?}"
-            );
+            assert!(seen.insert(code.code().to_owned()) && seen.insert(code.full_code().to_owned()), "{code:?}");
             assert!(seen.insert(code.number().to_string()));
             assert_eq!(EventCode::parse(code.code()), Some(code));
             assert_eq!(EventCode::parse(&code.full_code().to_ascii_lowercase()), Some(code));

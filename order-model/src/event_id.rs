@@ -42,10 +42,7 @@ impl EventIdKey {
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         let whole = u128::from_be_bytes(bytes);
         #[expect(clippy::cast_possible_truncation, reason = "the two halves of the key")]
-        Self {
-            low: whole as u64,
-            high: (whole >> 64) as u64,
-        }
+        Self { low: whole as u64, high: (whole >> 64) as u64 }
     }
 
     fn hash(&self, domain: u8, parts: &[&[u8]]) -> u64 {
@@ -79,26 +76,10 @@ impl EventId {
     ) -> Self {
         let routing = RoutingHash::of(merchant);
         let instant = created_at.unix_ms().to_be_bytes();
-        let parts: [&[u8]; 4] = [
-            &instant,
-            &routing.0.to_be_bytes(),
-            order.as_bytes(),
-            &sequence.to_be_bytes(),
-        ];
+        let parts: [&[u8]; 4] = [&instant, &routing.0.to_be_bytes(), order.as_bytes(), &sequence.to_be_bytes()];
         let discriminator = key.hash(1, &parts) & mask(DISCRIMINATOR_BITS);
-        let unchecked = Layout {
-            created_at_ms: created_at.unix_ms().unsigned_abs(),
-            routing,
-            discriminator,
-            check: 0,
-        };
-        Self(
-            Layout {
-                check: unchecked.expected_check(key),
-                ..unchecked
-            }
-            .pack(),
-        )
+        let unchecked = Layout { created_at_ms: created_at.unix_ms().unsigned_abs(), routing, discriminator, check: 0 };
+        Self(Layout { check: unchecked.expected_check(key), ..unchecked }.pack())
     }
 
     /// Whether this id was made under `key`. Costs one short hash; reads nothing else.
@@ -134,9 +115,7 @@ impl EventId {
     /// # Errors
     /// When `bytes` is not 16 bytes long.
     pub fn try_from_slice(bytes: &[u8]) -> Result<Self, ParseIdError> {
-        Uuid::from_slice(bytes)
-            .map(Self)
-            .map_err(|_| ParseIdError { kind: "event id" })
+        Uuid::from_slice(bytes).map(Self).map_err(|_| ParseIdError { kind: "event id" })
     }
 }
 
@@ -147,9 +126,7 @@ impl FromStr for EventId {
         if text.len() != 36 {
             return Err(ParseIdError { kind: "event id" });
         }
-        Uuid::try_parse(text)
-            .map(Self)
-            .map_err(|_| ParseIdError { kind: "event id" })
+        Uuid::try_parse(text).map(Self).map_err(|_| ParseIdError { kind: "event id" })
     }
 }
 
@@ -180,11 +157,8 @@ struct Layout {
 
 impl Layout {
     fn expected_check(&self, key: &EventIdKey) -> u64 {
-        let parts: [&[u8]; 3] = [
-            &self.created_at_ms.to_be_bytes(),
-            &self.routing.0.to_be_bytes(),
-            &self.discriminator.to_be_bytes(),
-        ];
+        let parts: [&[u8]; 3] =
+            [&self.created_at_ms.to_be_bytes(), &self.routing.0.to_be_bytes(), &self.discriminator.to_be_bytes()];
         key.hash(2, &parts) & mask(CHECK_BITS)
     }
 
@@ -203,12 +177,7 @@ impl Layout {
         let routing = RoutingHash((low >> 46) as u16);
         let discriminator =
             ((high & mask(12)) << DISCRIMINATOR_LOW_BITS) | ((low >> CHECK_BITS) & mask(DISCRIMINATOR_LOW_BITS));
-        Self {
-            created_at_ms: high >> 16,
-            routing,
-            discriminator,
-            check: low & mask(CHECK_BITS),
-        }
+        Self { created_at_ms: high >> 16, routing, discriminator, check: low & mask(CHECK_BITS) }
     }
 }
 
@@ -238,10 +207,7 @@ mod tests {
         assert_eq!(id.created_at(), Timestamp::from_unix_ms(1_795_000_000_123));
         assert_eq!(id.routing_hash(), RoutingHash::of(MerchantId::from_bytes([3; 16])));
         let uuid: Uuid = id.to_string().parse().unwrap();
-        assert_eq!(
-            (uuid.get_version_num(), uuid.get_variant()),
-            (8, uuid::Variant::RFC4122)
-        );
+        assert_eq!((uuid.get_version_num(), uuid.get_variant()), (8, uuid::Variant::RFC4122));
     }
 
     #[test]

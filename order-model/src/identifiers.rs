@@ -139,10 +139,7 @@ mod tests {
         assert_eq!(id.to_string(), "0b8e1c34-7f70-4c2f-9a55-6d1de6a3c901");
         assert!("{0b8e1c34-7f70-4c2f-9a55-6d1de6a3c901}".parse::<MerchantId>().is_err());
         assert!("0b8e1c347f704c2f9a556d1de6a3c901".parse::<MerchantId>().is_err());
-        assert_eq!(
-            "x".parse::<OrderId>().unwrap_err().to_string(),
-            "order id must be a UUID of 36 characters"
-        );
+        assert_eq!("x".parse::<OrderId>().unwrap_err().to_string(), "order id must be a UUID of 36 characters");
     }
 
     #[test]

@@ -69,11 +69,6 @@ mod tests {
             let merchant = MerchantId::from_bytes(number.to_be_bytes());
             per_partition[usize::from(RoutingHash::of(merchant).partition(PartitionCount::DEFAULT).0)] += 1;
         }
-        assert!(
-            per_partition
-                .iter()
-                .all(|&merchants| (3_500..=4_000).contains(&merchants)),
-            "{per_partition:?}"
-        );
+        assert!(per_partition.iter().all(|&merchants| (3_500..=4_000).contains(&merchants)), "{per_partition:?}");
     }
 }

@@ -77,11 +77,7 @@ impl FromStr for Timestamp {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let instant: jiff::Timestamp = text.parse().map_err(|_| ParseTimestampError)?;
         let unix_ms = instant.as_millisecond();
-        if (0..=Self::MAX.0).contains(&unix_ms) {
-            Ok(Self(unix_ms))
-        } else {
-            Err(ParseTimestampError)
-        }
+        if (0..=Self::MAX.0).contains(&unix_ms) { Ok(Self(unix_ms)) } else { Err(ParseTimestampError) }
     }
 }
 
@@ -102,9 +98,6 @@ mod tests {
     fn arithmetic_clamps() {
         assert_eq!(Timestamp::MAX.plus(Duration::from_secs(1)), Timestamp::MAX);
         assert_eq!(Timestamp::from_unix_ms(5).minus(Duration::from_secs(1)).unix_ms(), 0);
-        assert_eq!(
-            Timestamp::from_unix_ms(5).since(Timestamp::from_unix_ms(9)),
-            Duration::ZERO
-        );
+        assert_eq!(Timestamp::from_unix_ms(5).since(Timestamp::from_unix_ms(9)), Duration::ZERO);
     }
 }

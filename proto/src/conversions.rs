@@ -107,9 +107,8 @@ pub fn filter_to_wire(filter: &Filter) -> feed::Filter {
 /// A filter off the wire; none at all is the default filter.
 pub fn filter_from_wire(filter: Option<&feed::Filter>) -> Result<Filter, Status> {
     let Some(filter) = filter else { return Ok(Filter::default()) };
-    let code = |number: &u32| {
-        u8::try_from(*number).ok().and_then(EventCode::from_number).ok_or_else(|| malformed("types"))
-    };
+    let code =
+        |number: &u32| u8::try_from(*number).ok().and_then(EventCode::from_number).ok_or_else(|| malformed("types"));
     let types: Result<Vec<_>, Status> = filter.types.iter().map(code).collect();
     let groups: Result<Vec<_>, Status> = filter.groups.iter().map(|number| group(*number)).collect();
     let categories: Result<Vec<_>, Status> = filter.categories.iter().map(|number| category(*number)).collect();
@@ -118,11 +117,7 @@ pub fn filter_from_wire(filter: Option<&feed::Filter>) -> Result<Filter, Status>
         (false, true) => CategoryFilter::Sent(categories?),
         (false, false) => CategoryFilter::Default,
     };
-    Ok(Filter {
-        types: filter.types_sent.then_some(types?),
-        groups: filter.groups_sent.then_some(groups?),
-        categories,
-    })
+    Ok(Filter { types: filter.types_sent.then_some(types?), groups: filter.groups_sent.then_some(groups?), categories })
 }
 
 /// Authorised merchants for the wire: the application and its merchants.

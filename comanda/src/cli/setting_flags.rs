@@ -55,7 +55,8 @@ impl FromArgMatches for SettingFlags {
 
 /// `http_addr` as `http-addr`. The names live as long as the program, which is what clap asks for.
 fn flag_name(key: &'static str) -> &'static str {
-    static NAMES: std::sync::LazyLock<BTreeMap<&'static str, String>> =
-        std::sync::LazyLock::new(|| SETTINGS.iter().map(|setting| (setting.key, setting.key.replace('_', "-"))).collect());
+    static NAMES: std::sync::LazyLock<BTreeMap<&'static str, String>> = std::sync::LazyLock::new(|| {
+        SETTINGS.iter().map(|setting| (setting.key, setting.key.replace('_', "-"))).collect()
+    });
     NAMES.get(key).map_or(key, String::as_str)
 }

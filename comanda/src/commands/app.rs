@@ -17,7 +17,8 @@ pub async fn execute(command: AppCommand) -> Result<(), Failure> {
     match command {
         AppCommand::Create { client_id, name, rest } => {
             let application = parse(&client_id)?;
-            let secret = applications(&rest).await?.create(&application, &name).await.context("creating the application")?;
+            let secret =
+                applications(&rest).await?.create(&application, &name).await.context("creating the application")?;
             let secret = secret.expose_secret();
             print(&rest, &json!({"clientId": client_id, "clientSecret": secret}), &secret_text(&client_id, secret));
             Ok(())
@@ -62,7 +63,9 @@ async fn revoke(arguments: &AppMerchants) -> Result<(), Failure> {
 }
 
 fn secret_text(client_id: &str, secret: &str) -> String {
-    format!("clientId:     {client_id}\nclientSecret: {secret}\nThe secret is not shown again; only its hash is stored.")
+    format!(
+        "clientId:     {client_id}\nclientSecret: {secret}\nThe secret is not shown again; only its hash is stored."
+    )
 }
 
 fn parse(client_id: &str) -> Result<ApplicationId, Failure> {

@@ -29,7 +29,9 @@ async fn local(arguments: &SettingsOnly) -> Result<(), Failure> {
         println!("{}", json!({"aws": address.to_string(), "pid": std::process::id()}));
     } else {
         println!("SQS, SNS and DynamoDB on {endpoint}; use it with");
-        println!("  export AWS_ENDPOINT_URL={endpoint} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION=us-east-1");
+        println!(
+            "  export AWS_ENDPOINT_URL={endpoint} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION=us-east-1"
+        );
     }
     shutdown.cancelled().await;
     aws.shutdown().await;

@@ -51,9 +51,8 @@ fn what_to_try(program: &Path, ready: &Ready) -> String {
     let Ready { http, ops, aws, .. } = ready;
     let merchant = ready.merchants.first().map_or("", String::as_str);
     let (client_id, secret) = ready.applications.first().copied().unwrap_or_default();
-    let environment = format!(
-        "AWS_ENDPOINT_URL=http://{aws} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION=us-east-1"
-    );
+    let environment =
+        format!("AWS_ENDPOINT_URL=http://{aws} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION=us-east-1");
     let scheme = if ready.tls { "https" } else { "http" };
     let base = format!("{scheme}://{}", reachable(*http));
     format!(

@@ -31,7 +31,11 @@ pub async fn execute(command: MerchantCommand) -> Result<(), Failure> {
             merchant.check().map_err(|error| Failure::Usage(error.to_string()))?;
             let created = store(&rest).await?.put_profile(&merchant).await.context("writing the merchant")?;
             print(&rest, &json!({"merchantId": merchant.id.to_string(), "created": created}), |row| {
-                format!("merchant {} {}", row["merchantId"].as_str().unwrap_or_default(), if created { "added" } else { "replaced" })
+                format!(
+                    "merchant {} {}",
+                    row["merchantId"].as_str().unwrap_or_default(),
+                    if created { "added" } else { "replaced" }
+                )
             });
             Ok(())
         }
@@ -69,7 +73,8 @@ async fn show(merchant: MerchantId, rest: &SettingsOnly) -> Result<(), Failure> 
     });
     print(rest, &row, |row| {
         let text = |key: &str| row[key].as_str().unwrap_or("-").to_owned();
-        let mut lines = vec![format!("{}  {}  {}  {}", text("merchantId"), text("name"), text("timeZone"), text("status"))];
+        let mut lines =
+            vec![format!("{}  {}  {}  {}", text("merchantId"), text("name"), text("timeZone"), text("status"))];
         for one in row["history"].as_array().into_iter().flatten() {
             let text = |key: &str| one[key].as_str().unwrap_or("-").to_owned();
             lines.push(format!("  {}  {:<8} {}", text("changedAt"), text("status"), text("reason")));

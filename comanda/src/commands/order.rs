@@ -35,7 +35,9 @@ pub async fn execute(command: OrderCommand) -> Result<(), Failure> {
             print(&rest, &json!({"sent": 1}), "sent 1 message");
             Ok(())
         }
-        OrderCommand::Place { merchant, order_type, count, file: None, rest } => place(&merchant, &order_type, count, &rest).await,
+        OrderCommand::Place { merchant, order_type, count, file: None, rest } => {
+            place(&merchant, &order_type, count, &rest).await
+        }
         OrderCommand::Update { order, code, metadata, rest } => update(&order, &code, metadata.as_deref(), &rest).await,
         OrderCommand::Show { order, follow, rest } => show(parse(&order)?, follow, &rest).await,
         OrderCommand::Erase { order, rest } => erase(parse(&order)?, &rest).await,
@@ -132,7 +134,11 @@ async fn show(order: OrderId, follow: bool, rest: &SettingsOnly) -> Result<(), F
         shown = show_events(&mut core, &order_id, shown, rest).await?;
         let is_final = ["CONCLUDED", "CANCELLED"].contains(&found.state.as_str());
         if !follow || is_final {
-            print(rest, &json!({"orderId": order.to_string(), "state": found.state}), &format!("  state {}", found.state));
+            print(
+                rest,
+                &json!({"orderId": order.to_string(), "state": found.state}),
+                &format!("  state {}", found.state),
+            );
             return Ok(());
         }
         tokio::time::sleep(FOLLOW_PAUSE).await;

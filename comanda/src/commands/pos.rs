@@ -18,8 +18,8 @@ const MERCHANTS_PER_POLL_MAX: usize = 500;
 
 /// Runs the terminal until Ctrl-C.
 pub async fn execute(arguments: PosArgs) -> Result<(), Failure> {
-    let client = KitchenClient::new(&arguments.url, &arguments.client_id, &arguments.client_secret)
-        .context("reading --url")?;
+    let client =
+        KitchenClient::new(&arguments.url, &arguments.client_id, &arguments.client_secret).context("reading --url")?;
     let merchants = match arguments.seeded {
         Some(count) => (1..=count).map(|number| seed::merchant_id(number).to_string()).collect(),
         None => arguments.merchants.clone(),
@@ -65,7 +65,9 @@ impl Terminal {
     async fn poll_once(&mut self, merchants: &[String]) -> Result<(), Failure> {
         let mut events = match self.client.poll(merchants).await {
             Ok(events) => events,
-            Err(error @ ClientError::Unexpected { .. }) if self.arguments.once => return Err(Failure::of("polling", &error)),
+            Err(error @ ClientError::Unexpected { .. }) if self.arguments.once => {
+                return Err(Failure::of("polling", &error));
+            }
             Err(error) => {
                 eprintln!("comanda: polling: {}; trying again", crate::failure::chain(&error));
                 return Ok(());

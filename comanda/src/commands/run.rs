@@ -33,7 +33,8 @@ pub async fn execute(arguments: RunArgs) -> Result<(), Failure> {
     let cluster = Cluster::build(&settings, &roles, &aws, &secrets, SystemClock::shared()).await?;
     let http = cluster.http_address().map(|address| address.to_string());
     let mut members = Members::default();
-    let operations = Operations { metrics: recorder.clone(), components: std::sync::Arc::new(cluster.readiness_checks()) };
+    let operations =
+        Operations { metrics: recorder.clone(), components: std::sync::Arc::new(cluster.readiness_checks()) };
     let checks = std::sync::Arc::clone(&operations.components);
     foundation::add_operations(&mut members, ops, operations::router(operations), recorder);
     cluster.add_to(&mut members);
@@ -44,7 +45,10 @@ pub async fn execute(arguments: RunArgs) -> Result<(), Failure> {
     if !shutdown.is_cancelled() && !running.is_finished() {
         tracing::info!("ready");
         if arguments.json {
-            println!("{}", json!({"http": http, "ops": ops_address.to_string(), "roles": names, "pid": std::process::id()}));
+            println!(
+                "{}",
+                json!({"http": http, "ops": ops_address.to_string(), "roles": names, "pid": std::process::id()})
+            );
         }
     }
     running.await.context("running the roles")?

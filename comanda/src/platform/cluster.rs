@@ -228,7 +228,8 @@ impl<'a> Builder<'a> {
         }
         if let Some(service) = &cluster.merchant_connection {
             let server = merchant_connection::grpc(service.handle());
-            bound.push(InternalListener::bind("merchant_connection_addr", addresses.merchant_connection, server).await?);
+            bound
+                .push(InternalListener::bind("merchant_connection_addr", addresses.merchant_connection, server).await?);
         }
         if let Some(service) = &cluster.connection_polling {
             let server = connection_polling::grpc(service.handle());

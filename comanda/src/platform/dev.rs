@@ -59,7 +59,11 @@ impl DevPlatform {
     ///
     /// # Errors
     /// With one message for whatever failed; then nothing is left running.
-    pub async fn build(settings: Settings, yardstick: Option<SocketAddr>, recorder: PrometheusHandle) -> Result<Self, Failure> {
+    pub async fn build(
+        settings: Settings,
+        yardstick: Option<SocketAddr>,
+        recorder: PrometheusHandle,
+    ) -> Result<Self, Failure> {
         let ops = listeners::bind("ops_addr", settings.ops_addr).await?;
         let yardstick = match yardstick {
             Some(address) => Some(listeners::bind("yardstick_addr", address).await?),
@@ -88,8 +92,12 @@ impl DevPlatform {
         initialise::initialise(&self.clients, &names).await?;
         let merchants: Vec<MerchantId> = (1..=self.settings.dev_merchants).map(seed::merchant_id).collect();
         self.seed_merchants(&merchants).await?;
-        let applications =
-            Applications::new(self.clients.dynamodb.clone(), names.prefix(), Arc::clone(&self.clock), Entropy::system());
+        let applications = Applications::new(
+            self.clients.dynamodb.clone(),
+            names.prefix(),
+            Arc::clone(&self.clock),
+            Entropy::system(),
+        );
         seed_application(&applications, seed::DEV_POS, &merchants).await?;
         let second: Vec<MerchantId> = merchants.get(1).copied().into_iter().collect();
         seed_application(&applications, seed::DEV_OTHER, &second).await
@@ -173,7 +181,11 @@ pub fn bind_local_aws(settings: &Settings) -> Result<local_aws::Bound, Failure> 
 }
 
 /// Creates an application unless a data directory kept it, and grants it `merchants`.
-async fn seed_application(applications: &Applications, (id, secret): (&str, &str), merchants: &[MerchantId]) -> Result<(), Failure> {
+async fn seed_application(
+    applications: &Applications,
+    (id, secret): (&str, &str),
+    merchants: &[MerchantId],
+) -> Result<(), Failure> {
     let application: ApplicationId = id.parse().context("reading a seeded client id")?;
     match applications.create_with_secret(&application, id, secret).await {
         Ok(()) | Err(StoreError::AlreadyExists(_)) => {}
@@ -187,7 +199,10 @@ fn local_aws_failure(settings: &Settings, error: local_aws::Error) -> Failure {
         local_aws::Error::Bind { address, source } => listeners::refused("local_aws_addr", address, &source),
         local_aws::Error::DataDirectory { .. } | local_aws::Error::Database { .. } => {
             let directory = settings.data_dir.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
-            Failure::Failed(format!("data directory {directory:?}: {}; choose another with --data-dir", crate::failure::chain(&error)))
+            Failure::Failed(format!(
+                "data directory {directory:?}: {}; choose another with --data-dir",
+                crate::failure::chain(&error)
+            ))
         }
         local_aws::Error::Runtime { .. } => Failure::of("starting the in-process AWS", &error),
     }

@@ -6,7 +6,9 @@ use std::error::Error;
 
 use message_bus::admin::{self, QueueSettings};
 
-use super::aws::{AwsClients, AwsNames, CONNECTION_POLLING_FEED, MERCHANT_STATUS, ORDER_EVENTS, ORDER_EVENTS_FEED, ORDERS};
+use super::aws::{
+    AwsClients, AwsNames, CONNECTION_POLLING_FEED, MERCHANT_STATUS, ORDER_EVENTS, ORDER_EVENTS_FEED, ORDERS,
+};
 use crate::failure::{Context, Failure};
 
 /// Creates what is missing.

@@ -29,8 +29,11 @@ impl InternalListener {
     /// When the address cannot be bound.
     pub async fn bind<S>(key: &str, address: SocketAddr, server: S) -> Result<Self, Failure>
     where
-        S: tower::Service<http::Request<tonic::body::Body>, Response = http::Response<tonic::body::Body>, Error = std::convert::Infallible>
-            + NamedService
+        S: tower::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<tonic::body::Body>,
+                Error = std::convert::Infallible,
+            > + NamedService
             + Clone
             + Send
             + Sync

@@ -42,8 +42,12 @@ pub struct Members {
 
 impl Members {
     /// Adds one; `run` is given the token that tells it to stop.
-    pub fn add<F, E>(&mut self, name: &'static str, stage: Stage, run: impl FnOnce(CancellationToken) -> F + Send + 'static)
-    where
+    pub fn add<F, E>(
+        &mut self,
+        name: &'static str,
+        stage: Stage,
+        run: impl FnOnce(CancellationToken) -> F + Send + 'static,
+    ) where
         F: Future<Output = Result<(), E>> + Send + 'static,
         E: std::error::Error + 'static,
     {
@@ -125,7 +129,9 @@ mod tests {
     async fn stages_end_one_after_the_other() {
         let order = Arc::new(Mutex::new(Vec::new()));
         let mut members = Members::default();
-        for (name, stage) in [("aws", Stage::Foundation), ("core", Stage::Core), ("api", Stage::Edge), ("feed", Stage::Feeds)] {
+        for (name, stage) in
+            [("aws", Stage::Foundation), ("core", Stage::Core), ("api", Stage::Edge), ("feed", Stage::Feeds)]
+        {
             let order = Arc::clone(&order);
             members.add(name, stage, move |token| async move {
                 token.cancelled().await;

@@ -22,7 +22,11 @@ impl ProductionSecrets {
     ///
     /// # Errors
     /// With every secret that is missing or a development one.
-    pub fn for_roles(settings: &Settings, roles: &[Role], environment: &BTreeMap<String, String>) -> Result<Self, Vec<Problem>> {
+    pub fn for_roles(
+        settings: &Settings,
+        roles: &[Role],
+        environment: &BTreeMap<String, String>,
+    ) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut refuse = |key: &str, message: String| {
             problems.push(Problem { origin: Origin::Default, key: key.to_owned(), message });
@@ -44,12 +48,18 @@ impl ProductionSecrets {
             }
         }
         let is_aws = settings.aws_endpoint.is_none();
-        let is_dev = |name: &str| environment.get(name).is_some_and(|value| value == "test" || value.starts_with("dev-"));
+        let is_dev =
+            |name: &str| environment.get(name).is_some_and(|value| value == "test" || value.starts_with("dev-"));
         if is_aws && (is_dev("AWS_ACCESS_KEY_ID") || is_dev("AWS_SECRET_ACCESS_KEY")) {
-            refuse("AWS_ACCESS_KEY_ID", "are development credentials, and no AWS_ENDPOINT_URL is set: AWS itself would refuse them".to_owned());
+            refuse(
+                "AWS_ACCESS_KEY_ID",
+                "are development credentials, and no AWS_ENDPOINT_URL is set: AWS itself would refuse them".to_owned(),
+            );
         }
         match event_id_key {
-            Some(event_id_key) if problems.is_empty() => Ok(Self { event_id_key, token_signing_key: settings.token_signing_key.clone() }),
+            Some(event_id_key) if problems.is_empty() => {
+                Ok(Self { event_id_key, token_signing_key: settings.token_signing_key.clone() })
+            }
             _ => Err(problems),
         }
     }

@@ -22,12 +22,20 @@ fn needs(role: Role, names: &AwsNames) -> Needs {
     let none = Vec::new;
     match role {
         Role::GatewayAgent => Needs { queues: with_dead_letters(aws::ORDERS), topics: none(), tables: none() },
-        Role::GatewayCore => Needs { queues: Vec::new(), topics: vec![aws::ORDER_EVENTS], tables: vec!["orders", "order-events"] },
-        Role::OrderEvents => Needs { queues: with_dead_letters(aws::ORDER_EVENTS_FEED), topics: none(), tables: none() },
-        Role::MerchantConnection => Needs { queues: Vec::new(), topics: vec![aws::MERCHANT_STATUS], tables: vec!["merchants"] },
-        Role::ConnectionPolling => {
-            Needs { queues: with_dead_letters(aws::CONNECTION_POLLING_FEED), topics: none(), tables: vec!["polling-index"] }
+        Role::GatewayCore => {
+            Needs { queues: Vec::new(), topics: vec![aws::ORDER_EVENTS], tables: vec!["orders", "order-events"] }
         }
+        Role::OrderEvents => {
+            Needs { queues: with_dead_letters(aws::ORDER_EVENTS_FEED), topics: none(), tables: none() }
+        }
+        Role::MerchantConnection => {
+            Needs { queues: Vec::new(), topics: vec![aws::MERCHANT_STATUS], tables: vec!["merchants"] }
+        }
+        Role::ConnectionPolling => Needs {
+            queues: with_dead_letters(aws::CONNECTION_POLLING_FEED),
+            topics: none(),
+            tables: vec!["polling-index"],
+        },
         Role::KitchenApi => Needs { queues: Vec::new(), topics: none(), tables: vec!["partner-apps"] },
     }
 }
@@ -37,14 +45,18 @@ pub async fn unreachable(clients: &AwsClients, names: &AwsNames, roles: &[Role])
     let mut probes: Vec<BoxFuture<'_, Option<String>>> = Vec::new();
     for needs in roles.iter().map(|role| needs(*role, names)) {
         for queue in needs.queues {
-            probes.push(Box::pin(probe(format!("queue {queue}"), clients.sqs.get_queue_url().queue_name(queue).send())));
+            probes
+                .push(Box::pin(probe(format!("queue {queue}"), clients.sqs.get_queue_url().queue_name(queue).send())));
         }
         for topic in needs.topics {
             probes.push(Box::pin(probe_topic(clients, names.of(topic))));
         }
         for table in needs.tables {
             let table = names.of(table);
-            probes.push(Box::pin(probe(format!("table {table}"), clients.dynamodb.describe_table().table_name(table).send())));
+            probes.push(Box::pin(probe(
+                format!("table {table}"),
+                clients.dynamodb.describe_table().table_name(table).send(),
+            )));
         }
     }
     join_all(probes).await.into_iter().flatten().collect()
@@ -64,7 +76,8 @@ async fn probe_topic(clients: &AwsClients, topic: String) -> Option<String> {
     let search = async {
         while let Some(page) = pages.next().await {
             let page = page.map_err(|_| ())?;
-            if page.topics().iter().filter_map(|entry| entry.topic_arn()).any(|arn| arn.ends_with(&format!(":{topic}"))) {
+            if page.topics().iter().filter_map(|entry| entry.topic_arn()).any(|arn| arn.ends_with(&format!(":{topic}")))
+            {
                 return Ok(());
             }
         }

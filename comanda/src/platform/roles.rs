@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use kitchen_api::feed::{FeedConfig, FeedDependencies, PrimaryFeed, RemoteFeed, SharedRandom};
 use kitchen_api::config::{ServerConfig, TlsConfig, TokenConfig};
+use kitchen_api::feed::{FeedConfig, FeedDependencies, PrimaryFeed, RemoteFeed, SharedRandom};
 use kitchen_api::store::ApplicationStore;
 use kitchen_api::{Applications, Entropy};
 use parking_lot::Mutex;
@@ -92,7 +92,8 @@ pub(super) fn order_events(builder: &Builder<'_>) -> Result<order_events::Servic
 }
 
 pub(super) fn gateway_agent(builder: &Builder<'_>) -> Result<gateway_agent::Service, Failure> {
-    let config = gateway_agent::Config { drain_timeout: builder.settings.drain_timeout, ..gateway_agent::Config::default() };
+    let config =
+        gateway_agent::Config { drain_timeout: builder.settings.drain_timeout, ..gateway_agent::Config::default() };
     let dependencies = gateway_agent::Dependencies {
         clock: Arc::clone(&builder.clock),
         orders: builder.queue(ORDERS),

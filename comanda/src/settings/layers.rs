@@ -95,7 +95,9 @@ impl Layers {
         layers.read_environment(sources, &mut problems);
         for (key, text) in sources.flags {
             match catalogue::find(key) {
-                Some(setting) => layers.set(setting, text.clone(), Origin::Flag(format!("--{}", key.replace('_', "-")))),
+                Some(setting) => {
+                    layers.set(setting, text.clone(), Origin::Flag(format!("--{}", key.replace('_', "-"))))
+                }
                 None => problems.push(unknown(key, Origin::Flag(format!("--{}", key.replace('_', "-"))))),
             }
         }
@@ -126,7 +128,11 @@ impl Layers {
                 toml::Value::Integer(number) => self.set(setting, number.to_string(), origin()),
                 toml::Value::Boolean(flag) => self.set(setting, flag.to_string(), origin()),
                 toml::Value::Float(_) | toml::Value::Datetime(_) | toml::Value::Array(_) | toml::Value::Table(_) => {
-                    problems.push(Problem { origin: origin(), key, message: "expected a string or an integer".to_owned() });
+                    problems.push(Problem {
+                        origin: origin(),
+                        key,
+                        message: "expected a string or an integer".to_owned(),
+                    });
                 }
             }
         }
@@ -202,13 +208,16 @@ mod tests {
             file: Some(("comanda.toml", file)),
             environment: &owned(environment),
             flags: &owned(flags),
-            read_file: &|path| if path == "key" { Ok("00ff\n".to_owned()) } else { Err(std::io::ErrorKind::NotFound.into()) },
+            read_file: &|path| {
+                if path == "key" { Ok("00ff\n".to_owned()) } else { Err(std::io::ErrorKind::NotFound.into()) }
+            },
         })
     }
 
     #[test]
     fn a_later_layer_wins_and_says_where_it_came_from() {
-        let layers = read("http_addr = \"a:1\"\ndev_merchants = 7", &[("COMANDA_HTTP_ADDR", "b:2")], &[("ops_addr", "c:3")]);
+        let layers =
+            read("http_addr = \"a:1\"\ndev_merchants = 7", &[("COMANDA_HTTP_ADDR", "b:2")], &[("ops_addr", "c:3")]);
         let layers = layers.unwrap();
         let text = |key: &str| layers.get(key).map(|value| format!("{} from {}", value.text, value.origin));
         assert_eq!(text("http_addr").unwrap(), "b:2 from environment COMANDA_HTTP_ADDR");
@@ -237,7 +246,9 @@ mod tests {
         let layers = read("", &[("COMANDA_EVENT_ID_KEY_FILE", "key")], &[]).unwrap();
         assert_eq!(layers.get("event_id_key").unwrap().text, "00ff");
         assert!(layers.printed().iter().all(|line| !line.contains("00ff")));
-        assert!(layers.printed().contains(&"event_id_key = (secret)  # environment COMANDA_EVENT_ID_KEY_FILE".to_owned()));
+        assert!(
+            layers.printed().contains(&"event_id_key = (secret)  # environment COMANDA_EVENT_ID_KEY_FILE".to_owned())
+        );
         assert_eq!(read("", &[("COMANDA_EVENT_ID_KEY_FILE", "gone")], &[]).unwrap_err().len(), 1);
     }
 }

@@ -172,10 +172,13 @@ impl Reader<'_> {
     fn address(&mut self, key: &str, loopback_only: bool) -> SocketAddr {
         let unspecified = SocketAddr::from(([127, 0, 0, 1], 0));
         let Ok(address) = self.text(key).unwrap_or_default().parse::<SocketAddr>() else {
-            return self.refuse(key, "expected an IP address and a port, such as 127.0.0.1:8080").unwrap_or(unspecified);
+            return self
+                .refuse(key, "expected an IP address and a port, such as 127.0.0.1:8080")
+                .unwrap_or(unspecified);
         };
         if loopback_only && !address.ip().is_loopback() {
-            let message = "must be a loopback address (127.0.0.0/8 or [::1]): it is served without authentication or TLS";
+            let message =
+                "must be a loopback address (127.0.0.0/8 or [::1]): it is served without authentication or TLS";
             return self.refuse(key, message).unwrap_or(unspecified);
         }
         address
@@ -183,7 +186,8 @@ impl Reader<'_> {
 
     fn networks(&mut self, key: &str) -> Vec<kitchen_api::Network> {
         let text = self.text(key).unwrap_or_default();
-        let networks: Option<Vec<_>> = text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(parse_network).collect();
+        let networks: Option<Vec<_>> =
+            text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(parse_network).collect();
         networks.unwrap_or_else(|| {
             let message = "expected addresses or networks separated by commas, such as 10.0.0.0/8, 192.0.2.7";
             self.refuse(key, message).unwrap_or_default()

@@ -47,8 +47,17 @@ fn with_quiet_dependencies(filter: &str) -> String {
         return filter.to_owned();
     }
     let ours = [
-        "comanda", "gateway_agent", "gateway_core", "order_events", "merchant_connection", "connection_polling",
-        "kitchen_api", "message_bus", "replicated_grid", "local_aws", "proto",
+        "comanda",
+        "gateway_agent",
+        "gateway_core",
+        "order_events",
+        "merchant_connection",
+        "connection_polling",
+        "kitchen_api",
+        "message_bus",
+        "replicated_grid",
+        "local_aws",
+        "proto",
     ];
     let ours: Vec<String> = ours.iter().map(|name| format!("{name}={filter}")).collect();
     format!("warn,{}", ours.join(","))

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use comanda::kitchen_client::KitchenClient;
+use comanda::kitchen_client::{ClientError, KitchenClient};
 use http::{Method, StatusCode};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -26,7 +26,8 @@ const HEALED_LIMIT: Duration = Duration::from_secs(60);
 const OFFLINE_AFTER: Duration = Duration::from_secs(4);
 const POLL_EVERY: Duration = Duration::from_millis(150);
 
-const PLAN: Plan<'_> = Plan { merchants: 4, log: "info", flags: &[("sweep-interval", "200ms"), ("offline-after", "4s")] };
+const PLAN: Plan<'_> =
+    Plan { merchants: 4, log: "info", flags: &[("sweep-interval", "200ms"), ("offline-after", "4s")] };
 
 /// What the terminals of a row saw.
 #[derive(Debug, Default)]
@@ -34,6 +35,16 @@ struct Polls {
     answered: usize,
     failures: Vec<String>,
     slowest: Duration,
+}
+
+impl Polls {
+    fn note(&mut self, answer: Result<(), ClientError>, took: Duration) {
+        self.slowest = self.slowest.max(took);
+        match answer {
+            Ok(()) => self.answered += 1,
+            Err(error) => self.failures.push(format!("{error} after {took:?}")),
+        }
+    }
 }
 
 struct Row {
@@ -112,7 +123,8 @@ impl Row {
 
     /// Details are served as they were sent.
     async fn details_are_served(&self, order: &str) {
-        let answer = self.pos.call(Method::GET, &format!("/order/v1.0/orders/{order}"), &[], Bytes::new()).await.unwrap();
+        let answer =
+            self.pos.call(Method::GET, &format!("/order/v1.0/orders/{order}"), &[], Bytes::new()).await.unwrap();
         assert_eq!(answer.status, StatusCode::OK, "details of {order}: {}", answer.json());
         assert_eq!(answer.json()["newField"], json!({"kept": [1.10, 2]}));
     }
@@ -129,10 +141,12 @@ impl Row {
 
     /// Waits until these merchants' latest published transition is to `status`.
     async fn wait_for_status(&self, status: &str, merchants: &[usize]) {
-        eventually(&format!("{status} of {merchants:?}"), HEALED_LIMIT, || async {
+        eventually(&format!("{status} of {merchants:?}"), HEALED_LIMIT, async || {
             self.gather_transitions().await;
             let transitions = self.transitions.lock();
-            let latest = |index: &usize| transitions.iter().rev().find(|(merchant, _)| *merchant == self.merchant(*index)).cloned();
+            let latest = |index: &usize| {
+                transitions.iter().rev().find(|(merchant, _)| *merchant == self.merchant(*index)).cloned()
+            };
             merchants.iter().all(|index| latest(index).is_some_and(|(_, now)| now == status)).then_some(())
         })
         .await;
@@ -149,7 +163,7 @@ impl Row {
     /// Lets terminals poll for two offline periods.
     async fn outlast_the_offline_period(&self) {
         let (since, before) = (Instant::now(), self.polls.lock().answered);
-        eventually("polls for two offline periods", 4 * OFFLINE_AFTER + LIMIT, || async {
+        eventually("polls for two offline periods", 4 * OFFLINE_AFTER + LIMIT, async || {
             let answered = self.polls.lock().answered - before;
             (since.elapsed() > 2 * OFFLINE_AFTER && answered >= 8).then_some(())
         })
@@ -180,7 +194,7 @@ impl Row {
     /// Waits until polls are answered by this side.
     async fn wait_until_answered_by(&self, side: &str) {
         let before = self.answered_by(side).await;
-        eventually(&format!("polls are answered by {side}"), HEALED_LIMIT, || async {
+        eventually(&format!("polls are answered by {side}"), HEALED_LIMIT, async || {
             (self.answered_by(side).await > before + 5.0).then_some(())
         })
         .await;
@@ -188,7 +202,7 @@ impl Row {
 
     /// Waits until order-events has this many orders in its cache.
     async fn wait_until_cached(&self, orders: f64) {
-        eventually("the order is cached", LIMIT, || async {
+        eventually("the order is cached", LIMIT, async || {
             let cached = self.deployment.metric("order-events", "comanda_order_events_cached_orders").await;
             (cached >= orders).then_some(())
         })
@@ -200,13 +214,7 @@ async fn poll_on(pos: KitchenClient, merchants: Vec<String>, polls: Arc<Mutex<Po
     loop {
         let asked = Instant::now();
         let answer = pos.poll(&merchants).await;
-        let mut seen = polls.lock();
-        seen.slowest = seen.slowest.max(asked.elapsed());
-        match answer {
-            Ok(_) => seen.answered += 1,
-            Err(error) => seen.failures.push(format!("{error} after {:?}", asked.elapsed())),
-        }
-        drop(seen);
+        polls.lock().note(answer.map(drop), asked.elapsed());
         tokio::time::sleep(POLL_EVERY).await;
     }
 }
@@ -277,7 +285,7 @@ async fn sns_down() {
     row.deployment.proxy.set(AwsService::Sns, Mood::Well);
     row.event(&order, "CFM").await;
     row.event(&waiting, "PLC").await;
-    eventually("presence was decided and is published now", HEALED_LIMIT, || async {
+    eventually("presence was decided and is published now", HEALED_LIMIT, async || {
         row.gather_transitions().await;
         let newcomer = (row.merchant(2), "ONLINE".to_owned());
         row.transitions.lock().contains(&newcomer).then_some(())
@@ -350,7 +358,7 @@ async fn dynamodb_down(mood: Mood) {
     row.deployment.proxy.set(AwsService::DynamoDb, Mood::Well);
     row.event(&waiting, "PLC").await;
     row.wait_until_answered_by("primary").await;
-    eventually("the retry of the acknowledgment", HEALED_LIMIT, || async {
+    eventually("the retry of the acknowledgment", HEALED_LIMIT, async || {
         (row.acknowledge(&event).await == StatusCode::ACCEPTED).then_some(())
     })
     .await;

@@ -73,7 +73,8 @@ pub struct Deployment {
 
 /// Six processes under load fill two cores: one deployment at a time.
 async fn turn() -> OwnedMutexGuard<()> {
-    static TURN: std::sync::LazyLock<std::sync::Arc<tokio::sync::Mutex<()>>> = std::sync::LazyLock::new(std::sync::Arc::default);
+    static TURN: std::sync::LazyLock<std::sync::Arc<tokio::sync::Mutex<()>>> =
+        std::sync::LazyLock::new(std::sync::Arc::default);
     std::sync::Arc::clone(&TURN).lock_owned().await
 }
 
@@ -81,7 +82,8 @@ impl Deployment {
     /// Starts all of it, with an application that may see every merchant.
     pub async fn start(plan: &Plan<'_>) -> Self {
         let turn = turn().await;
-        let aws_process = blocking(|| Process::start(&["aws", "local", "--json", "--local-aws-addr", "127.0.0.1:0"], &[]));
+        let local = ["aws", "local", "--json", "--local-aws-addr", "127.0.0.1:0", "--log", plan.log];
+        let aws_process = blocking(|| Process::start(&local, &[]));
         let direct = format!("http://{}", aws_process.address("aws"));
         let proxy = AwsProxy::start(&aws_process.address("aws")).await;
         let aws = AwsClients::local(&direct).await;
@@ -89,7 +91,8 @@ impl Deployment {
         typed(&["aws", "init"], &environment);
         let merchants = add_merchants(&aws, plan.merchants, &environment).await;
         let created = typed(&["app", "create", CLIENT_ID, "--json"], &environment);
-        let client_secret = serde_json::from_str::<Value>(&created).unwrap()["clientSecret"].as_str().unwrap().to_owned();
+        let client_secret =
+            serde_json::from_str::<Value>(&created).unwrap()["clientSecret"].as_str().unwrap().to_owned();
         let mut grant = vec!["app", "grant", CLIENT_ID];
         grant.extend(merchants.iter().map(String::as_str));
         typed(&grant, &environment);
@@ -115,7 +118,9 @@ impl Deployment {
             _turn: turn,
         };
         // Together: some are ready only once another one is.
-        blocking(|| std::thread::scope(|scope| ROLES.iter().for_each(|role| drop(scope.spawn(|| deployment.spawn(role))))));
+        blocking(|| {
+            std::thread::scope(|scope| ROLES.iter().for_each(|role| drop(scope.spawn(|| deployment.spawn(role)))))
+        });
         assert_eq!(deployment.running.lock().len(), ROLES.len(), "every role started");
         deployment
     }
@@ -129,7 +134,8 @@ impl Deployment {
         let mut arguments = vec!["run".to_owned(), role.to_owned(), "--json".to_owned()];
         arguments.extend(["--http-addr".to_owned(), self.addresses.http.clone()]);
         arguments.extend(["--ops-addr".to_owned(), self.addresses.ops[role].clone()]);
-        arguments.extend(self.addresses.internal.iter().flat_map(|(flag, address)| [format!("--{flag}"), address.clone()]));
+        arguments
+            .extend(self.addresses.internal.iter().flat_map(|(flag, address)| [format!("--{flag}"), address.clone()]));
         arguments.extend(self.flags.iter().cloned());
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let process = Process::start(&arguments, &borrowed(&self.environment));
@@ -153,6 +159,26 @@ impl Deployment {
 
     fn take(&self, role: &str) -> Process {
         self.running.lock().remove(role).unwrap_or_else(|| panic!("{role} is not running"))
+    }
+
+    /// Types a command of an operator or an internal app, past the proxy; what it printed.
+    pub fn typed(&self, arguments: &[&str]) -> String {
+        let mut environment = self.environment.clone();
+        let direct = format!("http://{}", self.aws_process.address("aws"));
+        environment.retain(|(name, _)| name != "AWS_ENDPOINT_URL");
+        environment.push(("AWS_ENDPOINT_URL".to_owned(), direct));
+        typed(arguments, &environment)
+    }
+
+    /// The secrets that the roles were given.
+    pub fn secrets(&self) -> Vec<String> {
+        let is_secret = |name: &str| name.starts_with("COMANDA_") && name.ends_with("_KEY");
+        self.environment.iter().filter(|(name, _)| is_secret(name)).map(|(_, value)| value.clone()).collect()
+    }
+
+    /// Calls the public API without a token.
+    pub fn anonymous(&self) -> KitchenClient {
+        KitchenClient::new(&format!("http://{}", self.addresses.http), "nobody", "nothing").unwrap()
     }
 
     /// A client of [`CLIENT_ID`] with a token.
@@ -189,7 +215,7 @@ impl Deployment {
 
     /// Waits until `/readyz` of a role says that all is well.
     pub async fn wait_until_ready(&self, role: &str) {
-        eventually(&format!("{role} is ready"), STARTED_LIMIT, || async {
+        eventually(&format!("{role} is ready"), STARTED_LIMIT, async || {
             self.operations(role, "/readyz").await.filter(|answer| answer.status == StatusCode::OK)
         })
         .await;
@@ -203,7 +229,8 @@ impl Deployment {
                 let entry = aws_sdk_sqs::types::SendMessageBatchRequestEntry::builder();
                 entry.id(index.to_string()).message_body(body).build().unwrap()
             });
-            let sent = self.aws.sqs.send_message_batch().queue_url(&queue).set_entries(Some(entries.collect())).send().await;
+            let sent =
+                self.aws.sqs.send_message_batch().queue_url(&queue).set_entries(Some(entries.collect())).send().await;
             assert!(sent.unwrap().failed().is_empty(), "the queue took every message");
         }
     }
@@ -254,7 +281,12 @@ impl Deployment {
                     let attributes = message.message_attributes();
                     attributes.and_then(|all| all.get(name)?.string_value()).unwrap_or("-").to_owned()
                 };
-                all.push(format!("{queue}: {} {} {}", attribute("reason"), attribute("detail"), message.body().unwrap_or("")));
+                all.push(format!(
+                    "{queue}: {} {} {}",
+                    attribute("reason"),
+                    attribute("detail"),
+                    message.body().unwrap_or("")
+                ));
             }
         }
         all
@@ -320,7 +352,7 @@ fn aws_environment(endpoint: &str) -> Vec<(String, String)> {
 }
 
 /// Types a command that must succeed; what it printed.
-pub fn typed(arguments: &[&str], environment: &[(String, String)]) -> String {
+fn typed(arguments: &[&str], environment: &[(String, String)]) -> String {
     let (code, stdout, stderr) = blocking(|| run(arguments, &borrowed(environment)));
     assert_eq!(code, 0, "comanda {arguments:?}\n{stderr}");
     stdout

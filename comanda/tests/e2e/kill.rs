@@ -20,8 +20,11 @@ use crate::steady_stream::{Load, Stream};
 /// Messages that a killed agent held come back after 30 s, early ones are tried again for longer.
 const SETTLE_LIMIT: Duration = Duration::from_secs(150);
 
-const PLAN: Plan<'_> =
-    Plan { merchants: 40, log: "info", flags: &[("sweep-interval", "1s"), ("offline-after", "30s"), ("shadow-reads-per-mille", "50")] };
+const PLAN: Plan<'_> = Plan {
+    merchants: 40,
+    log: "info",
+    flags: &[("sweep-interval", "1s"), ("offline-after", "30s"), ("shadow-reads-per-mille", "50")],
+};
 
 fn seed() -> u64 {
     let set = std::env::var_os("E2E_SEED").and_then(|text| text.to_str()?.parse().ok());
@@ -45,7 +48,8 @@ fn keep_artefacts(deployment: &Deployment, history: &History, seed: u64) -> Path
         json!({"asked_at_ms": at_ms, "event": seen.event, "order": seen.order, "sequence": seen.sequence, "code": seen.code})
     });
     let acknowledged = history.acknowledged.iter();
-    let acknowledged = acknowledged.map(|one| json!({"acknowledged_at_ms": one.at.as_millis() as u64, "event": one.event}));
+    let acknowledged =
+        acknowledged.map(|one| json!({"acknowledged_at_ms": one.at.as_millis() as u64, "event": one.event}));
     let lines: Vec<String> = seen.chain(acknowledged).map(|line| line.to_string()).collect();
     std::fs::write(folder.join("history.jsonl"), lines.join("\n")).unwrap();
     std::fs::write(folder.join("processes.jsonl"), deployment.logs()).unwrap();
@@ -120,7 +124,7 @@ async fn order_events_stops_under_load_and_takes_over_again() {
         stop(&deployment, "order-events");
         stream.count_fault();
         let fallback_before = answered_by(&deployment, "fallback").await;
-        eventually("polls are answered by the fallback", Duration::from_secs(20), || async {
+        eventually("polls are answered by the fallback", Duration::from_secs(20), async || {
             (answered_by(&deployment, "fallback").await >= fallback_before + 100.0).then_some(())
         })
         .await;
@@ -128,7 +132,7 @@ async fn order_events_stops_under_load_and_takes_over_again() {
         deployment.restart("order-events");
         deployment.wait_until_ready("order-events").await;
         let primary = answered_by(&deployment, "primary").await;
-        eventually("order-events has taken over", Duration::from_secs(20), || async {
+        eventually("order-events has taken over", Duration::from_secs(20), async || {
             let fallback = answered_by(&deployment, "fallback").await;
             let primary_now = answered_by(&deployment, "primary").await;
             let fallback_now = answered_by(&deployment, "fallback").await;

@@ -1,8 +1,10 @@
 //! End to end: the real binary, the real AWS SDK, HTTP from outside. And the shape of the repository itself.
 
-//mod canaries;
+#![allow(clippy::unwrap_used, reason = "a step of a test that fails ends the test")]
+
+mod canaries;
 mod command_line;
-//mod degraded_modes;
+mod degraded_modes;
 mod deployment;
 mod first_order;
 mod history;

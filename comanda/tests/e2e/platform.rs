@@ -3,7 +3,9 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use comanda::kitchen_client::KitchenClient;
 use comanda::platform::aws::AwsClients;
@@ -160,7 +162,7 @@ pub async fn client(http: &str, client_id: &str, secret: &str) -> KitchenClient 
 }
 
 /// Waits until `probe` answers something, at most `limit`.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, limit: Duration, mut probe: impl FnMut() -> F) -> T {
+pub async fn eventually<T>(what: &str, limit: Duration, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + limit;
     loop {
         if let Some(found) = probe().await {

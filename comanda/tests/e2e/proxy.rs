@@ -118,7 +118,8 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Response<Body> {
 }
 
 fn unavailable() -> Response<Body> {
-    let body = Full::new(Bytes::from_static(b"{\"__type\":\"ServiceUnavailable\"}")).map_err(|never| match never {}).boxed();
+    let body =
+        Full::new(Bytes::from_static(b"{\"__type\":\"ServiceUnavailable\"}")).map_err(|never| match never {}).boxed();
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response

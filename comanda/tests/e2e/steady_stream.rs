@@ -87,7 +87,8 @@ impl Script {
         }
         due.shuffle(&mut rng);
         due.sort_by_key(|(at, _)| *at);
-        script.messages = due.into_iter().map(|(at, body)| (Duration::from_millis(at.try_into().unwrap_or(0)), body)).collect();
+        script.messages =
+            due.into_iter().map(|(at, body)| (Duration::from_millis(at.try_into().unwrap_or(0)), body)).collect();
         script
     }
 }
@@ -131,7 +132,8 @@ impl Stream {
     pub async fn start(deployment: &Arc<Deployment>, load: Load, seed: u64) -> Self {
         let script = Script::write(load, &deployment.merchants, seed);
         let to_see = script.expected.iter().map(|(order, codes)| (order.clone(), codes.iter().cloned().collect()));
-        let progress = Progress { to_see: to_see.collect(), quiet_polls: vec![0; load.terminals], ..Progress::default() };
+        let progress =
+            Progress { to_see: to_see.collect(), quiet_polls: vec![0; load.terminals], ..Progress::default() };
         let history = History { expected_codes: script.expected.clone(), ..History::default() };
         let shared = Arc::new(Shared {
             deployment: Arc::clone(deployment),
@@ -192,7 +194,8 @@ impl Stream {
         shared.tasks.wait().await;
         let mut problems = std::mem::take(&mut *shared.problems.lock());
         problems.extend(shared.progress.lock().leftovers());
-        problems.extend(shared.deployment.given_up().await.into_iter().map(|letter| format!("a dead letter in {letter}")));
+        problems
+            .extend(shared.deployment.given_up().await.into_iter().map(|letter| format!("a dead letter in {letter}")));
         let unseen: Vec<&String> = {
             let progress = shared.progress.lock();
             shared.deployment.merchants.iter().filter(|merchant| !progress.came_online.contains(*merchant)).collect()
@@ -214,7 +217,8 @@ impl Progress {
 
     fn leftovers(&self) -> Vec<String> {
         let unseen = self.to_see.iter().map(|(order, codes)| format!("order {order}: {codes:?} not seen in time"));
-        let pending = self.seen_unacknowledged.iter().map(|event| format!("event {event} could not be acknowledged in time"));
+        let pending =
+            self.seen_unacknowledged.iter().map(|event| format!("event {event} could not be acknowledged in time"));
         let polls = (!self.is_over()).then(|| "the run did not come to its end in time".to_owned());
         unseen.chain(pending).chain(polls).collect()
     }
@@ -278,7 +282,13 @@ impl Shared {
         }
     }
 
-    fn record(self: &Arc<Self>, events: &[Value], asked_at: Duration, pos: &KitchenClient, merchants: &[String]) -> Vec<String> {
+    fn record(
+        self: &Arc<Self>,
+        events: &[Value],
+        asked_at: Duration,
+        pos: &KitchenClient,
+        merchants: &[String],
+    ) -> Vec<String> {
         let (mut history, mut progress) = (self.history.lock(), self.progress.lock());
         let text = |event: &Value, key: &str| event[key].as_str().unwrap_or_default().to_owned();
         for event in events {

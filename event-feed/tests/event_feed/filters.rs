@@ -13,11 +13,7 @@ pub fn any_filter() -> impl Strategy<Value = Filter> {
         Just(CategoryFilter::All),
         subsequence(EventCategory::ALL[..4].to_vec(), 0..4).prop_map(CategoryFilter::Sent),
     ];
-    (types, groups, categories).prop_map(|(types, groups, categories)| Filter {
-        types,
-        groups,
-        categories,
-    })
+    (types, groups, categories).prop_map(|(types, groups, categories)| Filter { types, groups, categories })
 }
 
 proptest! {

@@ -20,13 +20,7 @@ pub fn event(merchant: u8, order: u8, sequence: u32, age: i64) -> FeedEvent {
     let order_id = OrderId::from_bytes([order; 16]);
     let created_at = Timestamp::from_unix_ms(START_MS + age);
     FeedEvent {
-        id: EventId::derive(
-            &EventIdKey::from_bytes([1; 16]),
-            created_at,
-            merchant,
-            order_id,
-            sequence,
-        ),
+        id: EventId::derive(&EventIdKey::from_bytes([1; 16]), created_at, merchant, order_id, sequence),
         order: order_id,
         merchant,
         code: EventCode::ALL[usize::from(order) % EventCode::ALL.len()],

@@ -60,10 +60,7 @@ fn an_event_is_held_until_its_gap_fills_or_the_bound_passes_and_expires_exactly(
     let second = event(1, 5, 2, 10);
     oracle.append(second.clone(), Duration::from_secs(1));
     let shown = |oracle: &Oracle, age, elapsed| {
-        oracle
-            .answer(&authorised(&[1]), &Filter::default(), at(age), elapsed)
-            .shown
-            .len()
+        oracle.answer(&authorised(&[1]), &Filter::default(), at(age), elapsed).shown.len()
     };
     assert_eq!(shown(&oracle, 20, Duration::from_secs(1)), 0);
     assert_eq!(shown(&oracle, 20, Duration::from_secs(1) + HOLD_BACK), 1);

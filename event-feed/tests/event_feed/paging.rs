@@ -14,11 +14,7 @@ fn candidates(sizes: &[usize], delivered: &BTreeSet<(usize, usize)>) -> Vec<Vec<
         bytes: 400,
         item: (merchant, number),
     };
-    sizes
-        .iter()
-        .enumerate()
-        .map(|(merchant, size)| (0..*size).map(|number| one(merchant, number)).collect())
-        .collect()
+    sizes.iter().enumerate().map(|(merchant, size)| (0..*size).map(|number| one(merchant, number)).collect()).collect()
 }
 
 proptest! {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use event_feed::{AuthorisedMerchants, FeedEvent, Filter};
-use order_model::{ApplicationId, EventId, EventIdKey, OrderId, PartitionCount, SharedClock};
 use metrics::Counter;
+use order_model::{ApplicationId, EventId, EventIdKey, OrderId, PartitionCount, SharedClock};
 use proto::transport::Transport;
 use tokio_util::sync::CancellationToken;
 

@@ -64,24 +64,12 @@ fn cancellation_requested(lifecycle: &Lifecycle, at: Timestamp, code: Cancellati
         return already(lifecycle);
     }
     let mut draft = Draft::new(lifecycle, at);
-    let cancellation = Cancellation {
-        code: Some(code),
-        ..wanted(lifecycle, CancelOrigin::Restaurant, None)
-    };
-    let sequence = draft.append(
-        EventCode::CancellationRequested,
-        EventMetadata::Cancellation(cancellation),
-    );
+    let cancellation = Cancellation { code: Some(code), ..wanted(lifecycle, CancelOrigin::Restaurant, None) };
+    let sequence = draft.append(EventCode::CancellationRequested, EventMetadata::Cancellation(cancellation));
     if granted {
-        draft.cancel(Cancellation {
-            requested_by: Some(sequence),
-            ..cancellation
-        });
+        draft.cancel(Cancellation { requested_by: Some(sequence), ..cancellation });
     } else {
-        draft.next.merchant_request = Some(MerchantRequest {
-            sequence,
-            code: Some(code),
-        });
+        draft.next.merchant_request = Some(MerchantRequest { sequence, code: Some(code) });
     }
     draft.changed()
 }

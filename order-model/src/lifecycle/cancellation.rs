@@ -135,11 +135,7 @@ pub fn offered(lifecycle: &Lifecycle) -> Vec<CancellationCode> {
         return Vec::new();
     }
     let route = lifecycle.kind.route();
-    CancellationCode::ALL
-        .iter()
-        .copied()
-        .filter(|code| code.fits(route, lifecycle.status))
-        .collect()
+    CancellationCode::ALL.iter().copied().filter(|code| code.fits(route, lifecycle.status)).collect()
 }
 
 #[cfg(test)]
@@ -154,14 +150,8 @@ mod tests {
             assert_eq!(code.number().to_string(), code.code());
             assert!(!code.description().is_empty());
         }
-        assert_eq!(
-            CancellationCode::parse(" 503 "),
-            Some(CancellationCode::ItemUnavailable)
-        );
+        assert_eq!(CancellationCode::parse(" 503 "), Some(CancellationCode::ItemUnavailable));
         assert_eq!(CancellationCode::parse("510"), None);
-        assert_eq!(
-            CancellationCode::ALL.iter().filter(|code| !code.is_legacy()).count(),
-            12
-        );
+        assert_eq!(CancellationCode::ALL.iter().filter(|code| !code.is_legacy()).count(), 12);
     }
 }

@@ -59,26 +59,17 @@ impl Update {
         if matches!(code, EventCode::HandshakeDispute | EventCode::HandshakeSettlement) {
             return Err(MissingFacts { code });
         }
-        Ok(Self {
-            code,
-            facts: Facts::None,
-        })
+        Ok(Self { code, facts: Facts::None })
     }
 
     /// `HSD`: a dispute was opened.
     pub const fn dispute(opening: DisputeOpening) -> Self {
-        Self {
-            code: EventCode::HandshakeDispute,
-            facts: Facts::Opening(opening),
-        }
+        Self { code: EventCode::HandshakeDispute, facts: Facts::Opening(opening) }
     }
 
     /// `HSS`: the dispute `id` was settled, however it was.
     pub const fn settlement(id: DisputeId) -> Self {
-        Self {
-            code: EventCode::HandshakeSettlement,
-            facts: Facts::Settled(id),
-        }
+        Self { code: EventCode::HandshakeSettlement, facts: Facts::Settled(id) }
     }
 
     /// What happened.

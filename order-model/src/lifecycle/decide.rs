@@ -18,12 +18,7 @@ use crate::timestamp::Timestamp;
 
 /// A new order of `kind`, placed at `at`: its first event (`PLC`, sequence 1) and its state.
 pub fn place(kind: OrderKind, at: Timestamp) -> (NewEvent, Lifecycle) {
-    let event = NewEvent {
-        sequence: 1,
-        code: EventCode::Placed,
-        created_at: at,
-        metadata: EventMetadata::None,
-    };
+    let event = NewEvent { sequence: 1, code: EventCode::Placed, created_at: at, metadata: EventMetadata::None };
     let lifecycle = Lifecycle {
         kind,
         status: OrderStatus::Placed,

@@ -73,10 +73,7 @@ impl TimeoutAction {
     /// The action a dispute names; unknown text is [`TimeoutAction::Void`].
     pub fn of_dispute(text: &str) -> Self {
         let text = text.trim();
-        Self::ALL
-            .into_iter()
-            .find(|action| action.name().eq_ignore_ascii_case(text))
-            .unwrap_or(Self::Void)
+        Self::ALL.into_iter().find(|action| action.name().eq_ignore_ascii_case(text)).unwrap_or(Self::Void)
     }
 
     /// The number it is stored under.

@@ -18,23 +18,14 @@ pub(crate) struct Draft {
 impl Draft {
     /// Nothing yet.
     pub(crate) fn new(lifecycle: &Lifecycle, at: Timestamp) -> Self {
-        Self {
-            at,
-            events: Vec::new(),
-            next: lifecycle.clone(),
-        }
+        Self { at, events: Vec::new(), next: lifecycle.clone() }
     }
 
     /// Appends an event; the answer is its sequence.
     pub(crate) fn append(&mut self, code: EventCode, metadata: EventMetadata) -> u32 {
         let sequence = self.next.next_sequence;
         let created_at = next_created_at(self.next.last_created_at, self.at);
-        self.events.push(NewEvent {
-            sequence,
-            code,
-            created_at,
-            metadata,
-        });
+        self.events.push(NewEvent { sequence, code, created_at, metadata });
         self.next.next_sequence = sequence.saturating_add(1);
         self.next.last_created_at = created_at;
         self.next.happened = self.next.happened.with(code);
@@ -68,18 +59,13 @@ impl Draft {
 
     /// Done: something changed.
     pub(crate) fn changed(self) -> Option<Decision> {
-        Some(Decision::Append {
-            events: self.events,
-            next: self.next,
-        })
+        Some(Decision::Append { events: self.events, next: self.next })
     }
 }
 
 /// It has happened.
 pub(crate) fn already(lifecycle: &Lifecycle) -> Option<Decision> {
-    Some(Decision::AlreadyDone {
-        status: lifecycle.status,
-    })
+    Some(Decision::AlreadyDone { status: lifecycle.status })
 }
 
 /// It has happened when `happened`, else it is illegal.
@@ -89,11 +75,5 @@ pub(crate) fn already_if(happened: bool, lifecycle: &Lifecycle) -> Option<Decisi
 
 /// A cancellation, or a request for one, as it stands: who wants it, and the sequence of the event that asked for it.
 pub(crate) fn wanted(lifecycle: &Lifecycle, origin: CancelOrigin, requested_by: Option<u32>) -> Cancellation {
-    Cancellation {
-        stage: lifecycle.status,
-        origin,
-        code: None,
-        requested_by,
-        timeout: false,
-    }
+    Cancellation { stage: lifecycle.status, origin, code: None, requested_by, timeout: false }
 }

@@ -35,9 +35,7 @@ impl OrderType {
     /// The type that `text` names, in any case; `None` for anything else, since no lifecycle is known for it.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
-        Self::ALL
-            .into_iter()
-            .find(|order_type| order_type.name().eq_ignore_ascii_case(text))
+        Self::ALL.into_iter().find(|order_type| order_type.name().eq_ignore_ascii_case(text))
     }
 
     /// The number it is stored under.
@@ -98,9 +96,7 @@ impl DeliveredBy {
 
     /// The courier stored under `number`.
     pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|delivered_by| delivered_by.number() == number)
+        Self::ALL.into_iter().find(|delivered_by| delivered_by.number() == number)
     }
 }
 
@@ -158,11 +154,7 @@ impl OrderKind {
     pub fn all() -> impl Iterator<Item = Self> {
         OrderType::ALL.into_iter().flat_map(|order_type| {
             DeliveredBy::ALL.into_iter().flat_map(move |delivered_by| {
-                Goods::ALL.into_iter().map(move |goods| Self {
-                    order_type,
-                    delivered_by,
-                    goods,
-                })
+                Goods::ALL.into_iter().map(move |goods| Self { order_type, delivered_by, goods })
             })
         })
     }

@@ -21,16 +21,8 @@ const INTRODUCTION: &str = include_str!("LIFECYCLE_INTRODUCTION.md");
 
 /// One section per way an order can go: its title and a kind that stands for it.
 const SECTIONS: [(&str, OrderType, DeliveredBy); 4] = [
-    (
-        "DELIVERY by the merchant's courier",
-        OrderType::Delivery,
-        DeliveredBy::Merchant,
-    ),
-    (
-        "DELIVERY by the marketplace's courier",
-        OrderType::Delivery,
-        DeliveredBy::Marketplace,
-    ),
+    ("DELIVERY by the merchant's courier", OrderType::Delivery, DeliveredBy::Merchant),
+    ("DELIVERY by the marketplace's courier", OrderType::Delivery, DeliveredBy::Marketplace),
     ("TAKEOUT", OrderType::Takeout, DeliveredBy::Merchant),
     ("DINE_IN and INDOOR", OrderType::DineIn, DeliveredBy::Merchant),
 ];
@@ -40,11 +32,7 @@ pub fn transition_table_markdown() -> String {
     let mut document = INTRODUCTION.to_owned();
     for (title, order_type, delivered_by) in SECTIONS {
         for (goods, goods_title) in [(Goods::Meals, "meals"), (Goods::Groceries, "groceries")] {
-            let kind = OrderKind {
-                order_type,
-                delivered_by,
-                goods,
-            };
+            let kind = OrderKind { order_type, delivered_by, goods };
             document += &format!("\n## {title}, {goods_title}\n\n{}", tables_of(kind));
         }
     }
@@ -53,17 +41,10 @@ pub fn transition_table_markdown() -> String {
 
 /// The three tables of one kind: updates, actions, timers.
 fn tables_of(kind: OrderKind) -> String {
-    let columns: Vec<_> = OrderStatus::ALL
-        .into_iter()
-        .filter(|&status| reach::is_reachable(kind, status))
-        .collect();
+    let columns: Vec<_> = OrderStatus::ALL.into_iter().filter(|&status| reach::is_reachable(kind, status)).collect();
     [
         table("Reported by internal apps", &columns, update_rows(kind, &columns)),
-        table(
-            "Asked by merchants' applications",
-            &columns,
-            action_rows(kind, &columns),
-        ),
+        table("Asked by merchants' applications", &columns, action_rows(kind, &columns)),
         table("The core's own timers", &columns, timer_rows(kind, &columns)),
     ]
     .join("\n")
@@ -95,9 +76,7 @@ fn update_rows(kind: OrderKind, columns: &[OrderStatus]) -> Vec<Row> {
         }
         rows[row].0.push(code.code());
     }
-    rows.into_iter()
-        .map(|(codes, cells)| (codes.join(" "), cells))
-        .collect()
+    rows.into_iter().map(|(codes, cells)| (codes.join(" "), cells)).collect()
 }
 
 fn update_cell(kind: OrderKind, status: OrderStatus, code: EventCode) -> String {
@@ -119,10 +98,7 @@ fn update_cell(kind: OrderKind, status: OrderStatus, code: EventCode) -> String 
 }
 
 fn action_rows(kind: OrderKind, columns: &[OrderStatus]) -> Vec<Row> {
-    let asked = |lifecycle| Lifecycle {
-        consumer_request: Some(1),
-        ..lifecycle
-    };
+    let asked = |lifecycle| Lifecycle { consumer_request: Some(1), ..lifecycle };
     let cancel = Action::RequestCancellation(CancellationCode::SystemProblem);
     let row = |name: &str, action: Action, prepare: &dyn Fn(Lifecycle) -> Lifecycle| {
         row(name, kind, columns, &Command::Act(action), prepare)
@@ -133,17 +109,9 @@ fn action_rows(kind: OrderKind, columns: &[OrderStatus]) -> Vec<Row> {
         row("readyToPickup", Action::ReadyToPickup, &|lifecycle| lifecycle),
         row("dispatch", Action::Dispatch, &|lifecycle| lifecycle),
         row("requestCancellation", cancel, &|lifecycle| lifecycle),
-        row(
-            "acceptCancellation (the consumer asks)",
-            Action::AcceptCancellation,
-            &asked,
-        ),
+        row("acceptCancellation (the consumer asks)", Action::AcceptCancellation, &asked),
         row("denyCancellation (the consumer asks)", Action::DenyCancellation, &asked),
-        row(
-            "acceptCancellation, denyCancellation (else)",
-            Action::AcceptCancellation,
-            &|lifecycle| lifecycle,
-        ),
+        row("acceptCancellation, denyCancellation (else)", Action::AcceptCancellation, &|lifecycle| lifecycle),
     ]
 }
 
@@ -151,44 +119,17 @@ fn timer_rows(kind: OrderKind, columns: &[OrderStatus]) -> Vec<Row> {
     let disputed = |timeout_action| {
         move |lifecycle| {
             let id = "dispute".parse().expect("the id of the example is visible ASCII");
-            let dispute = Dispute {
-                id,
-                expires_at: Timestamp::default(),
-                timeout_action,
-            };
-            Lifecycle {
-                dispute: Some(dispute),
-                ..lifecycle
-            }
+            let dispute = Dispute { id, expires_at: Timestamp::default(), timeout_action };
+            Lifecycle { dispute: Some(dispute), ..lifecycle }
         }
     };
     let accepted = disputed(TimeoutAction::AcceptCancellation);
     let other = disputed(TimeoutAction::Void);
     vec![
-        row(
-            "confirm deadline",
-            kind,
-            columns,
-            &Command::ConfirmTimeout,
-            &|lifecycle| lifecycle,
-        ),
-        row("nobody concluded", kind, columns, &Command::Conclude, &|lifecycle| {
-            lifecycle
-        }),
-        row(
-            "dispute expired: ACCEPT_CANCELLATION",
-            kind,
-            columns,
-            &Command::DisputeTimeout,
-            &accepted,
-        ),
-        row(
-            "dispute expired: REJECT_CANCELLATION, VOID",
-            kind,
-            columns,
-            &Command::DisputeTimeout,
-            &other,
-        ),
+        row("confirm deadline", kind, columns, &Command::ConfirmTimeout, &|lifecycle| lifecycle),
+        row("nobody concluded", kind, columns, &Command::Conclude, &|lifecycle| lifecycle),
+        row("dispute expired: ACCEPT_CANCELLATION", kind, columns, &Command::DisputeTimeout, &accepted),
+        row("dispute expired: REJECT_CANCELLATION, VOID", kind, columns, &Command::DisputeTimeout, &other),
     ]
 }
 
@@ -218,11 +159,7 @@ fn decision_cell(lifecycle: &Lifecycle, command: &Command) -> String {
         Some(Decision::Append { events, next }) => {
             let codes: Vec<_> = events.iter().map(|event| event.code.code()).collect();
             let moved = next.status != lifecycle.status;
-            let arrow = if moved {
-                format!(": **{}**", next.status.name())
-            } else {
-                String::new()
-            };
+            let arrow = if moved { format!(": **{}**", next.status.name()) } else { String::new() };
             format!("{}{arrow}", codes.join(" "))
         }
         Some(Decision::RecordedOnly { .. }) => "recorded".to_owned(),
@@ -234,20 +171,13 @@ fn decision_cell(lifecycle: &Lifecycle, command: &Command) -> String {
 
 /// An order of `kind` at `status` to which nothing else has happened.
 fn standing(kind: OrderKind, status: OrderStatus) -> Lifecycle {
-    Lifecycle {
-        status,
-        ..place(kind, Timestamp::default()).1
-    }
+    Lifecycle { status, ..place(kind, Timestamp::default()).1 }
 }
 
 fn cancellation_codes() -> String {
     let mut text = "\n## Codes of requestCancellation\n\n| code | description | |\n|---|---|---|\n".to_owned();
     for code in CancellationCode::ALL {
-        let note = if code.is_legacy() {
-            "legacy: accepted, never offered"
-        } else {
-            ""
-        };
+        let note = if code.is_legacy() { "legacy: accepted, never offered" } else { "" };
         text += &format!("| {} | {} | {note} |\n", code.code(), code.description());
     }
     text

@@ -87,10 +87,7 @@ fn explore(kind: OrderKind) -> Reach {
     spread(&successors, &mut legal_later);
     let (_, placed) = place(kind, Timestamp::default());
     let reachable = closure(&successors, Node::of(&placed).index());
-    let statuses = Node::all()
-        .filter(|node| reachable.contains(&node.index()))
-        .map(|node| node.status)
-        .collect();
+    let statuses = Node::all().filter(|node| reachable.contains(&node.index())).map(|node| node.status).collect();
     Reach { legal_later, statuses }
 }
 
@@ -162,10 +159,7 @@ impl Node {
         let (_, placed) = place(kind, Timestamp::default());
         Lifecycle {
             status: self.status,
-            merchant_request: self.merchant_asks.then_some(MerchantRequest {
-                sequence: 1,
-                code: None,
-            }),
+            merchant_request: self.merchant_asks.then_some(MerchantRequest { sequence: 1, code: None }),
             consumer_request: self.consumer_asks.then_some(1),
             dispute: self.disputed.then(|| probe_dispute("open")),
             ..placed
@@ -181,10 +175,7 @@ fn probes(open: Option<&DisputeId>) -> impl Iterator<Item = Command> {
             if matches!(code, EventCode::HandshakeSettlement) {
                 Update::settlement(settled.clone())
             } else {
-                Update::dispute(DisputeOpening {
-                    dispute: probe_dispute("another"),
-                    parent: None,
-                })
+                Update::dispute(DisputeOpening { dispute: probe_dispute("another"), parent: None })
             }
         });
         Command::Update(update)

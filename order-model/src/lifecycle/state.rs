@@ -73,11 +73,7 @@ impl Happened {
     #[must_use]
     pub const fn with(self, code: EventCode) -> Self {
         let number = code.number();
-        if number < 64 {
-            Self(self.0 | ((1 << number) & KEPT))
-        } else {
-            self
-        }
+        if number < 64 { Self(self.0 | ((1 << number) & KEPT)) } else { self }
     }
 
     /// Whether `code` has happened. Always false for a code that is not kept.

@@ -89,9 +89,7 @@ impl Lifecycle {
     /// When a field has a value that this version does not know.
     pub fn from_stored(stored: &StoredLifecycle) -> Result<Self, UnknownStoredValue> {
         if stored.format_version != FORMAT_VERSION {
-            return Err(UnknownStoredValue {
-                field: "format_version",
-            });
+            return Err(UnknownStoredValue { field: "format_version" });
         }
         let kind = OrderKind {
             order_type: known(OrderType::from_number(stored.order_type), "order_type")?,
@@ -123,10 +121,7 @@ fn known<T>(value: Option<T>, field: &'static str) -> Result<T, UnknownStoredVal
 }
 
 fn instant(unix_ms: i64, field: &'static str) -> Result<Timestamp, UnknownStoredValue> {
-    known(
-        Some(Timestamp::from_unix_ms(unix_ms)).filter(|instant| instant.unix_ms() == unix_ms),
-        field,
-    )
+    known(Some(Timestamp::from_unix_ms(unix_ms)).filter(|instant| instant.unix_ms() == unix_ms), field)
 }
 
 fn merchant_request(stored: &StoredLifecycle) -> Result<Option<MerchantRequest>, UnknownStoredValue> {
@@ -137,10 +132,7 @@ fn merchant_request(stored: &StoredLifecycle) -> Result<Option<MerchantRequest>,
         0 => None,
         number => Some(known(CancellationCode::from_number(number), "merchant_request_code")?),
     };
-    Ok(Some(MerchantRequest {
-        sequence: stored.merchant_request,
-        code,
-    }))
+    Ok(Some(MerchantRequest { sequence: stored.merchant_request, code }))
 }
 
 fn dispute(stored: &StoredLifecycle) -> Result<Option<Dispute>, UnknownStoredValue> {
@@ -150,9 +142,6 @@ fn dispute(stored: &StoredLifecycle) -> Result<Option<Dispute>, UnknownStoredVal
     Ok(Some(Dispute {
         id: known(stored.dispute.parse().ok(), "dispute")?,
         expires_at: instant(stored.dispute_expires_at_ms, "dispute_expires_at_ms")?,
-        timeout_action: known(
-            TimeoutAction::from_number(stored.dispute_timeout_action),
-            "dispute_timeout_action",
-        )?,
+        timeout_action: known(TimeoutAction::from_number(stored.dispute_timeout_action), "dispute_timeout_action")?,
     }))
 }

@@ -13,10 +13,7 @@ pub(crate) fn confirm_timed_out(lifecycle: &Lifecycle, at: Timestamp) -> Option<
     match lifecycle.status {
         OrderStatus::Placed => {
             let mut draft = Draft::new(lifecycle, at);
-            draft.cancel(Cancellation {
-                timeout: true,
-                ..wanted(lifecycle, CancelOrigin::Platform, None)
-            });
+            draft.cancel(Cancellation { timeout: true, ..wanted(lifecycle, CancelOrigin::Platform, None) });
             draft.changed()
         }
         OrderStatus::Cancelled => already(lifecycle),
@@ -60,20 +57,11 @@ pub(crate) fn dispute_timed_out(lifecycle: &Lifecycle, at: Timestamp) -> Option<
         TimeoutAction::Void => SettlementStatus::Expired,
     };
     let mut draft = Draft::new(lifecycle, at);
-    draft.append(
-        EventCode::HandshakeSettlement,
-        EventMetadata::Settlement {
-            dispute: dispute.id.clone(),
-            status,
-        },
-    );
+    draft.append(EventCode::HandshakeSettlement, EventMetadata::Settlement { dispute: dispute.id.clone(), status });
     draft.next.settled_dispute = Some(dispute.id.clone());
     draft.next.dispute = None;
     if status == SettlementStatus::Accepted && !lifecycle.status.is_final() {
-        draft.cancel(Cancellation {
-            timeout: true,
-            ..wanted(lifecycle, CancelOrigin::Consumer, None)
-        });
+        draft.cancel(Cancellation { timeout: true, ..wanted(lifecycle, CancelOrigin::Consumer, None) });
     }
     draft.changed()
 }

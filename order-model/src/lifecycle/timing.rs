@@ -16,17 +16,13 @@ pub fn confirm_by(commit: Timestamp, deadline: Duration) -> Timestamp {
 
 /// Until when an event is served: `max(promised, created_at) + retention`.
 pub fn expires_at(promised: Option<Timestamp>, created_at: Timestamp, retention: Duration) -> Timestamp {
-    promised
-        .map_or(created_at, |promised| promised.max(created_at))
-        .plus(retention)
+    promised.map_or(created_at, |promised| promised.max(created_at)).plus(retention)
 }
 
 /// When an order that nobody concludes is concluded: `max(promised, created_at) + after`, where `created_at` is the
 /// commit of the placement.
 pub fn conclude_at(promised: Option<Timestamp>, created_at: Timestamp, after: Duration) -> Timestamp {
-    promised
-        .map_or(created_at, |promised| promised.max(created_at))
-        .plus(after)
+    promised.map_or(created_at, |promised| promised.max(created_at)).plus(after)
 }
 
 /// `createdAt` of the next event: now, but at least 1 ms after the last one, whatever the clock does.
@@ -99,10 +95,7 @@ pub enum Due {
 /// What is due next for an order and when; `None` when nothing ever is. `confirm_by` may be postponed by the caller
 /// (to what [`ConfirmTimeout::NotBefore`] says).
 pub fn next_due(lifecycle: &Lifecycle, confirm_by: Timestamp, conclude_at: Timestamp) -> Option<(Timestamp, Due)> {
-    let dispute = lifecycle
-        .dispute
-        .as_ref()
-        .map(|dispute| (dispute.expires_at, Due::Dispute));
+    let dispute = lifecycle.dispute.as_ref().map(|dispute| (dispute.expires_at, Due::Dispute));
     let own = match lifecycle.status {
         OrderStatus::Placed => Some((confirm_by, Due::Confirm)),
         OrderStatus::Confirmed
@@ -125,10 +118,7 @@ mod tests {
     }
 
     fn gap(from: i64, until: i64) -> Gap {
-        Gap {
-            from: at(from),
-            until: at(until),
-        }
+        Gap { from: at(from), until: at(until) }
     }
 
     const MINUTES_8: Duration = Duration::from_secs(480);
@@ -152,14 +142,7 @@ mod tests {
 
     #[test]
     fn gaps_may_overlap_nest_and_stick_out() {
-        let gaps = [
-            gap(50, 60),
-            gap(0, 20),
-            gap(10, 15),
-            gap(55, 80),
-            gap(70, 70),
-            gap(90, 200),
-        ];
+        let gaps = [gap(50, 60), gap(0, 20), gap(10, 15), gap(55, 80), gap(70, 70), gap(90, 200)];
         assert_eq!(served_between(at(10), at(100), &gaps), Duration::from_secs(30 + 10));
         assert_eq!(served_between(at(10), at(100), &[]), Duration::from_secs(90));
         assert_eq!(served_between(at(10), at(100), &[gap(0, 500)]), Duration::ZERO);
@@ -173,14 +156,8 @@ mod tests {
         assert_eq!(due(Some(at(0)), 479, &[]), ConfirmTimeout::NotBefore(at(480)));
         assert_eq!(due(None, 1000, &[]), ConfirmTimeout::NotBefore(at(1480)));
         assert_eq!(due(Some(at(100)), 480, &[]), ConfirmTimeout::NotBefore(at(580)));
-        assert_eq!(
-            due(Some(at(0)), 480, &[gap(100, 160)]),
-            ConfirmTimeout::NotBefore(at(540))
-        );
+        assert_eq!(due(Some(at(0)), 480, &[gap(100, 160)]), ConfirmTimeout::NotBefore(at(540)));
         assert_eq!(due(Some(at(0)), 540, &[gap(100, 160)]), ConfirmTimeout::Due);
-        assert_eq!(
-            due(Some(at(0)), 600, &[gap(-50, 0), gap(700, 800)]),
-            ConfirmTimeout::Due
-        );
+        assert_eq!(due(Some(at(0)), 600, &[gap(-50, 0), gap(700, 800)]), ConfirmTimeout::Due);
     }
 }

@@ -71,10 +71,7 @@ fn metadata_of_step(lifecycle: &Lifecycle, code: EventCode) -> EventMetadata {
 }
 
 fn wanted_by_merchant(lifecycle: &Lifecycle, request: MerchantRequest) -> Cancellation {
-    Cancellation {
-        code: request.code,
-        ..wanted(lifecycle, CancelOrigin::Restaurant, Some(request.sequence))
-    }
+    Cancellation { code: request.code, ..wanted(lifecycle, CancelOrigin::Restaurant, Some(request.sequence)) }
 }
 
 fn asked(lifecycle: &Lifecycle, mut draft: Draft, code: EventCode) -> Option<Decision> {
@@ -100,13 +97,9 @@ fn asked(lifecycle: &Lifecycle, mut draft: Draft, code: EventCode) -> Option<Dec
 fn answered(lifecycle: &Lifecycle, mut draft: Draft, code: EventCode) -> Option<Decision> {
     let to_merchant = matches!(code, EventCode::CancellationRequestFailed);
     let request = if to_merchant {
-        lifecycle
-            .merchant_request
-            .map(|request| wanted_by_merchant(lifecycle, request))
+        lifecycle.merchant_request.map(|request| wanted_by_merchant(lifecycle, request))
     } else {
-        lifecycle
-            .consumer_request
-            .map(|sequence| wanted(lifecycle, CancelOrigin::Consumer, Some(sequence)))
+        lifecycle.consumer_request.map(|sequence| wanted(lifecycle, CancelOrigin::Consumer, Some(sequence)))
     };
     let Some(request) = request else {
         return already_if(lifecycle.happened.contains(code), lifecycle);

@@ -25,35 +25,14 @@ pub fn commands() -> Vec<(Command, Disputed)> {
         Action::AcceptCancellation,
         Action::DenyCancellation,
     ];
-    let timers = [
-        Command::Place,
-        Command::ConfirmTimeout,
-        Command::Conclude,
-        Command::DisputeTimeout,
-    ];
+    let timers = [Command::Place, Command::ConfirmTimeout, Command::Conclude, Command::DisputeTimeout];
     let hsd = |id: &'static str, parent: Option<&'static str>, timeout_action| {
-        let dispute = Dispute {
-            id: id.parse().unwrap(),
-            expires_at: Timestamp::from_unix_ms(9),
-            timeout_action,
-        };
-        let opening = DisputeOpening {
-            dispute,
-            parent: parent.map(|parent| parent.parse().unwrap()),
-        };
-        (
-            Command::Update(Update::dispute(opening)),
-            Disputed { id: Some(id), parent },
-        )
+        let dispute = Dispute { id: id.parse().unwrap(), expires_at: Timestamp::from_unix_ms(9), timeout_action };
+        let opening = DisputeOpening { dispute, parent: parent.map(|parent| parent.parse().unwrap()) };
+        (Command::Update(Update::dispute(opening)), Disputed { id: Some(id), parent })
     };
     let hss = |id: &'static str| {
-        (
-            Command::Update(Update::settlement(id.parse().unwrap())),
-            Disputed {
-                id: Some(id),
-                parent: None,
-            },
-        )
+        (Command::Update(Update::settlement(id.parse().unwrap())), Disputed { id: Some(id), parent: None })
     };
     updates
         .map(Command::Update)
@@ -71,11 +50,7 @@ pub fn commands() -> Vec<(Command, Disputed)> {
 
 /// The kinds whose tables differ.
 pub fn kinds() -> Vec<OrderKind> {
-    let kind = |order_type, delivered_by, goods| OrderKind {
-        order_type,
-        delivered_by,
-        goods,
-    };
+    let kind = |order_type, delivered_by, goods| OrderKind { order_type, delivered_by, goods };
     Goods::ALL
         .into_iter()
         .flat_map(|goods| {
@@ -92,10 +67,7 @@ pub fn kinds() -> Vec<OrderKind> {
 /// A state without the numbers that only count: sequences and instants.
 fn normal(lifecycle: &Lifecycle) -> Lifecycle {
     Lifecycle {
-        merchant_request: lifecycle.merchant_request.map(|_| MerchantRequest {
-            sequence: 1,
-            code: None,
-        }),
+        merchant_request: lifecycle.merchant_request.map(|_| MerchantRequest { sequence: 1, code: None }),
         consumer_request: lifecycle.consumer_request.map(|_| 1),
         next_sequence: 2,
         last_created_at: Timestamp::default(),
@@ -119,20 +91,18 @@ pub fn explore(kind: OrderKind, commands: &[(Command, Disputed)], mut visit: imp
     let mut index_of = HashMap::from([(start.clone(), 0)]);
     let mut open = VecDeque::from([start]);
     while let Some(state) = open.pop_front() {
-        let edges = commands
-            .iter()
-            .map(|(command, _)| match decide(&state, Timestamp::default(), command) {
-                Err(illegal) => Edge::Illegal(illegal),
-                Ok(Decision::AlreadyDone { .. }) => Edge::Already,
-                Ok(Decision::Append { next, .. } | Decision::RecordedOnly { next, .. }) => {
-                    let next = normal(&next);
-                    let fresh = index_of.len();
-                    Edge::Legal(*index_of.entry(next).or_insert_with_key(|next| {
-                        open.push_back(next.clone());
-                        fresh
-                    }))
-                }
-            });
+        let edges = commands.iter().map(|(command, _)| match decide(&state, Timestamp::default(), command) {
+            Err(illegal) => Edge::Illegal(illegal),
+            Ok(Decision::AlreadyDone { .. }) => Edge::Already,
+            Ok(Decision::Append { next, .. } | Decision::RecordedOnly { next, .. }) => {
+                let next = normal(&next);
+                let fresh = index_of.len();
+                Edge::Legal(*index_of.entry(next).or_insert_with_key(|next| {
+                    open.push_back(next.clone());
+                    fresh
+                }))
+            }
+        });
         let edges = edges.collect();
         visit(&state, edges);
     }
@@ -146,9 +116,7 @@ fn observed(state: &Lifecycle, command: &Command) -> Expected {
             Expected::Already
         }
         Ok(Decision::RecordedOnly { event, next }) => {
-            let Command::Update(update) = command else {
-                panic!("only updates are recorded: {command:?}")
-            };
+            let Command::Update(update) = command else { panic!("only updates are recorded: {command:?}") };
             assert_eq!(event.code, update.code());
             assert_eq!(next.status, state.status);
             Expected::Records
@@ -181,22 +149,16 @@ fn every_state_and_command_as_the_reference_model_says() {
                     || *status == OrderStatus::Dispatched && kind.order_type != OrderType::Delivery
             })
             .collect();
-        assert!(
-            OrderStatus::ALL
-                .iter()
-                .all(|status| seen.contains(status) != unreachable.contains(status))
-        );
+        assert!(OrderStatus::ALL.iter().all(|status| seen.contains(status) != unreachable.contains(status)));
     }
 }
 
 #[test]
 fn kinds_that_share_a_route_and_goods_share_every_cell() {
     for (one, other) in OrderKind::all().flat_map(|one| OrderKind::all().map(move |other| (one, other))) {
-        let same = OrderStatus::ALL.into_iter().all(|status| {
-            EventCode::ALL
-                .iter()
-                .all(|&code| cell(one, status, code) == cell(other, status, code))
-        });
+        let same = OrderStatus::ALL
+            .into_iter()
+            .all(|status| EventCode::ALL.iter().all(|&code| cell(one, status, code) == cell(other, status, code)));
         if (one.route(), one.goods) == (other.route(), other.goods) {
             assert!(same, "{one:?} {other:?}");
         }

@@ -39,10 +39,7 @@ fn kind() -> impl Strategy<Value = OrderKind> {
 
 /// A command and how far the clock jumps before it, in either direction.
 fn step() -> impl Strategy<Value = (i64, Command)> {
-    (
-        prop_oneof![3 => 0i64..100, 1 => -5_000i64..5_000, 1 => Just(0)],
-        command(),
-    )
+    (prop_oneof![3 => 0i64..100, 1 => -5_000i64..5_000, 1 => Just(0)], command())
 }
 
 /// The events of a history, and the states after each command that changed something.

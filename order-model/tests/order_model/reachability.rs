@@ -43,10 +43,7 @@ fn graphs() -> impl Iterator<Item = Graph> {
     let commands = commands();
     assert!(commands.len() <= 128, "a bit per command");
     kinds().into_iter().map(move |kind| {
-        let mut graph = Graph {
-            states: Vec::new(),
-            edges: Vec::new(),
-        };
+        let mut graph = Graph { states: Vec::new(), edges: Vec::new() };
         explore(kind, &commands, |state, edges| {
             graph.states.push(state.clone());
             graph.edges.push(edges);
@@ -64,19 +61,12 @@ fn early_is_exactly_what_a_reachable_state_allows() {
             for (position, edge) in edges.iter().enumerate() {
                 let Edge::Illegal(illegal) = edge else { continue };
                 let is_early = legal[state] & (1 << position) != 0;
-                assert_eq!(
-                    illegal.may_become_legal, is_early,
-                    "{illegal:?} in {:#?}",
-                    graph.states[state]
-                );
+                assert_eq!(illegal.may_become_legal, is_early, "{illegal:?} in {:#?}", graph.states[state]);
                 if is_early { early += 1 } else { never += 1 }
             }
         }
     }
-    assert!(
-        early > 10_000 && never > 10_000,
-        "both kinds of refusal were seen: {early}, {never}"
-    );
+    assert!(early > 10_000 && never > 10_000, "both kinds of refusal were seen: {early}, {never}");
 }
 
 #[test]
@@ -119,8 +109,5 @@ fn a_refusal_names_exactly_what_would_change_something() {
 
 fn is_recorded(state: &Lifecycle, command: &Command) -> bool {
     use order_model::lifecycle::{Decision, decide};
-    matches!(
-        decide(state, state.last_created_at, command),
-        Ok(Decision::RecordedOnly { .. })
-    )
+    matches!(decide(state, state.last_created_at, command), Ok(Decision::RecordedOnly { .. }))
 }

@@ -53,22 +53,8 @@ const EDGES: &[(&str, &str, &str, &str)] = &[
 
 /// Steps that may be left out, and so may come when the order is past them: code, statuses past it, for which orders.
 const LATE: &[(&str, &[&str], &str)] = &[
-    (
-        "SPS",
-        &[
-            "SEPARATION_ENDED",
-            "PREPARATION_STARTED",
-            "READY_TO_PICKUP",
-            "DISPATCHED",
-            "CONCLUDED",
-        ],
-        "groceries",
-    ),
-    (
-        "SPE",
-        &["PREPARATION_STARTED", "READY_TO_PICKUP", "DISPATCHED", "CONCLUDED"],
-        "groceries",
-    ),
+    ("SPS", &["SEPARATION_ENDED", "PREPARATION_STARTED", "READY_TO_PICKUP", "DISPATCHED", "CONCLUDED"], "groceries"),
+    ("SPE", &["PREPARATION_STARTED", "READY_TO_PICKUP", "DISPATCHED", "CONCLUDED"], "groceries"),
     ("PRS", &["READY_TO_PICKUP", "DISPATCHED", "CONCLUDED"], "all"),
     ("RTP", &["DISPATCHED", "CONCLUDED"], "all"),
     ("DSP", &["DISPATCHED", "CONCLUDED"], "delivery"),
@@ -79,22 +65,12 @@ const INFORMATION: &[(&str, &[&str], &str)] = &[
     ("OPA RPS CPR CPT BOA RFI", &[], "all"),
     ("DAR DAU DAA DAD", &[], "delivery"),
     ("PAA", &["PLACED"], "takeout"),
-    (
-        "ADR GTO AAO DDD DCR DDCR DPCR DPCS DGA DGD DGAC DGDC DGU RDR RDS RDF DCRA DCRR",
-        &["PLACED"],
-        "delivery",
-    ),
+    ("ADR GTO AAO DDD DCR DDCR DPCR DPCS DGA DGD DGAC DGDC DGU RDR RDS RDF DCRA DCRR", &["PLACED"], "delivery"),
     ("CLT AAD DRGO DRDO DDCS DRCR RTS", BEFORE_LEAVING, "delivery"),
 ];
 
-const BEFORE_LEAVING: &[&str] = &[
-    "PLACED",
-    "CONFIRMED",
-    "SEPARATION_STARTED",
-    "SEPARATION_ENDED",
-    "PREPARATION_STARTED",
-    "READY_TO_PICKUP",
-];
+const BEFORE_LEAVING: &[&str] =
+    &["PLACED", "CONFIRMED", "SEPARATION_STARTED", "SEPARATION_ENDED", "PREPARATION_STARTED", "READY_TO_PICKUP"];
 
 /// The codes of which a second one is recognised.
 const REMEMBERED: &str = "PLC CFM SPS SPE PRS RTP DSP CON CAN CAR CARF CCR CCA CCD";
@@ -111,10 +87,7 @@ fn applies(whom: &str, kind: OrderKind) -> bool {
 }
 
 fn edge(kind: OrderKind, from: &str, code: &str) -> Option<&'static str> {
-    EDGES
-        .iter()
-        .find(|edge| edge.0 == from && edge.1 == code && applies(edge.3, kind))
-        .map(|edge| edge.2)
+    EDGES.iter().find(|edge| edge.0 == from && edge.1 == code && applies(edge.3, kind)).map(|edge| edge.2)
 }
 
 /// The facts the model looks at, in its own words.
@@ -133,12 +106,7 @@ pub fn expected(lifecycle: &Lifecycle, command: &Command, dispute: &Disputed) ->
         .map(|code| code.code())
         .inspect(|code| assert!(REMEMBERED.split(' ').any(|remembered| remembered == *code), "{code}"))
         .collect();
-    let facts = Facts {
-        kind: lifecycle.kind,
-        status: lifecycle.status.name(),
-        happened,
-        lifecycle,
-    };
+    let facts = Facts { kind: lifecycle.kind, status: lifecycle.status.name(), happened, lifecycle };
     match command {
         Command::Place => Expected::Already,
         Command::Update(update) => facts.update(update.code().code(), dispute),
@@ -178,26 +146,15 @@ impl Facts<'_> {
     }
 
     fn repeat_or_illegal(&self, code: &str) -> Expected {
-        if self.happened.contains(code) {
-            Expected::Already
-        } else {
-            Expected::Illegal
-        }
+        if self.happened.contains(code) { Expected::Already } else { Expected::Illegal }
     }
 
     fn update(&self, code: &'static str, dispute: &Disputed) -> Expected {
         if let Some(to) = edge(self.kind, self.status, code) {
             return Expected::Appends(vec![code], to);
         }
-        if LATE
-            .iter()
-            .any(|late| late.0 == code && late.1.contains(&self.status) && applies(late.2, self.kind))
-        {
-            return if self.happened.contains(code) {
-                Expected::Already
-            } else {
-                Expected::Records
-            };
+        if LATE.iter().any(|late| late.0 == code && late.1.contains(&self.status) && applies(late.2, self.kind)) {
+            return if self.happened.contains(code) { Expected::Already } else { Expected::Records };
         }
         let of_information = |row: &&(&str, &[&str], &str)| row.0.split(' ').any(|listed| listed == code);
         if let Some((_, not_yet, whom)) = INFORMATION.iter().find(of_information) {
@@ -217,11 +174,7 @@ impl Facts<'_> {
             "CAR" => self.lifecycle.merchant_request.is_some(),
             _ => self.lifecycle.consumer_request.is_some(),
         };
-        if is_open {
-            Expected::Already
-        } else {
-            Expected::Appends(vec![code], self.status)
-        }
+        if is_open { Expected::Already } else { Expected::Appends(vec![code], self.status) }
     }
 
     fn answer(&self, code: &'static str) -> Expected {
@@ -294,11 +247,7 @@ impl Facts<'_> {
             "DISPATCHED",
             "CONCLUDED",
         ];
-        let target = EDGES
-            .iter()
-            .find(|edge| edge.1 == code)
-            .expect("an action has an edge")
-            .2;
+        let target = EDGES.iter().find(|edge| edge.1 == code).expect("an action has an edge").2;
         let position = |status: &str| ORDER.iter().position(|listed| *listed == status);
         match (position(self.status), position(target)) {
             (Some(here), Some(there)) if here >= there => Expected::Already,

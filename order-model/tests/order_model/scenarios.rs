@@ -24,17 +24,12 @@ impl Story {
             goods: Goods::from(EventCategory::of_order(category)),
         };
         let (event, lifecycle) = place(kind, at(0));
-        Self {
-            lifecycle,
-            codes: vec![event.code.code()],
-            last: vec![event.metadata],
-        }
+        Self { lifecycle, codes: vec![event.code.code()], last: vec![event.metadata] }
     }
 
     fn try_to(&mut self, command: &Command) -> Result<Decision, Illegal> {
         let decision = decide(&self.lifecycle, at(0), command)?;
-        self.codes
-            .extend(decision.events().iter().map(|event| event.code.code()));
+        self.codes.extend(decision.events().iter().map(|event| event.code.code()));
         self.last = decision.events().iter().map(|event| event.metadata.clone()).collect();
         if let Some(next) = decision.next() {
             self.lifecycle = next.clone();
@@ -69,11 +64,7 @@ fn update(code: &str) -> Command {
 
 fn dispute(id: &str, timeout_action: TimeoutAction, parent: Option<&str>) -> Command {
     Command::Update(Update::dispute(DisputeOpening {
-        dispute: Dispute {
-            id: id.parse().unwrap(),
-            expires_at: at(420),
-            timeout_action,
-        },
+        dispute: Dispute { id: id.parse().unwrap(), expires_at: at(420), timeout_action },
         parent: parent.map(|parent| parent.parse().unwrap()),
     }))
 }
@@ -89,16 +80,10 @@ fn the_merchant_delivers() {
 #[test]
 fn the_marketplace_delivers() {
     let mut order = Story::of("DELIVERY", "IFOOD", "FOOD");
-    order
-        .act(Action::Confirm)
-        .act(Action::StartPreparation)
-        .act(Action::ReadyToPickup);
+    order.act(Action::Confirm).act(Action::StartPreparation).act(Action::ReadyToPickup);
     let refused = order.try_to(&Command::Act(Action::Dispatch)).unwrap_err();
     assert!(!refused.may_become_legal, "the merchant never dispatches");
-    assert!(
-        order.try_to(&update("CON")).unwrap_err().may_become_legal,
-        "not before the courier has it"
-    );
+    assert!(order.try_to(&update("CON")).unwrap_err().may_become_legal, "not before the courier has it");
     order.update("ADR GTO AAO CLT AAD CON");
     assert_eq!(order.told(), "PLC CFM PRS RTP ADR GTO AAO CLT AAD CON");
 }
@@ -106,11 +91,7 @@ fn the_marketplace_delivers() {
 #[test]
 fn takeout_and_tables_end_when_ready() {
     let mut takeout = Story::of("TAKEOUT", "", "FOOD");
-    takeout
-        .act(Action::Confirm)
-        .update("PAA")
-        .act(Action::ReadyToPickup)
-        .update("CON");
+    takeout.act(Action::Confirm).update("PAA").act(Action::ReadyToPickup).update("CON");
     assert_eq!(takeout.told(), "PLC CFM PAA RTP CON");
     for order_type in ["DINE_IN", "INDOOR"] {
         let mut table = Story::of(order_type, "", "");
@@ -125,40 +106,26 @@ fn takeout_and_tables_end_when_ready() {
 #[test]
 fn groceries_are_picked() {
     let mut order = Story::of("DELIVERY", "MERCHANT", "GROCERY");
-    order
-        .act(Action::Confirm)
-        .act(Action::StartPreparation)
-        .update("SPE")
-        .act(Action::ReadyToPickup);
+    order.act(Action::Confirm).act(Action::StartPreparation).update("SPE").act(Action::ReadyToPickup);
     assert_eq!(order.told(), "PLC CFM SPS SPE RTP");
 }
 
 #[test]
 fn actions_before_the_confirmation_conflict_and_say_what_is_legal() {
     let mut order = Story::of("DELIVERY", "MERCHANT", "FOOD");
-    for action in [
-        Action::StartPreparation,
-        Action::ReadyToPickup,
-        Action::Dispatch,
-        Action::AcceptCancellation,
-    ] {
+    for action in [Action::StartPreparation, Action::ReadyToPickup, Action::Dispatch, Action::AcceptCancellation] {
         let refused = order.try_to(&Command::Act(action)).unwrap_err();
         assert_eq!(refused.legal, ["confirm", "requestCancellation"]);
         assert!(refused.may_become_legal);
     }
     let refused = order.try_to(&Command::Act(Action::Dispatch)).unwrap_err();
-    assert_eq!(
-        refused.to_string(),
-        "dispatch is not legal in state PLACED; legal: confirm, requestCancellation"
-    );
+    assert_eq!(refused.to_string(), "dispatch is not legal in state PLACED; legal: confirm, requestCancellation");
 }
 
 #[test]
 fn a_merchant_cancels_at_once_while_the_goods_are_in_the_house() {
     let mut order = Story::of("DELIVERY", "MERCHANT", "FOOD");
-    order
-        .act(Action::Confirm)
-        .act(Action::RequestCancellation(CancellationCode::ItemUnavailable));
+    order.act(Action::Confirm).act(Action::RequestCancellation(CancellationCode::ItemUnavailable));
     assert_eq!(order.told(), "PLC CFM CAR CAN");
     let asked = Cancellation {
         stage: OrderStatus::Confirmed,
@@ -167,14 +134,8 @@ fn a_merchant_cancels_at_once_while_the_goods_are_in_the_house() {
         requested_by: None,
         timeout: false,
     };
-    let granted = Cancellation {
-        requested_by: Some(3),
-        ..asked
-    };
-    assert_eq!(
-        order.last,
-        [EventMetadata::Cancellation(asked), EventMetadata::Cancellation(granted)]
-    );
+    let granted = Cancellation { requested_by: Some(3), ..asked };
+    assert_eq!(order.last, [EventMetadata::Cancellation(asked), EventMetadata::Cancellation(granted)]);
     assert_eq!(granted.reason(), "Item indisponível");
     let refused = order.try_to(&Command::Act(Action::Confirm)).unwrap_err();
     assert!(!refused.may_become_legal && refused.legal.is_empty());
@@ -187,21 +148,11 @@ fn a_request_after_dispatch_waits_for_an_answer() {
     order.act(Action::Confirm).act(Action::Dispatch).act(ask);
     assert_eq!(offered(&order.lifecycle), []);
     let again = order.try_to(&Command::Act(ask)).unwrap();
-    assert_eq!(
-        again,
-        Decision::AlreadyDone {
-            status: OrderStatus::Dispatched
-        }
-    );
+    assert_eq!(again, Decision::AlreadyDone { status: OrderStatus::Dispatched });
     order.update("CARF").act(ask).update("CAN");
     assert_eq!(order.told(), "PLC CFM DSP CAR CARF CAR CAN");
-    let EventMetadata::OfUpdateOr(cancellation) = &order.last[0] else {
-        panic!("{:?}", order.last)
-    };
-    assert_eq!(
-        (cancellation.code, cancellation.requested_by),
-        (Some(CancellationCode::Fraud), Some(6))
-    );
+    let EventMetadata::OfUpdateOr(cancellation) = &order.last[0] else { panic!("{:?}", order.last) };
+    assert_eq!((cancellation.code, cancellation.requested_by), (Some(CancellationCode::Fraud), Some(6)));
 }
 
 #[test]
@@ -211,26 +162,16 @@ fn a_consumer_asks_twice() {
     order.update("CCR").act(Action::AcceptCancellation);
     assert_eq!(order.told(), "PLC CFM CCR CCD CCR CCA CAN");
     let again = order.try_to(&Command::Act(Action::AcceptCancellation)).unwrap();
-    assert_eq!(
-        again,
-        Decision::AlreadyDone {
-            status: OrderStatus::Cancelled
-        }
-    );
+    assert_eq!(again, Decision::AlreadyDone { status: OrderStatus::Cancelled });
 }
 
 #[test]
 fn nobody_confirms() {
     let mut order = Story::of("TAKEOUT", "", "FOOD");
     order.try_to(&Command::ConfirmTimeout).unwrap();
-    let EventMetadata::Cancellation(cancellation) = &order.last[0] else {
-        panic!("{:?}", order.last)
-    };
+    let EventMetadata::Cancellation(cancellation) = &order.last[0] else { panic!("{:?}", order.last) };
     assert!(cancellation.timeout);
-    assert_eq!(
-        (cancellation.stage, cancellation.origin),
-        (OrderStatus::Placed, CancelOrigin::Platform)
-    );
+    assert_eq!((cancellation.stage, cancellation.origin), (OrderStatus::Placed, CancelOrigin::Platform));
     assert!(!order.try_to(&update("CFM")).unwrap_err().may_become_legal);
 }
 
@@ -239,11 +180,7 @@ fn updates_may_be_repeated_overtaken_and_early() {
     let mut order = Story::of("DELIVERY", "MERCHANT", "FOOD");
     assert!(order.try_to(&update("DSP")).unwrap_err().may_become_legal);
     order.update("CFM RTP CFM DSP PRS PRS CON RTP AAD");
-    assert_eq!(
-        order.told(),
-        "PLC CFM RTP DSP PRS CON AAD",
-        "PRS is recorded once, repeats are not"
-    );
+    assert_eq!(order.told(), "PLC CFM RTP DSP PRS CON AAD", "PRS is recorded once, repeats are not");
     assert!(!order.try_to(&update("CAN")).unwrap_err().may_become_legal);
 }
 
@@ -251,24 +188,12 @@ fn updates_may_be_repeated_overtaken_and_early() {
 fn a_dispute_that_nobody_answers() {
     let mut order = Story::of("DELIVERY", "IFOOD", "FOOD");
     order.act(Action::Confirm);
-    order
-        .try_to(&dispute("d1", TimeoutAction::RejectCancellation, None))
-        .unwrap();
-    assert!(
-        order
-            .try_to(&dispute("d3", TimeoutAction::Void, None))
-            .unwrap_err()
-            .may_become_legal
-    );
-    order
-        .try_to(&dispute("d2", TimeoutAction::AcceptCancellation, Some("d1")))
-        .unwrap();
+    order.try_to(&dispute("d1", TimeoutAction::RejectCancellation, None)).unwrap();
+    assert!(order.try_to(&dispute("d3", TimeoutAction::Void, None)).unwrap_err().may_become_legal);
+    order.try_to(&dispute("d2", TimeoutAction::AcceptCancellation, Some("d1"))).unwrap();
     order.try_to(&Command::DisputeTimeout).unwrap();
     assert_eq!(order.told(), "PLC CFM HSD HSD HSS CAN");
-    let settled = EventMetadata::Settlement {
-        dispute: "d2".parse().unwrap(),
-        status: SettlementStatus::Accepted,
-    };
+    let settled = EventMetadata::Settlement { dispute: "d2".parse().unwrap(), status: SettlementStatus::Accepted };
     assert_eq!(order.last[0], settled);
 }
 
@@ -276,18 +201,10 @@ fn a_dispute_that_nobody_answers() {
 fn a_dispute_after_the_end_leaves_the_end_alone() {
     let mut order = Story::of("DELIVERY", "MERCHANT", "FOOD");
     order.act(Action::Confirm).act(Action::Dispatch).update("CON");
-    order
-        .try_to(&dispute("d1", TimeoutAction::AcceptCancellation, None))
-        .unwrap();
-    assert_eq!(
-        next_due(&order.lifecycle, at(480), at(9000)),
-        Some((at(420), Due::Dispute))
-    );
+    order.try_to(&dispute("d1", TimeoutAction::AcceptCancellation, None)).unwrap();
+    assert_eq!(next_due(&order.lifecycle, at(480), at(9000)), Some((at(420), Due::Dispute)));
     order.try_to(&Command::DisputeTimeout).unwrap();
-    assert_eq!(
-        (order.told().as_str(), order.lifecycle.status),
-        ("PLC CFM DSP CON HSD HSS", OrderStatus::Concluded)
-    );
+    assert_eq!((order.told().as_str(), order.lifecycle.status), ("PLC CFM DSP CON HSD HSS", OrderStatus::Concluded));
     assert_eq!(next_due(&order.lifecycle, at(480), at(9000)), None);
 }
 
@@ -307,25 +224,14 @@ fn one_thing_is_due_at_a_time() {
 
 #[test]
 fn reasons_are_offered_while_they_make_sense() {
-    let numbers = |order: &Story| {
-        offered(&order.lifecycle)
-            .iter()
-            .map(|code| code.number())
-            .collect::<Vec<_>>()
-    };
+    let numbers = |order: &Story| offered(&order.lifecycle).iter().map(|code| code.number()).collect::<Vec<_>>();
     let mut order = Story::of("DELIVERY", "MERCHANT", "FOOD");
-    assert_eq!(
-        numbers(&order),
-        [501, 502, 503, 504, 505, 506, 507, 508, 509, 511, 512, 513]
-    );
+    assert_eq!(numbers(&order), [501, 502, 503, 504, 505, 506, 507, 508, 509, 511, 512, 513]);
     order.act(Action::Confirm).act(Action::Dispatch);
     assert_eq!(numbers(&order), [501, 506, 507, 509, 511]);
     order.update("CON");
     assert_eq!(numbers(&order), []);
-    assert_eq!(
-        numbers(&Story::of("TAKEOUT", "", "FOOD")),
-        [501, 502, 503, 505, 507, 508, 509, 512, 513]
-    );
+    assert_eq!(numbers(&Story::of("TAKEOUT", "", "FOOD")), [501, 502, 503, 505, 507, 508, 509, 512, 513]);
 }
 
 #[test]

@@ -33,9 +33,7 @@ impl StateMachine for Journal {
     fn restore(mut snapshot: &[u8]) -> Result<Self, RestoreError> {
         let mut journal = Self::default();
         while let Some((at, rest)) = snapshot.split_first_chunk::<8>() {
-            let torn = || RestoreError {
-                reason: "torn".to_owned(),
-            };
+            let torn = || RestoreError { reason: "torn".to_owned() };
             let (length, rest) = rest.split_first().ok_or_else(torn)?;
             let (command, rest) = rest.split_at_checked(usize::from(*length)).ok_or_else(torn)?;
             journal.0.push((i64::from_be_bytes(*at), command.to_vec()));
@@ -47,10 +45,7 @@ impl StateMachine for Journal {
 
 fn grid() -> (SingleNode<Journal>, Arc<ManualClock>) {
     let clock = ManualClock::new(Timestamp::from_unix_ms(START_MS));
-    let config = Config {
-        name: "test",
-        partitions: NonZeroU16::new(2).unwrap(),
-    };
+    let config = Config { name: "test", partitions: NonZeroU16::new(2).unwrap() };
     (SingleNode::new(&config, clock.clone(), Journal::default), clock)
 }
 
@@ -65,18 +60,11 @@ async fn concurrent_proposals_are_applied_once_each_and_in_their_own_order() {
         let grid = grid.clone();
         tokio::spawn(async move {
             for round in 0..20 {
-                let commands = (0..3)
-                    .map(|part| command(format!("{proposer}/{round}/{part}")))
-                    .collect();
+                let commands = (0..3).map(|part| command(format!("{proposer}/{round}/{part}"))).collect();
                 let replies = grid.propose(0, commands).await.unwrap();
-                let places: Vec<u64> = replies
-                    .iter()
-                    .map(|reply| u64::from_be_bytes(reply[..].try_into().unwrap()))
-                    .collect();
-                assert!(
-                    places.windows(2).all(|pair| pair[1] == pair[0] + 1),
-                    "nothing came in between"
-                );
+                let places: Vec<u64> =
+                    replies.iter().map(|reply| u64::from_be_bytes(reply[..].try_into().unwrap())).collect();
+                assert!(places.windows(2).all(|pair| pair[1] == pair[0] + 1), "nothing came in between");
             }
         })
     });
@@ -92,9 +80,7 @@ async fn concurrent_proposals_are_applied_once_each_and_in_their_own_order() {
             .map(|(_, command)| String::from_utf8(command.clone()).unwrap())
             .filter(|text| text.starts_with(&prefix))
             .collect();
-        let expected: Vec<String> = (0..60)
-            .map(|number| format!("{proposer}/{}/{}", number / 3, number % 3))
-            .collect();
+        let expected: Vec<String> = (0..60).map(|number| format!("{proposer}/{}/{}", number / 3, number % 3)).collect();
         assert_eq!(own, expected);
     }
 }
@@ -106,19 +92,12 @@ async fn a_read_needs_a_lease_before_and_after() {
     assert_eq!(grid.read(1, |_| ()), expired);
     grid.serve_until(1, Duration::from_secs(3));
     assert_eq!(grid.read(1, |_| 7), Ok(7));
-    assert_eq!(
-        grid.read(1, |_| clock.advance(Duration::from_secs(3))),
-        expired,
-        "it ended during the read"
-    );
+    assert_eq!(grid.read(1, |_| clock.advance(Duration::from_secs(3))), expired, "it ended during the read");
     grid.serve_until(1, Duration::from_secs(9));
     assert_eq!(grid.read(1, |_| grid.stop_serving(1)), expired);
     assert!(!grid.is_serving(0) && !grid.is_serving(1));
     assert_eq!(grid.read(2, |_| ()), Err(ReadError::UnknownPartition { partition: 2 }));
-    assert_eq!(
-        grid.propose(2, vec![]).await,
-        Err(ProposeError::UnknownPartition { partition: 2 })
-    );
+    assert_eq!(grid.propose(2, vec![]).await, Err(ProposeError::UnknownPartition { partition: 2 }));
 }
 
 #[tokio::test]
@@ -134,15 +113,8 @@ async fn a_snapshot_brings_back_state_and_time() {
     assert!(!grid.is_serving(0), "what was restored has to earn its lease");
     grid.propose(0, vec![command("c".to_owned())]).await.unwrap();
     let journal = grid.read_without_lease(0, |journal| journal.0.clone()).unwrap();
-    assert_eq!(
-        journal,
-        [(START_MS, b"a".to_vec()), (START_MS + 5_000, b"c".to_vec())],
-        "time did not go back"
-    );
-    assert!(matches!(
-        grid.restore(0, &[9]),
-        Err(SnapshotError::Restore { partition: 0, .. })
-    ));
+    assert_eq!(journal, [(START_MS, b"a".to_vec()), (START_MS + 5_000, b"c".to_vec())], "time did not go back");
+    assert!(matches!(grid.restore(0, &[9]), Err(SnapshotError::Restore { partition: 0, .. })));
 }
 
 #[tokio::test]
@@ -151,10 +123,7 @@ async fn a_jump_of_the_wall_clock_is_refused_and_counted() {
     clock.jump(2 * 24 * 60 * 60 * 1_000);
     clock.advance(Duration::from_millis(250));
     grid.propose(0, vec![command("a".to_owned())]).await.unwrap();
-    assert_eq!(
-        grid.read_without_lease(0, |journal| journal.0[0].0).unwrap(),
-        START_MS + 250
-    );
+    assert_eq!(grid.read_without_lease(0, |journal| journal.0[0].0).unwrap(), START_MS + 250);
     assert_eq!((grid.clock_steps_refused(), grid.time(0).unix_ms), (1, START_MS + 250));
 }
 
@@ -188,8 +157,5 @@ impl StateMachine for Forgetful {
 #[test]
 fn the_conformance_check_can_fail() {
     let commands: Vec<_> = (0..4).map(|at| (ReplicatedTime { unix_ms: at }, Vec::new())).collect();
-    assert_eq!(
-        conformance::check(Forgetful::default, &commands),
-        Err("a restored state answers differently")
-    );
+    assert_eq!(conformance::check(Forgetful::default, &commands), Err("a restored state answers differently"));
 }

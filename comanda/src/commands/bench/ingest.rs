@@ -39,7 +39,8 @@ pub async fn execute(arguments: BenchIngestArgs) -> Result<(), Failure> {
     eprintln!("starting a platform with {} merchants …", arguments.merchants);
     let platform = Platform::start(arguments.merchants).await?;
     let (client_id, secret) = seed::DEV_POS;
-    let client = KitchenClient::new(&format!("http://{}", platform.http), client_id, secret).context("making a client")?;
+    let client =
+        KitchenClient::new(&format!("http://{}", platform.http), client_id, secret).context("making a client")?;
     client.authenticate().await.context("getting a token")?;
     let aws = AwsClients::local(&format!("http://{}", platform.aws)).await;
     let queue = aws.sqs.get_queue_url().queue_name(ORDERS).send().await.context("finding the queue")?;
@@ -60,7 +61,11 @@ pub async fn execute(arguments: BenchIngestArgs) -> Result<(), Failure> {
     let is_aws = |name: &str| name.starts_with("local-aws");
     let (aws_cpu, our_cpu) = (after.since(&before, is_aws), after.since(&before, |name| !is_aws(name)));
     report(&arguments, &Report { sent, missing, elapsed, latencies, aws_cpu, our_cpu });
-    if missing > 0 { Err(Failure::Failed(format!("{missing} orders were not seen within {STRAGGLERS_TIMEOUT:?}"))) } else { Ok(()) }
+    if missing > 0 {
+        Err(Failure::Failed(format!("{missing} orders were not seen within {STRAGGLERS_TIMEOUT:?}")))
+    } else {
+        Ok(())
+    }
 }
 
 struct Report {
@@ -74,7 +79,12 @@ struct Report {
 
 /// Sends on schedule; one batch per millisecond tick carries what was due. Gives how many orders were taken by the queue.
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
-async fn send_orders(sqs: &aws_sdk_sqs::Client, queue_url: &str, arguments: &BenchIngestArgs, outstanding: &Outstanding) -> u64 {
+async fn send_orders(
+    sqs: &aws_sdk_sqs::Client,
+    queue_url: &str,
+    arguments: &BenchIngestArgs,
+    outstanding: &Outstanding,
+) -> u64 {
     let clock = SystemClock::shared();
     let permits = Arc::new(tokio::sync::Semaphore::new(SENDERS_MAX));
     let taken = Arc::new(std::sync::atomic::AtomicU64::new(0));
@@ -93,7 +103,8 @@ async fn send_orders(sqs: &aws_sdk_sqs::Client, queue_url: &str, arguments: &Ben
             let merchant = seed::merchant_id(u32::try_from(next % u64::from(arguments.merchants)).unwrap_or(0) + 1);
             let message = sample_order::message(order, &merchant.to_string(), "DELIVERY", clock.now());
             outstanding.lock().insert(order.to_string(), due);
-            let entry = SendMessageBatchRequestEntry::builder().id(entries.len().to_string()).message_body(message.to_string());
+            let entry =
+                SendMessageBatchRequestEntry::builder().id(entries.len().to_string()).message_body(message.to_string());
             entries.extend(entry.build().ok());
             next += 1;
         }
@@ -128,7 +139,8 @@ async fn poll_until(
     while !stop.is_cancelled() {
         let events = client.poll(&merchants).await?;
         let seen = Instant::now();
-        for order in events.iter().filter(|event| event["code"] == "PLC").filter_map(|event| event["orderId"].as_str()) {
+        for order in events.iter().filter(|event| event["code"] == "PLC").filter_map(|event| event["orderId"].as_str())
+        {
             if let Some(due) = outstanding.lock().remove(order) {
                 latencies.record(seen.saturating_duration_since(due));
             }
@@ -171,7 +183,16 @@ fn report(arguments: &BenchIngestArgs, report: &Report) {
         return;
     }
     println!("{} orders/s due over {} merchants; load average {}", arguments.rate, arguments.merchants, load_average());
-    println!("sent {}, seen {}, missing {}; {sustained:.0} orders/s from first sent to last seen", report.sent, report.latencies.count(), report.missing);
+    println!(
+        "sent {}, seen {}, missing {}; {sustained:.0} orders/s from first sent to last seen",
+        report.sent,
+        report.latencies.count(),
+        report.missing
+    );
     println!("queue to visible: p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms", at(50.0), at(99.0), at(99.9));
-    println!("CPU per order: {:.0} us ours, {:.0} us the in-process AWS", per_order(report.our_cpu), per_order(report.aws_cpu));
+    println!(
+        "CPU per order: {:.0} us ours, {:.0} us the in-process AWS",
+        per_order(report.our_cpu),
+        per_order(report.aws_cpu)
+    );
 }

@@ -94,7 +94,11 @@ fn pace(schedules: &[mpsc::UnboundedSender<Due>], rate: u32, duration: Duration)
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
-async fn connection(mut stream: TcpStream, mut due: mpsc::UnboundedReceiver<Due>, requests: Arc<Vec<Vec<u8>>>) -> Outcome {
+async fn connection(
+    mut stream: TcpStream,
+    mut due: mpsc::UnboundedReceiver<Due>,
+    requests: Arc<Vec<Vec<u8>>>,
+) -> Outcome {
     let mut outcome = Outcome { latencies: Latencies::new(), failures: 0, with_content: 0 };
     let mut buffer = Vec::with_capacity(64 * 1024);
     while let Some((at, number)) = due.recv().await {

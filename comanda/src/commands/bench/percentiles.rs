@@ -12,7 +12,8 @@ pub struct Latencies {
 impl Latencies {
     /// No latency yet.
     pub fn new() -> Self {
-        let histogram = Histogram::new_with_max(60_000_000, 3).expect("a minute in microseconds with three digits is a valid range");
+        let histogram = Histogram::new_with_max(60_000_000, 3)
+            .expect("a minute in microseconds with three digits is a valid range");
         Self { histogram }
     }
 

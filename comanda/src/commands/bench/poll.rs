@@ -31,7 +31,8 @@ pub async fn execute(arguments: BenchPollArgs) -> Result<(), Failure> {
     eprintln!("starting a platform with {} merchants …", arguments.merchants);
     let platform = Platform::start(arguments.merchants).await?;
     let (client_id, secret) = seed::DEV_POS;
-    let client = KitchenClient::new(&format!("http://{}", platform.http), client_id, secret).context("making a client")?;
+    let client =
+        KitchenClient::new(&format!("http://{}", platform.http), client_id, secret).context("making a client")?;
     client.authenticate().await.context("getting a token")?;
     let token = client.token();
     let requests = |path: &str| requests(path, &token, arguments.merchants);
@@ -54,7 +55,9 @@ pub async fn execute(arguments: BenchPollArgs) -> Result<(), Failure> {
 fn requests(path: &str, token: &str, merchants: u32) -> Vec<Vec<u8>> {
     // A stride that shares no factor with the count visits every merchant in an order caches do not like.
     let stride = 7919;
-    let merchant = |number: u32| seed::merchant_id(u32::try_from(u64::from(number) * stride % u64::from(merchants)).unwrap_or(0) + 1);
+    let merchant = |number: u32| {
+        seed::merchant_id(u32::try_from(u64::from(number) * stride % u64::from(merchants)).unwrap_or(0) + 1)
+    };
     let request = |number: u32| {
         format!(
             "GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\nx-polling-merchants: {}\r\n\r\n",
@@ -65,10 +68,21 @@ fn requests(path: &str, token: &str, merchants: u32) -> Vec<Vec<u8>> {
     (0..merchants).map(request).collect()
 }
 
-async fn warm_up(platform: &Platform, arguments: &BenchPollArgs, polls: &Arc<Vec<Vec<u8>>>, empties: &Arc<Vec<Vec<u8>>>) -> Result<(), Failure> {
+async fn warm_up(
+    platform: &Platform,
+    arguments: &BenchPollArgs,
+    polls: &Arc<Vec<Vec<u8>>>,
+    empties: &Arc<Vec<Vec<u8>>>,
+) -> Result<(), Failure> {
     for (address, requests) in [(platform.http, polls), (platform.yardstick, empties)] {
         let duration = Duration::from_secs(2);
-        let load = Load { address, requests: Arc::clone(requests), rate: arguments.rate, connections: arguments.connections, duration };
+        let load = Load {
+            address,
+            requests: Arc::clone(requests),
+            rate: arguments.rate,
+            connections: arguments.connections,
+            duration,
+        };
         load.run().await.context("warming up")?;
     }
     Ok(())
@@ -133,7 +147,11 @@ fn print(arguments: &BenchPollArgs, empty: &[Phase], poll: &[Phase], idle_per_se
     }
     println!(
         "{} requests/s, {} connections, {} merchants; medians of {} rounds; load average {}",
-        arguments.rate, arguments.connections, arguments.merchants, arguments.rounds, load_average()
+        arguments.rate,
+        arguments.connections,
+        arguments.merchants,
+        arguments.rounds,
+        load_average()
     );
     println!("{:<16}{:>12}{:>10}{:>10}{:>10}", "", "CPU us/req", "p50 ms", "p99 ms", "p99.9 ms");
     for (name, key) in [("empty handler", "empty"), ("poll", "poll")] {
@@ -142,5 +160,9 @@ fn print(arguments: &BenchPollArgs, empty: &[Phase], poll: &[Phase], idle_per_se
         println!("{name:<16}{cpu:>12.2}{:>10.3}{:>10.3}{:>10.3}", figure("p50Ms"), figure("p99Ms"), figure("p999Ms"));
     }
     let ratio = |key: &str| result[key].as_f64().unwrap_or(0.0);
-    println!("poll / empty: CPU {:.2}x, p99 {:.2}x (medians of the rounds' ratios)", ratio("cpuRatio"), ratio("p99Ratio"));
+    println!(
+        "poll / empty: CPU {:.2}x, p99 {:.2}x (medians of the rounds' ratios)",
+        ratio("cpuRatio"),
+        ratio("p99Ratio")
+    );
 }

@@ -6,6 +6,9 @@ use clap::Parser;
 use comanda::cli::Cli;
 use comanda::commands;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match commands::execute(cli) {

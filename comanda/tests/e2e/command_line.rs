@@ -12,10 +12,31 @@ const MERCHANT: &str = "00000000-0000-4000-8000-000000000001";
 fn help_is_held() {
     let mut all = String::new();
     let commands: &[&[&str]] = &[
-        &[], &["dev"], &["run"], &["aws"], &["aws", "local"], &["aws", "init"], &["app"], &["app", "create"], &["app", "grant"],
-        &["app", "revoke"], &["app", "rotate"], &["merchant"], &["merchant", "add"], &["merchant", "show"], &["order"],
-        &["order", "place"], &["order", "update"], &["order", "show"], &["order", "erase"], &["pos"], &["check"], &["bench"],
-        &["bench", "poll"], &["bench", "ingest"], &["completions"],
+        &[],
+        &["dev"],
+        &["run"],
+        &["aws"],
+        &["aws", "local"],
+        &["aws", "init"],
+        &["app"],
+        &["app", "create"],
+        &["app", "grant"],
+        &["app", "revoke"],
+        &["app", "rotate"],
+        &["merchant"],
+        &["merchant", "add"],
+        &["merchant", "show"],
+        &["order"],
+        &["order", "place"],
+        &["order", "update"],
+        &["order", "show"],
+        &["order", "erase"],
+        &["pos"],
+        &["check"],
+        &["bench"],
+        &["bench", "poll"],
+        &["bench", "ingest"],
+        &["completions"],
     ];
     for command in commands {
         let mut arguments = command.to_vec();
@@ -33,12 +54,19 @@ fn help_is_held() {
 fn usage_and_configuration_have_their_exit_codes() {
     assert_eq!(run(&["nonsense"], &[]).0, 2);
     assert_eq!(run(&["order", "show", "not-a-uuid"], &[]).0, 2);
-    let (code, stdout, stderr) = run(&["check", "--offline-after", "1", "--ops-addr", "0.0.0.0:9090"], &[("COMANDA_HTP_ADDR", "x")]);
+    let (code, stdout, stderr) =
+        run(&["check", "--offline-after", "1", "--ops-addr", "0.0.0.0:9090"], &[("COMANDA_HTP_ADDR", "x")]);
     assert_eq!((code, stdout.as_str()), (64, ""), "{stderr}");
-    assert!(stderr.contains("htp_addr (environment COMANDA_HTP_ADDR): is not a setting; did you mean http_addr?"), "{stderr}");
+    assert!(
+        stderr.contains("htp_addr (environment COMANDA_HTP_ADDR): is not a setting; did you mean http_addr?"),
+        "{stderr}"
+    );
     let (code, _, stderr) = run(&["check", "--offline-after", "1", "--ops-addr", "0.0.0.0:9090"], &[]);
     assert_eq!(code, 64);
-    assert!(stderr.contains("offline_after (flag --offline-after)") && stderr.contains("must be a loopback address"), "{stderr}");
+    assert!(
+        stderr.contains("offline_after (flag --offline-after)") && stderr.contains("must be a loopback address"),
+        "{stderr}"
+    );
     let (code, _, stderr) = run(&["run", "kitchen-api"], &[]);
     assert_eq!(code, 64, "{stderr}");
     assert!(stderr.contains("event_id_key") && stderr.contains("token_signing_key"), "both at once: {stderr}");
@@ -49,7 +77,8 @@ fn a_port_in_use_and_a_bad_data_directory_say_what_to_do() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     for flag in ["--http-addr", "--ops-addr", "--local-aws-addr"] {
-        let mut arguments = vec!["dev", "--http-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0", "--local-aws-addr", "127.0.0.1:0"];
+        let mut arguments =
+            vec!["dev", "--http-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0", "--local-aws-addr", "127.0.0.1:0"];
         let place = arguments.iter().position(|argument| *argument == flag).unwrap() + 1;
         arguments[place] = &address;
         let (code, stdout, stderr) = run(&arguments, &[]);
@@ -58,7 +87,20 @@ fn a_port_in_use_and_a_bad_data_directory_say_what_to_do() {
     }
     let file = tempfile::NamedTempFile::new().unwrap();
     let inside = file.path().join("data");
-    let (code, _, stderr) = run(&["dev", "--http-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0", "--local-aws-addr", "127.0.0.1:0", "--data-dir", inside.to_str().unwrap()], &[]);
+    let (code, _, stderr) = run(
+        &[
+            "dev",
+            "--http-addr",
+            "127.0.0.1:0",
+            "--ops-addr",
+            "127.0.0.1:0",
+            "--local-aws-addr",
+            "127.0.0.1:0",
+            "--data-dir",
+            inside.to_str().unwrap(),
+        ],
+        &[],
+    );
     assert_eq!(code, 1, "{stderr}");
     assert!(stderr.contains("--data-dir"), "{stderr}");
 }
@@ -69,12 +111,16 @@ async fn the_commands_work_beside_a_running_platform() {
     let endpoint = format!("http://{}", dev.process.address("aws"));
     let url = format!("http://{}", dev.process.address("http"));
     let environment = [
-        ("AWS_ENDPOINT_URL", endpoint.as_str()), ("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"), ("AWS_REGION", "us-east-1"),
+        ("AWS_ENDPOINT_URL", endpoint.as_str()),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_REGION", "us-east-1"),
     ];
     let json = |arguments: &[&str]| -> Value {
         let (code, stdout, stderr) = run(arguments, &environment);
         assert_eq!(code, 0, "{arguments:?}: {stderr}");
-        serde_json::from_str(stdout.lines().next().unwrap_or_default()).unwrap_or_else(|_| panic!("{arguments:?}: {stdout}"))
+        serde_json::from_str(stdout.lines().next().unwrap_or_default())
+            .unwrap_or_else(|_| panic!("{arguments:?}: {stdout}"))
     };
     let order = json(&["order", "place", "--merchant", MERCHANT, "--json"])["orderId"].as_str().unwrap().to_owned();
     let shown = eventually("order show", Duration::from_secs(20), async || {
@@ -92,7 +138,22 @@ async fn the_commands_work_beside_a_running_platform() {
     pause.tick().await;
     let polled = eventually("the new application polls", Duration::from_secs(20), async || {
         pause.tick().await;
-        let (code, stdout, _) = run(&["pos", "--url", &url, "--client-id", "vendor", "--client-secret", secret, "--merchant", MERCHANT, "--once", "--json"], &environment);
+        let (code, stdout, _) = run(
+            &[
+                "pos",
+                "--url",
+                &url,
+                "--client-id",
+                "vendor",
+                "--client-secret",
+                secret,
+                "--merchant",
+                MERCHANT,
+                "--once",
+                "--json",
+            ],
+            &environment,
+        );
         (code == 0 && stdout.contains(&order)).then_some(stdout)
     })
     .await;

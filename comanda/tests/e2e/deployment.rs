@@ -240,6 +240,21 @@ impl Deployment {
         found.queue_url().unwrap().to_owned()
     }
 
+    /// Whether no message lies in a queue, be it visible, in somebody's hands or delayed.
+    pub async fn is_empty(&self, queue: &str) -> bool {
+        use aws_sdk_sqs::types::QueueAttributeName as Name;
+        let counts = [
+            Name::ApproximateNumberOfMessages,
+            Name::ApproximateNumberOfMessagesNotVisible,
+            Name::ApproximateNumberOfMessagesDelayed,
+        ];
+        let url = self.queue_url(queue).await;
+        let asked = self.aws.sqs.get_queue_attributes().queue_url(url).set_attribute_names(Some(counts.to_vec()));
+        let found = asked.send().await.unwrap();
+        let count = |name| found.attributes().and_then(|all| all.get(name)).unwrap().parse::<u64>().unwrap();
+        counts.iter().map(count).sum::<u64>() == 0
+    }
+
     /// A queue of its own that gets everything published to `topic` from now on; its URL.
     pub async fn observe(&self, topic: &str) -> String {
         let settings = message_bus::admin::QueueSettings::default();

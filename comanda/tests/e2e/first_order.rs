@@ -53,18 +53,27 @@ async fn an_order_is_served_from_the_queue_to_its_conclusion() {
     // Written by hand where a JSON library would write 1.1: decimals are text on their way through the platform.
     send(&aws, &placed(&order, MERCHANT).to_string().replace("[1.1,2]", "[1.10,2]")).await;
     let event = event_of(&pos, &order, "PLC").await;
-    assert_eq!((&event["fullCode"], &event["merchantId"], &event["sequence"]), (&json!("PLACED"), &json!(MERCHANT), &json!(1)));
+    assert_eq!(
+        (&event["fullCode"], &event["merchantId"], &event["sequence"]),
+        (&json!("PLACED"), &json!(MERCHANT), &json!(1))
+    );
 
     // The body is served as it was sent: unknown fields and enum values kept, decimals unchanged to the letter.
     let details = pos.call(Method::GET, &format!("/order/v1.0/orders/{order}"), &[], Bytes::new()).await.unwrap();
     let text = String::from_utf8(details.body.to_vec()).unwrap();
-    assert!(text.contains("\"kept\":[1.10,2]") && text.contains("NEW_METHOD") && text.contains("\"orderAmount\":72.0"), "{text}");
+    assert!(
+        text.contains("\"kept\":[1.10,2]") && text.contains("NEW_METHOD") && text.contains("\"orderAmount\":72.0"),
+        "{text}"
+    );
 
     // Acting before confirming is a conflict that says what would be legal.
-    let early = pos.call(Method::POST, &format!("/order/v1.0/orders/{order}/dispatch"), &[], Bytes::new()).await.unwrap();
+    let early =
+        pos.call(Method::POST, &format!("/order/v1.0/orders/{order}/dispatch"), &[], Bytes::new()).await.unwrap();
     assert_eq!(early.status, StatusCode::CONFLICT, "{:?}", early.json());
 
-    for (action, code) in [("confirm", "CFM"), ("startPreparation", "PRS"), ("readyToPickup", "RTP"), ("dispatch", "DSP")] {
+    for (action, code) in
+        [("confirm", "CFM"), ("startPreparation", "PRS"), ("readyToPickup", "RTP"), ("dispatch", "DSP")]
+    {
         pos.act(&order, action).await.unwrap();
         event_of(&pos, &order, code).await;
     }
@@ -121,7 +130,14 @@ async fn repeated_and_hopeless_messages_do_what_the_contract_says() {
     let event = event_of(&pos, &order, "PLC").await;
     let queue = aws.sqs.get_queue_url().queue_name("orders-dlq").send().await.unwrap();
     let dead = eventually("the dead letter", LIMIT, async || {
-        let received = aws.sqs.receive_message().queue_url(queue.queue_url().unwrap()).message_attribute_names("All").send().await.unwrap();
+        let received = aws
+            .sqs
+            .receive_message()
+            .queue_url(queue.queue_url().unwrap())
+            .message_attribute_names("All")
+            .send()
+            .await
+            .unwrap();
         received.messages().first().cloned()
     })
     .await;

@@ -126,8 +126,12 @@ impl History {
         }
         for seen in &self.seen {
             if acknowledged_at.get(seen.event.as_str()).is_some_and(|at| seen.asked_at > *at) {
-                broken.push(format!("event {} came back after its 202 at {:?} (asked at {:?})", seen.event,
-                    acknowledged_at[seen.event.as_str()], seen.asked_at));
+                broken.push(format!(
+                    "event {} came back after its 202 at {:?} (asked at {:?})",
+                    seen.event,
+                    acknowledged_at[seen.event.as_str()],
+                    seen.asked_at
+                ));
             }
         }
     }

@@ -138,7 +138,16 @@ pub struct Dev {
 impl Dev {
     /// With further arguments and environment.
     pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut all = vec!["dev", "--json", "--http-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0", "--local-aws-addr", "127.0.0.1:0"];
+        let mut all = vec![
+            "dev",
+            "--json",
+            "--http-addr",
+            "127.0.0.1:0",
+            "--ops-addr",
+            "127.0.0.1:0",
+            "--local-aws-addr",
+            "127.0.0.1:0",
+        ];
         all.extend(arguments);
         Self { process: Process::start(&all, environment) }
     }

@@ -112,6 +112,8 @@ struct Shared {
     /// What broke a promise in a way that the history does not tell.
     problems: Mutex<Vec<String>>,
     all_sent: CancellationToken,
+    /// The platform has taken every message, late copies included.
+    all_taken: CancellationToken,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -143,6 +145,7 @@ impl Stream {
             progress: Mutex::new(progress),
             problems: Mutex::default(),
             all_sent: CancellationToken::new(),
+            all_taken: CancellationToken::new(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
@@ -186,6 +189,9 @@ impl Stream {
         shared.all_sent.cancelled().await;
         let deadline = Instant::now() + limit;
         while !shared.progress.lock().is_over() && Instant::now() < deadline {
+            if !shared.all_taken.is_cancelled() && shared.deployment.is_empty("orders").await {
+                shared.all_taken.cancel();
+            }
             tokio::time::sleep(POLL_EVERY).await;
         }
         let settled_after = limit - deadline.saturating_duration_since(Instant::now());
@@ -255,8 +261,9 @@ impl Shared {
 
     /// One POS: polls for its merchants, records, acts on new orders, acknowledges.
     async fn terminal(self: Arc<Self>, number: usize, pos: &KitchenClient, merchants: &[String]) {
+        let mut owed: Vec<String> = Vec::new();
         while !self.stop.is_cancelled() {
-            let was_settled = self.progress.lock().is_settled();
+            let was_settled = self.all_taken.is_cancelled() && self.progress.lock().is_settled();
             let asked_at = self.now();
             match pos.poll(merchants).await {
                 Ok(events) => {
@@ -264,9 +271,15 @@ impl Shared {
                     if was_settled {
                         self.progress.lock().quiet_polls[number] += 1;
                     }
-                    if !events.is_empty() {
-                        let ids = self.record(&events, asked_at, pos, merchants);
-                        self.acknowledge(pos, ids).await;
+                    // What was not taken comes back and is acknowledged again. What was taken although its answer never
+                    // came does not come back: that is repeated once nothing else is to be done.
+                    let ids = if events.is_empty() {
+                        std::mem::take(&mut owed)
+                    } else {
+                        self.record(&events, asked_at, pos, merchants)
+                    };
+                    if !ids.is_empty() && !self.acknowledge(pos, &ids).await {
+                        owed.extend(ids);
                     }
                 }
                 Err(error) => {
@@ -323,23 +336,25 @@ impl Shared {
         events.iter().map(|event| text(event, "id")).collect()
     }
 
-    async fn acknowledge(&self, pos: &KitchenClient, ids: Vec<String>) {
-        match pos.acknowledge(&ids).await {
+    /// Whether it was answered 202; anything else is unknown.
+    async fn acknowledge(&self, pos: &KitchenClient, ids: &[String]) -> bool {
+        match pos.acknowledge(ids).await {
             Ok(()) => {
                 let at = self.now();
                 let (mut history, mut progress) = (self.history.lock(), self.progress.lock());
                 for event in ids {
-                    progress.seen_unacknowledged.remove(&event);
+                    progress.seen_unacknowledged.remove(event);
                     progress.acknowledged.insert(event.clone());
-                    history.acknowledged.push(Acknowledged { event, at });
+                    history.acknowledged.push(Acknowledged { event: event.clone(), at });
                 }
+                return true;
             }
             Err(ClientError::Unexpected { status, message, .. }) if !status.is_server_error() => {
                 self.problem(format!("an acknowledgment was answered {status}: {message}"));
             }
-            // Unknown: perhaps they come back, perhaps not.
             Err(_) => {}
         }
+        false
     }
 
     /// Confirms and dispatches an order, each until it is answered.

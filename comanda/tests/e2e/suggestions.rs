@@ -32,7 +32,8 @@ fn every_line_that_dev_prints_works_when_pasted() {
     }
     assert!(suggestions.len() >= 5, "{suggestions:#?}");
     // curl is not part of the toolchain; where it is missing its lines are left out.
-    let has_curl = Command::new("curl").arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success());
+    let has_curl =
+        Command::new("curl").arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success());
     let script: Vec<String> = suggestions
         .iter()
         .filter(|line| has_curl || !line.contains("curl"))

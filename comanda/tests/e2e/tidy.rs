@@ -48,19 +48,27 @@ fn rust_files() -> Vec<PathBuf> {
 fn a_crate_depends_on_lower_layers_only() {
     let layers: BTreeMap<&str, u8> = LAYERS.iter().copied().collect();
     let workspace: toml::Table = std::fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
-    let members: Vec<&str> = workspace["workspace"]["members"].as_array().unwrap().iter().filter_map(|member| member.as_str()).collect();
+    let members: Vec<&str> =
+        workspace["workspace"]["members"].as_array().unwrap().iter().filter_map(|member| member.as_str()).collect();
     let mut listed: Vec<&str> = layers.keys().copied().collect();
     let mut sorted = members.clone();
     listed.sort_unstable();
     sorted.sort_unstable();
     assert_eq!(sorted, listed, "every crate has a layer");
     for member in members {
-        let manifest: toml::Table = std::fs::read_to_string(root().join(member).join("Cargo.toml")).unwrap().parse().unwrap();
+        let manifest: toml::Table =
+            std::fs::read_to_string(root().join(member).join("Cargo.toml")).unwrap().parse().unwrap();
         let Some(dependencies) = manifest.get("dependencies").and_then(toml::Value::as_table) else { continue };
         for dependency in dependencies.keys().filter(|name| layers.contains_key(name.as_str())) {
             // message-bus and local-aws may name order-model's clock: all three are layer 0, and order-model names neither.
-            let allowed = layers[dependency.as_str()] < layers[member] || (layers[member] == 0 && dependency == "order-model");
-            assert!(allowed, "{member} (layer {}) depends on {dependency} (layer {})", layers[member], layers[dependency.as_str()]);
+            let allowed =
+                layers[dependency.as_str()] < layers[member] || (layers[member] == 0 && dependency == "order-model");
+            assert!(
+                allowed,
+                "{member} (layer {}) depends on {dependency} (layer {})",
+                layers[member],
+                layers[dependency.as_str()]
+            );
         }
     }
 }

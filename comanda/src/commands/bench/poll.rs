@@ -39,7 +39,8 @@ pub async fn execute(arguments: BenchPollArgs) -> Result<(), Failure> {
     let (polls, empties) = (Arc::new(requests("/events/v1.0/events:polling")), Arc::new(requests("/")));
 
     warm_up(&platform, &arguments, &polls, &empties).await?;
-    let idle_per_second = idle(&platform, arguments.duration / 2).await;
+    eprintln!("waiting until {} merchants have come online …", arguments.merchants);
+    let idle_per_second = settle(&platform).await;
     let mut empty = Vec::new();
     let mut poll = Vec::new();
     for round in 1..=arguments.rounds {
@@ -75,7 +76,8 @@ async fn warm_up(
     empties: &Arc<Vec<Vec<u8>>>,
 ) -> Result<(), Failure> {
     for (address, requests) in [(platform.http, polls), (platform.yardstick, empties)] {
-        let duration = Duration::from_secs(2);
+        // Long enough that every merchant has polled once and its coming online is over before anything is measured.
+        let duration = Duration::from_secs(2 + u64::from(arguments.merchants / arguments.rate));
         let load = Load {
             address,
             requests: Arc::clone(requests),
@@ -88,11 +90,31 @@ async fn warm_up(
     Ok(())
 }
 
-/// CPU seconds a second that the platform uses when nobody polls.
-async fn idle(platform: &Platform, duration: Duration) -> f64 {
-    let before = ProcessorTime::of(platform.pid);
-    tokio::time::sleep(duration).await;
-    ProcessorTime::of(platform.pid).since(&before, |_| true).as_secs_f64() / duration.as_secs_f64()
+/// How long one look at the idle platform takes.
+const IDLE_SPAN: Duration = Duration::from_secs(4);
+/// Below this part of a core the platform counts as idle.
+const IDLE_MOST: f64 = 0.10;
+/// Looks before the benchmark goes on all the same.
+const IDLE_LOOKS_MAX: usize = 45;
+
+/// Waits until what the first polls set off (every merchant comes online, is stored and published) is done; gives the CPU
+/// seconds a second that our threads then use when nobody polls.
+async fn settle(platform: &Platform) -> f64 {
+    let mut idle_per_second = 0.0;
+    for _ in 0..IDLE_LOOKS_MAX {
+        let before = ProcessorTime::of(platform.pid);
+        tokio::time::sleep(IDLE_SPAN).await;
+        idle_per_second = ours(&before, platform) / IDLE_SPAN.as_secs_f64();
+        if idle_per_second < IDLE_MOST {
+            break;
+        }
+    }
+    idle_per_second
+}
+
+/// CPU seconds of our own threads since `before`; the in-process AWS is not part of a poll.
+fn ours(before: &ProcessorTime, platform: &Platform) -> f64 {
+    ProcessorTime::of(platform.pid).since(before, |name| !name.starts_with("local-aws")).as_secs_f64()
 }
 
 async fn phase(
@@ -111,7 +133,7 @@ async fn phase(
     };
     let before = ProcessorTime::of(platform.pid);
     let outcome = load.run().await.context("running the load")?;
-    let used = ProcessorTime::of(platform.pid).since(&before, |_| true).as_secs_f64();
+    let used = ours(&before, platform);
     if outcome.failures > 0 {
         return Err(Failure::Failed(format!("{} of {} requests failed", outcome.failures, outcome.latencies.count())));
     }

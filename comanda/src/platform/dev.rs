@@ -173,6 +173,8 @@ pub fn bind_local_aws(settings: &Settings) -> Result<local_aws::Bound, Failure> 
     let config = local_aws::Config {
         listen: settings.local_aws_addr,
         data_dir: settings.data_dir.clone(),
+        // A sweep reads every item; with many merchants that is seconds of CPU.
+        ttl_sweep_interval: Duration::from_secs(60),
         // On threads of its own name its CPU time can be told from ours.
         own_runtime: true,
         ..local_aws::Config::default()

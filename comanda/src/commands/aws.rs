@@ -4,10 +4,9 @@ use serde_json::json;
 
 use super::configuration;
 use crate::cli::{AwsCommand, SettingsOnly};
-use crate::failure::{Context, Failure};
+use crate::failure::Failure;
 use crate::platform::aws::{AwsClients, AwsNames};
-use crate::platform::{initialise, signals};
-use crate::telemetry::logging;
+use crate::platform::initialise;
 
 /// Serves or creates.
 pub async fn execute(command: AwsCommand) -> Result<(), Failure> {
@@ -19,6 +18,10 @@ pub async fn execute(command: AwsCommand) -> Result<(), Failure> {
 
 #[cfg(feature = "local-aws")]
 async fn local(arguments: &SettingsOnly) -> Result<(), Failure> {
+    use crate::failure::Context;
+    use crate::platform::signals;
+    use crate::telemetry::logging;
+
     let settings = configuration::settings(&arguments.settings)?;
     logging::start(&settings.log, settings.log_format).context("starting the log")?;
     let shutdown = signals::shutdown_on_signal().context("installing signal handlers")?;

@@ -1,7 +1,9 @@
 //! What is pending for one application on the merchants of a read, and what a poll does with it. Pure.
 //!
 //! `poll` feeds it the stored events one by one. All rules are event-feed's; what is added here is the bound on what is
-//! kept, and which sequences were seen, so that an event stored with a gap before it is known to be whole by now.
+//! kept, and which sequences were seen, so that an event stored with a gap before it is known to be whole by now. An
+//! event that closed such a gap must be read by every later poll as well, whoever acknowledged it: without it the gap
+//! would seem open again.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -25,7 +27,7 @@ pub(crate) struct MerchantPending {
     read: MerchantRead,
     oldest: Vec<IndexedEvent>,
     newest: VecDeque<IndexedEvent>,
-    oldest_created_at: Option<Timestamp>,
+    oldest_needed: Option<Timestamp>,
 }
 
 /// The pending events of the merchants of one read.
@@ -35,7 +37,8 @@ pub(crate) struct Pending<'a> {
     now: Timestamp,
     acknowledged: HashSet<EventId>,
     merchants: HashMap<MerchantId, MerchantPending>,
-    sequences_seen: HashSet<(OrderId, u32)>,
+    /// When each was created.
+    sequences_seen: HashMap<(OrderId, u32), Timestamp>,
 }
 
 /// An order whose events could not wait any longer for one that is missing.
@@ -57,8 +60,9 @@ pub(crate) struct MerchantAnswer {
     /// Hidden by a sent filter, at most [`ACKNOWLEDGMENT_IDS_MAX`].
     pub(crate) hidden: Vec<EventId>,
     pub(crate) gaps: Vec<Gap>,
-    /// The creation of the oldest pending event, shown or not.
-    pub(crate) oldest_pending: Option<Timestamp>,
+    /// The creation of the oldest event that the next poll must read: a pending one, shown or not, or one that closed
+    /// the gap before a pending one.
+    pub(crate) oldest_needed: Option<Timestamp>,
 }
 
 impl<'a> Pending<'a> {
@@ -68,22 +72,24 @@ impl<'a> Pending<'a> {
             read: *read,
             oldest: Vec::new(),
             newest: VecDeque::new(),
-            oldest_created_at: None,
+            oldest_needed: None,
         };
         let merchants = read.merchants.iter().map(|read| (read.granted.merchant, nothing(read))).collect();
-        Self { filter, now, acknowledged, merchants, sequences_seen: HashSet::new() }
+        Self { filter, now, acknowledged, merchants, sequences_seen: HashMap::new() }
     }
 
     /// Takes the next stored event, in the order of creation. One of another merchant with the same hash is none of ours.
     pub(crate) fn take(&mut self, indexed: IndexedEvent) {
         let event = &indexed.event;
         let Some(merchant) = self.merchants.get_mut(&event.merchant) else { return };
-        self.sequences_seen.insert((event.order, event.sequence));
+        self.sequences_seen.insert((event.order, event.sequence), event.created_at);
         let is_visible = visibility::is_visible(event, merchant.read.granted.visible_from, self.now);
         if !is_visible || self.acknowledged.contains(&event.id) {
             return;
         }
-        merchant.oldest_created_at.get_or_insert(event.created_at);
+        let closed_by = |sequence: &u32| self.sequences_seen.get(&(event.order, *sequence)).copied();
+        let needed = indexed.missing.iter().filter_map(closed_by).fold(event.created_at, Timestamp::min);
+        merchant.oldest_needed = Some(merchant.oldest_needed.map_or(needed, |oldest| oldest.min(needed)));
         if self.filter.verdict(event) != Verdict::Hide {
             merchant.keep(indexed);
         }
@@ -108,17 +114,17 @@ impl MerchantPending {
         self.newest.push_back(indexed);
     }
 
-    fn into_answer(self, filter: &Filter, now: Timestamp, seen: &HashSet<(OrderId, u32)>) -> MerchantAnswer {
+    fn into_answer(self, filter: &Filter, now: Timestamp, seen: &HashMap<(OrderId, u32), Timestamp>) -> MerchantAnswer {
         let mut answer = MerchantAnswer {
             read: self.read,
             shown: Vec::new(),
             hidden: Vec::new(),
             gaps: Vec::new(),
-            oldest_pending: self.oldest_created_at,
+            oldest_needed: self.oldest_needed,
         };
         for IndexedEvent { event, missing, indexed_at } in self.oldest.into_iter().chain(self.newest) {
             let missing: Vec<u32> =
-                missing.into_iter().filter(|sequence| !seen.contains(&(event.order, *sequence))).collect();
+                missing.into_iter().filter(|sequence| !seen.contains_key(&(event.order, *sequence))).collect();
             if is_held(!missing.is_empty(), waited(indexed_at, now)) {
                 continue;
             }

@@ -3,8 +3,8 @@
 //! A head counts what was indexed for a merchant; a cursor is something an earlier poll of the same application found
 //! out and that stays true for ever, because acknowledgments are never taken back and events only expire:
 //! * "at this count nothing was pending" (`nothing_pending`): while the head still stands there, nothing is;
-//! * "at this count of late arrivals nothing created before `done_before` was pending": while no further late event
-//!   came, only what is newer needs reading.
+//! * "at this count of late arrivals nothing created before `done_before` was pending, nor closed the gap before a
+//!   pending event": while no further late event came, only what is newer needs reading.
 //!
 //! Both hold for grants that begin no earlier than the cursor's. Losing or overwriting a cursor costs reads, never events.
 
@@ -43,7 +43,7 @@ pub(crate) struct Cursor {
     pub(crate) visible_from: Timestamp,
     /// Nothing was pending.
     pub(crate) nothing_pending: bool,
-    /// Nothing created before this was pending.
+    /// Nothing created before this was pending, nor needed by what was.
     pub(crate) done_before: Timestamp,
 }
 
@@ -88,13 +88,13 @@ pub(crate) fn plan(
     reads.into_values().collect()
 }
 
-/// The cursor worth writing after a complete read at `now` whose oldest pending event (hidden and held ones included)
-/// was created at `oldest_pending`.
-pub(crate) fn learned(read: &MerchantRead, oldest_pending: Option<Timestamp>, now: Timestamp) -> Option<Cursor> {
+/// The cursor worth writing after a complete read at `now`, when the oldest event that must be read again was created
+/// at `oldest_needed`: `None` when nothing is pending, hidden and held events included.
+pub(crate) fn learned(read: &MerchantRead, oldest_needed: Option<Timestamp>, now: Timestamp) -> Option<Cursor> {
     let settled = now.minus(SETTLED_AFTER);
     let known = read.cursor.map_or(read.granted.visible_from, |cursor| cursor.done_before);
-    let done_before = oldest_pending.map_or(settled, |oldest| settled.min(oldest)).max(known);
-    let nothing_pending = oldest_pending.is_none();
+    let done_before = oldest_needed.map_or(settled, |oldest| settled.min(oldest)).max(known);
+    let nothing_pending = oldest_needed.is_none();
     let cursor = Cursor { head: read.head, visible_from: read.granted.visible_from, nothing_pending, done_before };
     (nothing_pending || done_before.since(known) >= WORTH_WRITING).then_some(cursor)
 }

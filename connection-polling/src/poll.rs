@@ -123,7 +123,7 @@ impl Poller {
     /// Writes what was learned. A failure costs the next poll some reads, so it is not this poll's failure.
     async fn remember(&self, application: &ApplicationId, answers: &[MerchantAnswer], now: Timestamp) {
         let learn = |answer: &MerchantAnswer| {
-            let cursor = plan::learned(&answer.read, answer.oldest_pending, now)?;
+            let cursor = plan::learned(&answer.read, answer.oldest_needed, now)?;
             Some((answer.read.granted.merchant, cursor))
         };
         let cursors: Vec<(MerchantId, Cursor)> = answers.iter().filter_map(learn).collect();

@@ -120,12 +120,23 @@ async fn judge(platform: &Platform, oracle: &Oracle, poll: &PollSpec) -> Result<
 proptest! {
     #![proptest_config(ProptestConfig { cases: CASES, max_shrink_iters: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
-    // Open: two of three runs beside the other tests differed from the oracle in the ids that a second poll hides; alone
-    // it passed. Until the cause is found it is run by name: `cargo test -p connection-polling -- --ignored`.
     #[test]
-    #[ignore = "differs from the oracle now and then under load; the cause is not found yet"]
     fn it_answers_as_the_oracle_does(steps in proptest::collection::vec(step(), 5..40)) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         runtime.block_on(run(steps)).map_err(TestCaseError::fail)?;
     }
+}
+
+/// Event 3 closed the gap before 9 and 15; acknowledged, it was read no more, and the gap seemed open again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gap_stays_closed_when_what_closed_it_is_acknowledged() {
+    let poll = |limit| Step::Poll { application: 1, filter: 2, limit };
+    let steps = vec![
+        Step::Pass(Duration::from_secs(700)),
+        Step::Arrive(vec![3, 15, 9, 22]),
+        Step::Acknowledge { application: 1, events: vec![17, 5, 11, 3, 16] },
+        poll(1_000),
+        poll(4),
+    ];
+    run(steps).await.unwrap();
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use order_model::{MerchantId, RoutingHash, SharedClock};
 use parking_lot::RwLock;
-use replicated_grid::{ProposeError, SingleNode};
+use replicated_grid::{Grid, ProposeError, SingleNode};
 
 use crate::config::Config;
 use crate::presence::presence_clock::Tenths;
@@ -17,17 +17,17 @@ use crate::presence::{BeatBoard, MerchantState, PresencePartition, Transition};
 
 /// All partitions on this node.
 pub(crate) struct PresenceGrid {
-    replicated: SingleNode<PresencePartition>,
+    replicated: Grid<PresencePartition>,
     boards: Vec<RwLock<BeatBoard>>,
 }
 
 impl PresenceGrid {
     pub(crate) fn new(config: &Config, clock: SharedClock) -> Self {
         let grid = replicated_grid::Config { name: "merchant-connection", partitions: config.partitions };
-        let replicated = SingleNode::new(&grid, clock, PresencePartition::default);
+        let replicated = Grid::from(SingleNode::new(&grid, clock, PresencePartition::default));
         let boards = (0..config.partitions.get()).map(|_| RwLock::default()).collect();
         // On a single node nobody else can lead, so the lease never ends.
-        (0..config.partitions.get()).for_each(|partition| replicated.serve_until(partition, Duration::MAX));
+        (0..config.partitions.get()).for_each(|partition| replicated.serve_until(partition, 1, Duration::MAX));
         Self { replicated, boards }
     }
 

@@ -202,7 +202,7 @@ fn states(fences: &Fences) -> Vec<FenceState> {
 
 fn act(shared: &Arc<Shared>, client: &Client, action: Action, taking_back: &mut TakingBack) {
     match action {
-        Action::Serve(partition, until) => shared.grid.serve_until(partition.0, until),
+        Action::Serve(partition, until) => shared.grid.serve_until(partition.0, 1, until),
         Action::TakeBack { partition, epoch, lower } => {
             shared.grid.stop_serving(partition.0);
             // A start takes every partition back; worth a line is only one that somebody had fenced out.

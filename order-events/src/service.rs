@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use proto::connection_polling::connection_polling_client::ConnectionPollingClient;
 use proto::gateway_core::gateway_core_client::GatewayCoreClient;
 use proto::transport::Transport;
-use replicated_grid::SingleNode;
+use replicated_grid::{Grid, SingleNode};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -117,7 +117,7 @@ pub struct PartitionStatus {
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) clock: SharedClock,
-    pub(crate) grid: SingleNode<FeedPartition>,
+    pub(crate) grid: Grid<FeedPartition>,
     pub(crate) serving: Serving,
     pub(crate) orders: OrderCache,
     pub(crate) orders_to_cache: mpsc::Sender<OrderId>,
@@ -247,7 +247,7 @@ impl Service {
         let limits = config.limits;
         let (orders_to_cache, orders_wanted) = mpsc::channel(order_cache::QUEUED_MAX);
         let shared = Shared {
-            grid: SingleNode::new(&grid_config, Arc::clone(&clock), || FeedPartition::new(limits)),
+            grid: SingleNode::new(&grid_config, Arc::clone(&clock), || FeedPartition::new(limits)).into(),
             clock,
             serving: Serving::default(),
             orders: OrderCache::new(config.order_cache_bytes_max),

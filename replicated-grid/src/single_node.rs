@@ -13,10 +13,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use order_model::{Clock, SharedClock};
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::clock::{ClockReading, ReplicatedClock};
 use crate::error::{ProposeError, ReadError, SnapshotError};
+use crate::leadership::Leadership;
+use crate::node::NodeId;
 use crate::state_machine::{ReplicatedTime, RestoreError, StateMachine};
 
 /// The most commands applied under one acquisition of the write lock: as many as one log entry will carry, and few
@@ -25,6 +27,9 @@ pub const BATCH_COMMANDS_MAX: usize = 64;
 
 /// The most commands that may wait for a partition; beyond that a proposal is refused as overloaded.
 pub const QUEUED_COMMANDS_MAX: usize = 16 * 1024;
+
+/// A single node leads everything from its start on, in this term.
+const TERM: u64 = 1;
 
 /// The version of [`SingleNode::snapshot`].
 const SNAPSHOT_VERSION: u8 = 1;
@@ -52,6 +57,7 @@ impl<M> Clone for SingleNode<M> {
 struct Shared<M> {
     partitions: Box<[Partition<M>]>,
     clock: SharedClock,
+    leadership: watch::Sender<Arc<[Leadership]>>,
     steps_refused: metrics::Counter,
     batch_commands: metrics::Histogram,
 }
@@ -79,7 +85,10 @@ impl<M: StateMachine> SingleNode<M> {
             queue: Mutex::new(Vec::new()),
             serving_until_ms: AtomicU64::new(0),
         };
+        let ours = Leadership { leader: Some(NodeId(1)), term: TERM, is_ours: true };
+        let leadership = (0..config.partitions.get()).map(|_| ours).collect();
         let shared = Shared {
+            leadership: watch::Sender::new(leadership),
             partitions: (0..config.partitions.get()).map(partition).collect(),
             clock,
             steps_refused: metrics::counter!("comanda_grid_clock_steps_refused_total", "grid" => config.name),
@@ -91,6 +100,11 @@ impl<M: StateMachine> SingleNode<M> {
     /// How many partitions there are.
     pub fn partitions(&self) -> u16 {
         u16::try_from(self.shared.partitions.len()).unwrap_or(u16::MAX)
+    }
+
+    /// Who leads each partition: this node, always.
+    pub fn leadership(&self) -> watch::Receiver<Arc<[Leadership]>> {
+        self.shared.leadership.subscribe()
     }
 
     /// Applies `commands` one after the other, nothing in between them, and answers their replies in order. An answer
@@ -143,9 +157,10 @@ impl<M: StateMachine> SingleNode<M> {
         self.shared.partitions.iter().map(|led| led.time.lock().steps_refused()).sum()
     }
 
-    /// Lets `partition` answer reads until the monotonic clock shows `until`. Does not shorten a longer lease.
-    pub fn serve_until(&self, partition: u16, until: Duration) {
-        if let Some(led) = self.partition(partition) {
+    /// Lets `partition` answer reads until the monotonic clock shows `until`, if `term` is the only one there is. Does
+    /// not shorten a longer lease.
+    pub fn serve_until(&self, partition: u16, term: u64, until: Duration) {
+        if let (Some(led), TERM) = (self.partition(partition), term) {
             led.serving_until_ms.fetch_max(whole_ms(until), Ordering::SeqCst);
         }
     }

@@ -90,10 +90,10 @@ async fn a_read_needs_a_lease_before_and_after() {
     let (grid, clock) = grid();
     let expired = Err(ReadError::LeaseExpired { partition: 1 });
     assert_eq!(grid.read(1, |_| ()), expired);
-    grid.serve_until(1, Duration::from_secs(3));
+    grid.serve_until(1, 1, Duration::from_secs(3));
     assert_eq!(grid.read(1, |_| 7), Ok(7));
     assert_eq!(grid.read(1, |_| clock.advance(Duration::from_secs(3))), expired, "it ended during the read");
-    grid.serve_until(1, Duration::from_secs(9));
+    grid.serve_until(1, 1, Duration::from_secs(9));
     assert_eq!(grid.read(1, |_| grid.stop_serving(1)), expired);
     assert!(!grid.is_serving(0) && !grid.is_serving(1));
     assert_eq!(grid.read(2, |_| ()), Err(ReadError::UnknownPartition { partition: 2 }));
@@ -108,7 +108,7 @@ async fn a_snapshot_brings_back_state_and_time() {
     let snapshot = grid.snapshot(0).unwrap();
     grid.propose(0, vec![command("b".to_owned())]).await.unwrap();
     clock.jump(-60_000);
-    grid.serve_until(0, Duration::from_secs(60));
+    grid.serve_until(0, 1, Duration::from_secs(60));
     grid.restore(0, &snapshot).unwrap();
     assert!(!grid.is_serving(0), "what was restored has to earn its lease");
     grid.propose(0, vec![command("c".to_owned())]).await.unwrap();

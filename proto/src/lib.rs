@@ -4,6 +4,7 @@
 //! network. Business rules are deliberately absent; a value that a peer sent wrong is a `Status`, never a panic.
 
 pub mod conversions;
+pub mod failover;
 pub mod transport;
 
 /// The messages both feeds share.
@@ -30,4 +31,9 @@ pub mod gateway_core {
 pub mod merchant_connection {
     #![allow(missing_docs, clippy::all, clippy::pedantic, reason = "generated from merchant_connection.proto")]
     tonic::include_proto!("comanda.merchant_connection.v1");
+}
+/// What an operator asks of a grid node.
+pub mod grid_admin {
+    #![allow(missing_docs, clippy::all, clippy::pedantic, reason = "generated from grid_admin.proto")]
+    tonic::include_proto!("comanda.grid_admin.v1");
 }

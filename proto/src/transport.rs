@@ -20,7 +20,7 @@ pub struct TransportError {
 }
 
 impl TransportError {
-    fn from_below(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub(crate) fn from_below(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { source: source.into() }
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! `main` parses it and hands each command to its module under [`crate::commands`]. Help texts are held by a test.
 
+mod cluster;
 mod setting_flags;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use cluster::{CertificatesArgs, ClusterCommand, ClusterNode};
 pub use setting_flags::SettingFlags;
 
 /// Order events from the queue to the restaurant and back.
@@ -41,6 +43,9 @@ pub enum Command {
     /// An internal app's side: send orders, follow them
     #[command(subcommand)]
     Order(OrderCommand),
+    /// The grid's cluster: form it, change it, see it
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
     /// A POS terminal: polls, prints and acknowledges
     #[command(after_help = "Example: comanda pos --client-id dev-pos --client-secret dev-pos-secret --confirm")]
     Pos(PosArgs),

@@ -4,6 +4,7 @@ mod app;
 mod aws;
 mod bench;
 mod check;
+mod cluster;
 mod configuration;
 #[cfg(feature = "local-aws")]
 mod dev;
@@ -39,6 +40,7 @@ pub fn execute(cli: Cli) -> Result<(), Failure> {
         Command::App(command) => block_on(app::execute(command)),
         Command::Merchant(command) => block_on(merchant::execute(command)),
         Command::Order(command) => block_on(order::execute(command)),
+        Command::Cluster(command) => block_on(cluster::execute(command)),
         Command::Pos(arguments) => block_on(pos::execute(arguments)),
         Command::Check(arguments) => block_on(check::execute(arguments)),
         Command::Bench(command) => block_on(bench::execute(command)),

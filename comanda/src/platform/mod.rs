@@ -9,6 +9,7 @@ pub mod cluster;
 #[cfg(feature = "local-aws")]
 pub mod dev;
 pub mod foundation;
+pub mod grid;
 pub mod initialise;
 pub mod internal_rpc;
 pub mod listeners;

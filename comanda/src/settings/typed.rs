@@ -9,6 +9,7 @@ use std::time::Duration;
 use order_model::EventIdKey;
 use secrecy::SecretString;
 
+use super::grid::GridSettings;
 use super::layers::{Layers, Problem};
 
 /// The event id key of `dev`; `run` refuses it.
@@ -57,6 +58,8 @@ pub struct Settings {
     pub aws_endpoint: Option<String>,
     /// Internal listeners, by role.
     pub internal: InternalAddresses,
+    /// The grid.
+    pub grid: GridSettings,
     /// Event ids.
     pub event_id_key: Option<EventIdKey>,
     /// Signs tokens.
@@ -139,6 +142,7 @@ impl Settings {
                 merchant_connection: reader.address("merchant_connection_addr", true),
                 connection_polling: reader.address("connection_polling_addr", true),
             },
+            grid: GridSettings::read(reader),
             event_id_key: reader.event_id_key(),
             token_signing_key: reader.text("token_signing_key").map(SecretString::from),
             token_previous_key: reader.text("token_previous_key").map(SecretString::from),
@@ -149,27 +153,27 @@ impl Settings {
 }
 
 /// Reads values one by one and gathers what is wrong with them.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     layers: &'a Layers,
     problems: Vec<Problem>,
 }
 
 impl Reader<'_> {
-    fn text(&self, key: &str) -> Option<String> {
+    pub(super) fn text(&self, key: &str) -> Option<String> {
         self.layers.get(key).map(|value| value.text.clone())
     }
 
-    fn path(&self, key: &str) -> Option<PathBuf> {
+    pub(super) fn path(&self, key: &str) -> Option<PathBuf> {
         self.text(key).map(PathBuf::from)
     }
 
-    fn refuse<T>(&mut self, key: &str, message: &str) -> Option<T> {
+    pub(super) fn refuse<T>(&mut self, key: &str, message: &str) -> Option<T> {
         let origin = self.layers.get(key).map_or(super::Origin::Default, |value| value.origin.clone());
         self.problems.push(Problem { origin, key: key.to_owned(), message: message.to_owned() });
         None
     }
 
-    fn address(&mut self, key: &str, loopback_only: bool) -> SocketAddr {
+    pub(super) fn address(&mut self, key: &str, loopback_only: bool) -> SocketAddr {
         let unspecified = SocketAddr::from(([127, 0, 0, 1], 0));
         let Ok(address) = self.text(key).unwrap_or_default().parse::<SocketAddr>() else {
             return self
@@ -194,14 +198,14 @@ impl Reader<'_> {
         })
     }
 
-    fn number(&mut self, key: &str, min: u64, max: u64) -> u64 {
+    pub(super) fn number(&mut self, key: &str, min: u64, max: u64) -> u64 {
         match self.text(key).unwrap_or_default().parse::<u64>() {
             Ok(number) if (min..=max).contains(&number) => number,
             Ok(_) | Err(_) => self.refuse(key, &format!("expected a whole number from {min} to {max}")).unwrap_or(min),
         }
     }
 
-    fn optional_number(&mut self, key: &str, min: u64, max: u64) -> Option<usize> {
+    pub(super) fn optional_number(&mut self, key: &str, min: u64, max: u64) -> Option<usize> {
         self.layers.get(key)?;
         usize::try_from(self.number(key, min, max)).ok()
     }

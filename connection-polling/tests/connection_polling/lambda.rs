@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::platform::{EventSpec, Platform, PollSpec, START, notified};
 
-fn record(id: &str, (body, attributes): (String, std::collections::BTreeMap<String, String>)) -> Value {
+pub fn record(id: &str, (body, attributes): (String, std::collections::BTreeMap<String, String>)) -> Value {
     let attribute = |(name, value)| (name, json!({"stringValue": value, "dataType": "String"}));
     let attributes: serde_json::Map<String, Value> = attributes.into_iter().map(attribute).collect();
     json!({"messageId": id, "receiptHandle": "r", "body": body, "messageAttributes": attributes, "awsRegion": "x"})

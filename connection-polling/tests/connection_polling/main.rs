@@ -12,6 +12,7 @@ mod feed;
 mod fences;
 mod half_batches;
 mod lambda;
+mod lambda_runtime;
 mod oracle;
 mod platform;
 mod queue;

@@ -1,5 +1,6 @@
 //! Every cell of the design's table of degraded modes, one test a row: with real processes, and AWS behind a proxy.
 //!
+//! A service is away in two ways: killed, and hung (SIGSTOP), in which its sockets take what is sent and nobody answers.
 //! In each row POS terminals poll all the time: no poll fails, nobody is marked OFFLINE although the outage outlasts the
 //! offline period, nothing is dead-lettered, nothing acknowledged comes back. The rows "one grid node" and "a grid
 //! partition" are one here until the grid is replicated: order-events down.
@@ -28,6 +29,29 @@ const POLL_EVERY: Duration = Duration::from_millis(150);
 
 const PLAN: Plan<'_> =
     Plan { merchants: 4, log: "info", flags: &[("sweep-interval", "200ms"), ("offline-after", "4s")] };
+
+/// How a service is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Away {
+    Killed,
+    Hung,
+}
+
+impl Away {
+    fn take(self, deployment: &Deployment, role: &'static str) {
+        match self {
+            Self::Killed => deployment.kill(role),
+            Self::Hung => deployment.signal(role, "STOP"),
+        }
+    }
+
+    fn give_back(self, deployment: &Deployment, role: &'static str) {
+        match self {
+            Self::Killed => deployment.restart(role),
+            Self::Hung => deployment.signal(role, "CONT"),
+        }
+    }
+}
 
 /// What the terminals of a row saw.
 #[derive(Debug, Default)]
@@ -219,11 +243,10 @@ async fn poll_on(pos: KitchenClient, merchants: Vec<String>, polls: Arc<Mutex<Po
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn order_events_down() {
+async fn order_events_away(away: Away) {
     let row = Row::start().await;
     let (order, event) = row.place(0).await;
-    row.deployment.kill("order-events");
+    away.take(&row.deployment, "order-events");
     assert_eq!(row.pending(&order, "PLC").await, Some(event.clone()), "polls: the fallback, the same event");
     row.wait_until_answered_by("fallback").await;
     let raised = row.deployment.metric("kitchen-api", "comanda_kitchen_api_fence_raises_total").await;
@@ -239,18 +262,28 @@ async fn order_events_down() {
     row.tokens_are_given().await;
     row.outlast_the_offline_period().await;
 
-    row.deployment.restart("order-events");
+    away.give_back(&row.deployment, "order-events");
+    assert_eq!(row.pending(&order, "PLC").await, None, "at no moment does what was acknowledged come back");
     row.wait_until_answered_by("primary").await;
     assert_eq!(row.pending(&order, "PLC").await, None, "what was acknowledged while fenced does not come back");
     assert_eq!(row.pending(&order, "CFM").await, Some(confirmed), "what was not is still there");
-    row.judge("order-events down").await;
+    row.judge(&format!("order-events {away:?}")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn merchant_connection_down() {
+async fn order_events_down() {
+    order_events_away(Away::Killed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn order_events_hung() {
+    order_events_away(Away::Hung).await;
+}
+
+async fn merchant_connection_away(away: Away) {
     let row = Row::start().await;
     let (order, event) = row.place(0).await;
-    row.deployment.kill("merchant-connection");
+    away.take(&row.deployment, "merchant-connection");
     row.acknowledge_for_good(&order, "PLC", &event).await;
     row.details_are_served(&order).await;
     assert_eq!(row.act(&order, "confirm").await, StatusCode::ACCEPTED, "actions: yes");
@@ -261,10 +294,20 @@ async fn merchant_connection_down() {
     row.outlast_the_offline_period().await;
     row.newcomer_polls().await;
 
-    row.deployment.restart("merchant-connection");
+    away.give_back(&row.deployment, "merchant-connection");
     row.wait_for_status("ONLINE", &[2]).await; // its one beat was kept
     row.outlast_the_offline_period().await;
-    row.judge("merchant-connection down").await;
+    row.judge(&format!("merchant-connection {away:?}")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn merchant_connection_down() {
+    merchant_connection_away(Away::Killed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn merchant_connection_hung() {
+    merchant_connection_away(Away::Hung).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -315,12 +358,11 @@ async fn sqs_down() {
     row.judge("SQS down").await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn core_down() {
+async fn core_away(away: Away) {
     let row = Row::start().await;
     let (order, event) = row.place(0).await;
     row.wait_until_cached(1.0).await;
-    row.deployment.kill("gateway-core");
+    away.take(&row.deployment, "gateway-core");
     assert_eq!(row.pending(&order, "PLC").await, Some(event.clone()), "polls: yes");
     row.acknowledge_for_good(&order, "PLC", &event).await;
     row.details_are_served(&order).await; // from the grid's cache
@@ -332,11 +374,50 @@ async fn core_down() {
     row.outlast_the_offline_period().await;
     assert_eq!(row.pending(&waiting, "PLC").await, None, "ingest waits");
 
-    row.deployment.restart("gateway-core");
+    away.give_back(&row.deployment, "gateway-core");
     row.event(&waiting, "PLC").await;
-    assert_eq!(row.act(&order, "confirm").await, StatusCode::ACCEPTED, "the retry");
+    let retried = row.act(&order, "confirm").await;
+    match away {
+        Away::Killed => assert_eq!(retried, StatusCode::ACCEPTED, "the retry"),
+        // What a hung core was asked it may carry out once it goes on: the answer was 503, which is unknown.
+        Away::Hung => assert!([StatusCode::ACCEPTED, StatusCode::CONFLICT].contains(&retried), "{retried}"),
+    }
     row.event(&order, "CFM").await;
-    row.judge("core down").await;
+    row.judge(&format!("core {away:?}")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn core_down() {
+    core_away(Away::Killed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn core_hung() {
+    core_away(Away::Hung).await;
+}
+
+/// connection-polling is where an acknowledgment becomes true, so there is none without it; polls come from memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn connection_polling_hung() {
+    let row = Row::start().await;
+    let (order, event) = row.place(0).await;
+    Away::Hung.take(&row.deployment, "connection-polling");
+    row.wait_until_answered_by("primary_unfenced").await;
+    assert_eq!(row.acknowledge(&event).await, StatusCode::SERVICE_UNAVAILABLE, "acks: retry");
+    assert_eq!(row.pending(&order, "PLC").await, Some(event.clone()), "and it is still there");
+    assert_eq!(row.act(&order, "confirm").await, StatusCode::ACCEPTED, "actions: yes");
+    row.event(&order, "CFM").await;
+    row.place(1).await;
+    row.outlast_the_offline_period().await;
+
+    Away::Hung.give_back(&row.deployment, "connection-polling");
+    row.wait_until_answered_by("primary").await;
+    eventually("the retry of the acknowledgment", HEALED_LIMIT, async || {
+        (row.acknowledge(&event).await == StatusCode::ACCEPTED).then_some(())
+    })
+    .await;
+    assert_eq!(row.pending(&order, "PLC").await, None, "it came back after its 202");
+    row.judge("connection-polling Hung").await;
 }
 
 async fn dynamodb_down(mood: Mood) {

@@ -149,6 +149,12 @@ impl Deployment {
         self.ended.lock().push_str(&process.log());
     }
 
+    /// Sends a signal to a running role, such as `STOP`, with which it hangs, and `CONT`.
+    pub fn signal(&self, role: &'static str, name: &str) {
+        let pid = self.running.lock().get(role).unwrap_or_else(|| panic!("{role} is not running")).pid();
+        crate::platform::signal(pid, name);
+    }
+
     /// Ctrl-C: it drains and must exit 0.
     pub fn stop(&self, role: &'static str) {
         let mut process = self.take(role);

@@ -32,7 +32,7 @@ pub struct Acknowledged {
 pub struct History {
     /// Orders whose message the queue took.
     pub placed: BTreeSet<String>,
-    /// By order, the codes its events must end up with, each exactly once.
+    /// By order, the codes its events must end up with, by their sequence.
     pub expected_codes: BTreeMap<String, Vec<String>>,
     pub seen: Vec<Seen>,
     pub acknowledged: Vec<Acknowledged>,
@@ -49,6 +49,8 @@ pub struct Minimum {
     pub orders: usize,
     pub faults: usize,
     pub polls: usize,
+    /// Of a hundred polls, faults included, this many were answered.
+    pub polls_answered_percent: usize,
 }
 
 impl History {
@@ -56,6 +58,7 @@ impl History {
     pub fn verdict(&self, minimum: Minimum) -> Vec<String> {
         let mut broken = Vec::new();
         self.check_not_vacuous(minimum, &mut broken);
+        self.check_answered(minimum, &mut broken);
         self.check_nothing_lost(&mut broken);
         self.check_identity(&mut broken);
         self.check_nothing_back(&mut broken);
@@ -77,6 +80,14 @@ impl History {
         }
     }
 
+    fn check_answered(&self, minimum: Minimum, broken: &mut Vec<String>) {
+        let (answered, failed) = (self.polls_answered, self.polls_failed);
+        if answered * 100 < minimum.polls_answered_percent * (answered + failed) {
+            let needed = minimum.polls_answered_percent;
+            broken.push(format!("vacuous: {failed} polls failed and {answered} were answered, {needed} % are needed"));
+        }
+    }
+
     fn check_nothing_lost(&self, broken: &mut Vec<String>) {
         let mut codes: BTreeMap<&str, BTreeMap<u64, &str>> = BTreeMap::new();
         for seen in &self.seen {
@@ -92,11 +103,8 @@ impl History {
                 broken.push(format!("order {order} has a gap: sequences {:?}", by_sequence.keys().collect::<Vec<_>>()));
             }
             if let Some(expected) = self.expected_codes.get(order) {
-                let mut had: Vec<&str> = by_sequence.values().copied().collect();
-                let mut expected: Vec<&str> = expected.iter().map(String::as_str).collect();
-                had.sort_unstable();
-                expected.sort_unstable();
-                if had != expected {
+                let had: Vec<&str> = by_sequence.values().copied().collect();
+                if had != *expected {
                     broken.push(format!("order {order} has events {had:?}, expected {expected:?}"));
                 }
             }
@@ -164,7 +172,7 @@ mod tests {
         }
     }
 
-    const MINIMUM: Minimum = Minimum { orders: 1, faults: 1, polls: 1 };
+    const MINIMUM: Minimum = Minimum { orders: 1, faults: 1, polls: 1, polls_answered_percent: 90 };
 
     #[test]
     fn a_good_history_passes() {
@@ -182,10 +190,16 @@ mod tests {
         assert!(broken(|history| history.placed.extend(["b".to_owned()])).contains("order b was lost"));
         assert!(broken(|history| history.seen[1].sequence = 3).contains("has a gap"));
         assert!(broken(|history| history.seen[1].code = "CAN".to_owned()).contains("has events"));
+        assert!(
+            broken(|history| history.expected_codes.values_mut().for_each(|codes| codes.reverse()))
+                .contains("has events")
+        );
         assert!(broken(|history| history.seen[2].event = "e9".to_owned()).contains("two ids for sequence 1"));
         assert!(broken(|history| history.seen[2].body = "other".to_owned()).contains("two contents"));
         assert!(broken(|history| history.seen.push(seen("a", 1, "e1", 5))).contains("came back after its 202"));
         assert!(broken(|history| history.false_offline.push("m".to_owned())).contains("marked OFFLINE"));
         assert!(broken(|history| history.faults = 0).contains("vacuous"));
+        assert!(broken(|history| history.polls_failed = 1).contains("1 polls failed"));
+        assert!(broken(|history| history.seen.swap(0, 1)).is_empty(), "polls may show them in any order");
     }
 }

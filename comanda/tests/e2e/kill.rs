@@ -3,6 +3,7 @@
 //! The moments and the stream follow from a seed that is printed; `E2E_SEED` sets it. The processes themselves
 //! have none, so a failing run is likely, not certain, to fail again.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,9 @@ use crate::steady_stream::{Load, Stream};
 
 /// Messages that a killed agent held come back after 30 s, early ones are tried again for longer.
 const SETTLE_LIMIT: Duration = Duration::from_secs(150);
+
+/// Each role that is to be killed is, at least this often.
+const KILLS_OF_EACH_MIN: usize = 3;
 
 const PLAN: Plan<'_> = Plan {
     merchants: 40,
@@ -83,6 +87,7 @@ async fn nothing_is_lost_or_comes_back_while_each_role_is_killed() {
     let stream = Stream::start(&deployment, load, seed).await;
     let mut rng = StdRng::seed_from_u64(seed);
     let mut roles = roles();
+    let mut kills: BTreeMap<&str, usize> = BTreeMap::new();
     while !stream.is_all_sent() {
         roles.shuffle(&mut rng);
         for role in &roles {
@@ -93,6 +98,7 @@ async fn nothing_is_lost_or_comes_back_while_each_role_is_killed() {
             eprintln!("{:.1?}: kill -9 {role}", stream.elapsed());
             deployment.kill(role);
             stream.count_fault();
+            *kills.entry(role).or_default() += 1;
             deployment.restart(role);
         }
     }
@@ -100,7 +106,9 @@ async fn nothing_is_lost_or_comes_back_while_each_role_is_killed() {
     for role in ROLES {
         deployment.wait_until_ready(role).await;
     }
-    let minimum = Minimum { orders: 2_000, faults: 18, polls: 2_000 };
+    eprintln!("killed: {kills:?}");
+    assert!(kills.values().all(|count| *count >= KILLS_OF_EACH_MIN), "vacuous: {kills:?}");
+    let minimum = Minimum { orders: 2_000, faults: 18, polls: 2_000, polls_answered_percent: 90 };
     judge(&deployment, &history, problems, minimum, seed);
 }
 
@@ -144,6 +152,6 @@ async fn order_events_stops_under_load_and_takes_over_again() {
     assert_eq!(polls_failed, 0, "no poll failed");
     let (history, problems) = stream.finish(SETTLE_LIMIT).await;
     assert_eq!(history.polls_failed, 0, "no poll failed");
-    let minimum = Minimum { orders: 400, faults: 2, polls: 400 };
+    let minimum = Minimum { orders: 400, faults: 2, polls: 400, polls_answered_percent: 100 };
     judge(&deployment, &history, problems, minimum, seed);
 }

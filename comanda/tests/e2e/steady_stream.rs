@@ -51,30 +51,110 @@ struct Script {
     messages: Vec<(Duration, String)>,
     /// By order, the codes of its events.
     expected: BTreeMap<String, Vec<String>>,
-    /// The orders that the POS confirms and dispatches through the API.
-    by_api: BTreeSet<String>,
+    /// What the POS does through the API, by order.
+    by_api: BTreeMap<String, &'static [&'static str]>,
+}
+
+/// What is ordered, by share: type, block of the type, category; how it goes on when an internal app reports it, which
+/// of that the POS can do instead, and which codes it must end up with.
+struct Kind {
+    share: u32,
+    order_type: &'static str,
+    block: &'static str,
+    category: &'static str,
+    steps: &'static [&'static str],
+    actions: &'static [&'static str],
+    codes: &'static [&'static str],
+}
+
+const DELIVERED_BY_MERCHANT: Kind = Kind {
+    share: 50,
+    order_type: "DELIVERY",
+    block: r#"{"delivery": {"mode": "DEFAULT", "deliveredBy": "MERCHANT", "deliveryDateTime": "2026-11-20T12:45:00.000Z"}}"#,
+    category: "FOOD",
+    steps: &["CONFIRMED", "DISPATCHED", "CONCLUDED"],
+    actions: &["confirm", "dispatch"],
+    codes: &["PLC", "CFM", "DSP", "CON"],
+};
+
+const KINDS: [Kind; 5] = [
+    DELIVERED_BY_MERCHANT,
+    Kind { share: 10, category: "GROCERY", ..DELIVERED_BY_MERCHANT },
+    Kind {
+        share: 15,
+        block: r#"{"delivery": {"mode": "DEFAULT", "deliveredBy": "MARKETPLACE", "deliveryDateTime": "2026-11-20T12:45:00.000Z"}}"#,
+        steps: &["CONFIRMED", "CLT", "CONCLUDED"],
+        actions: &["confirm"],
+        codes: &["PLC", "CFM", "CLT", "CON"],
+        ..DELIVERED_BY_MERCHANT
+    },
+    Kind {
+        share: 15,
+        order_type: "TAKEOUT",
+        block: r#"{"takeout": {"mode": "DEFAULT", "takeoutDateTime": "2026-11-20T12:45:00.000Z"}}"#,
+        steps: &["CONFIRMED", "READY_TO_PICKUP", "CONCLUDED"],
+        actions: &["confirm", "readyToPickup"],
+        codes: &["PLC", "CFM", "RTP", "CON"],
+        ..DELIVERED_BY_MERCHANT
+    },
+    Kind {
+        share: 10,
+        order_type: "DINE_IN",
+        block: r#"{"dineIn": {"deliveryDateTime": "2026-11-20T12:45:00.000Z"}}"#,
+        steps: &["CONFIRMED", "READY_TO_PICKUP", "CONCLUDED"],
+        actions: &["confirm", "readyToPickup"],
+        codes: &["PLC", "CFM", "RTP", "CON"],
+        ..DELIVERED_BY_MERCHANT
+    },
+];
+
+impl Kind {
+    fn choose(rng: &mut StdRng) -> &'static Self {
+        let mut drawn = rng.random_range(0..KINDS.iter().map(|kind| kind.share).sum());
+        let mut found = &KINDS[0];
+        for kind in &KINDS {
+            found = kind;
+            if drawn < kind.share {
+                break;
+            }
+            drawn -= kind.share;
+        }
+        found
+    }
+
+    fn placed(&self, order: &str, merchant: &str) -> Value {
+        let mut message = placed(order, merchant);
+        let body = message["order"].as_object_mut().expect("an order is an object");
+        body.remove("delivery");
+        let block: serde_json::Map<String, Value> = serde_json::from_str(self.block).expect("a block is an object");
+        body.extend(block);
+        body.insert("orderType".to_owned(), json!(self.order_type));
+        body.insert("category".to_owned(), json!(self.category));
+        message
+    }
 }
 
 impl Script {
     fn write(load: Load, merchants: &[String], seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let mut script = Self { messages: Vec::new(), expected: BTreeMap::new(), by_api: BTreeSet::new() };
+        let mut script = Self { messages: Vec::new(), expected: BTreeMap::new(), by_api: BTreeMap::new() };
         let mut due: Vec<(i64, String)> = Vec::new();
         for index in 0..load.orders {
             let order = uuid::Builder::from_random_bytes(rng.random()).into_uuid().to_string();
             let merchant = &merchants[rng.random_range(0..merchants.len())];
+            let kind = Kind::choose(&mut rng);
             let (by_queue, codes): (&[&str], &[&str]) = match rng.random_range(0..20) {
-                0..10 => (&["CONFIRMED", "DISPATCHED", "CONCLUDED"], &["PLC", "CFM", "DSP", "CON"]),
+                0..10 => (kind.steps, kind.codes),
                 10..17 => {
-                    script.by_api.insert(order.clone());
-                    (&["CONCLUDED"], &["PLC", "CFM", "DSP", "CON"])
+                    script.by_api.insert(order.clone(), kind.actions);
+                    (&kind.steps[kind.actions.len()..], kind.codes)
                 }
                 _ => (&["CANCELLED"], &["PLC", "CAN"]),
             };
             script.expected.insert(order.clone(), codes.iter().map(|code| (*code).to_owned()).collect());
             let placed_at = (index * 1_000 / load.orders_per_second) as i64;
             let updates = by_queue.iter().map(|code| update(&order, code));
-            for (step, body) in std::iter::once(placed(&order, merchant).to_string()).chain(updates).enumerate() {
+            for (step, body) in std::iter::once(kind.placed(&order, merchant).to_string()).chain(updates).enumerate() {
                 let mut at = placed_at + step as i64 * 800;
                 if rng.random_bool(REORDERED) {
                     at += rng.random_range(-MOVED_BY_MS..=MOVED_BY_MS);
@@ -327,9 +407,9 @@ impl Shared {
                 progress.seen_unacknowledged.insert(seen.event.clone());
             }
             let is_new = progress.acted_on.insert(seen.order.clone());
-            if is_new && self.script.by_api.contains(&seen.order) {
+            if let (true, Some(actions)) = (is_new, self.script.by_api.get(&seen.order).copied()) {
                 let (shared, pos, order) = (Arc::clone(self), pos.clone(), seen.order.clone());
-                self.tasks.spawn(async move { shared.serve(&pos, &order).await });
+                self.tasks.spawn(async move { shared.serve(&pos, &order, actions).await });
             }
             history.seen.push(seen);
         }
@@ -357,9 +437,9 @@ impl Shared {
         false
     }
 
-    /// Confirms and dispatches an order, each until it is answered.
-    async fn serve(&self, pos: &KitchenClient, order: &str) {
-        for action in ["confirm", "dispatch"] {
+    /// Moves an order on, each action until it is answered.
+    async fn serve(&self, pos: &KitchenClient, order: &str, actions: &[&str]) {
+        for action in actions {
             let mut unknown_before = false;
             loop {
                 let path = format!("/order/v1.0/orders/{order}/{action}");

@@ -135,6 +135,10 @@ impl Handle {
         if !self.core.publisher.topic_works() {
             notes.push("the topic takes no events: they are stored and published later".to_owned());
         }
+        let set_aside = self.core.publisher.set_aside();
+        if set_aside > 0 {
+            notes.push(format!("the topic refuses {set_aside} events: they are set aside and tried every few minutes"));
+        }
         notes
     }
 }

@@ -1,16 +1,18 @@
 //! The applications as this process knows them, kept fresh from the table, and what a request is authorised by.
 //!
 //! Read on every request without a lock held or a wait; written by [`keep_fresh`] alone. While DynamoDB cannot be
-//! reached everything known stays as it is: known tokens go on working, and changes wait.
+//! reached everything known stays as it is: known tokens go on working, and changes wait. Credentials that fail ask for one
+//! more look before they count as failed: their application may be a moment old.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use event_feed::{AuthorisedMerchants, Scope};
 use order_model::{ApplicationId, Timestamp};
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::store::{ApplicationStore, CHANGES_MAX, HashedSecret, StoreError, StoredApplication};
@@ -20,6 +22,11 @@ type SharedStore = Arc<dyn ApplicationStore>;
 
 /// How often everything is read again although no change was announced: reconcilers look at state, not at hints.
 const RELOAD_EVERY: Duration = Duration::from_secs(15 * 60);
+/// A look that is asked for waits this long, and everybody who asks meanwhile shares it: whoever tries one client id after
+/// the other makes us read the table at most 20 times a second.
+const GATHERED_FOR: Duration = Duration::from_millis(50);
+/// The longest wait for such a look.
+const LOOK_LIMIT: Duration = Duration::from_secs(1);
 
 /// What is known of an application at one moment.
 #[derive(Debug)]
@@ -82,6 +89,11 @@ impl Application {
 pub struct Directory {
     applications: DashMap<ApplicationId, Arc<Application>>,
     loaded: AtomicBool,
+    /// Somebody asked for a look.
+    look_wanted: Notify,
+    /// The number of the look that was begun last, and of the one that has ended last, well or not.
+    look_begun: AtomicU64,
+    look_ended: watch::Sender<u64>,
 }
 
 impl Directory {
@@ -93,6 +105,14 @@ impl Directory {
     /// Whether the table was read since the start. Before, an unknown application may be one not read yet.
     pub fn is_loaded(&self) -> bool {
         self.loaded.load(Ordering::Acquire)
+    }
+
+    /// Waits until a look at the table that begins after this call has ended, well or not, at most [`LOOK_LIMIT`].
+    pub async fn look_again(&self) {
+        let before = self.look_begun.load(Ordering::SeqCst);
+        let mut ended = self.look_ended.subscribe();
+        self.look_wanted.notify_one();
+        let _ = tokio::time::timeout(LOOK_LIMIT, ended.wait_for(|look| *look > before)).await;
     }
 
     fn put(&self, stored: StoredApplication) {
@@ -130,7 +150,7 @@ struct Progress {
     reloaded_at: Duration,
 }
 
-/// Follows the table until `shutdown`, looking every `interval`. Failures are logged once per episode.
+/// Follows the table until `shutdown`, looking every `interval` and whenever it is asked for. Failures are logged once per episode.
 pub(crate) async fn keep_fresh(
     directory: Arc<Directory>,
     store: SharedStore,
@@ -147,10 +167,14 @@ pub(crate) async fn keep_fresh(
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
+            () = directory.look_wanted.notified() => tokio::time::sleep(GATHERED_FOR).await,
             () = shutdown.cancelled() => return,
         }
         let started_at = clock.monotonic();
-        match refresh(&directory, &store, &mut progress, started_at).await {
+        let look = directory.look_begun.fetch_add(1, Ordering::SeqCst) + 1;
+        let refreshed = refresh(&directory, &store, &mut progress, started_at).await;
+        directory.look_ended.send_replace(look);
+        match refreshed {
             Ok(()) => {
                 fresh_at = started_at;
                 if std::mem::take(&mut failing) {

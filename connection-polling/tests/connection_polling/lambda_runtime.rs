@@ -173,6 +173,29 @@ async fn a_batch_is_indexed_and_only_what_may_succeed_later_comes_back() {
     assert_eq!(buried.messages().iter().filter_map(|message| message.body()).collect::<Vec<_>>(), ["[]"]);
 }
 
+/// Partial: one of three. The queue's own redrive policy takes it in the end.
+#[tokio::test]
+async fn a_hopeless_message_that_cannot_be_buried_comes_back_alone() {
+    let platform = Platform::start().await;
+    let mut runtime = Runtime::start().await;
+    let events = events(2);
+    let nonsense = record("nonsense", ("[]".to_owned(), notified(&events[0]).1));
+    for dead_letter_queue in [None, Some("no-such-queue")] {
+        let mut command = runtime.function(&platform.endpoint, &"07".repeat(16));
+        match dead_letter_queue {
+            None => command.env_remove("COMANDA_DEAD_LETTER_QUEUE"),
+            Some(name) => command.env("COMANDA_DEAD_LETTER_QUEUE", name),
+        };
+        let mut function = command.spawn().unwrap();
+        let mut records = batch(&events);
+        records.insert(1, nonsense.clone());
+        runtime.invoke.send(json!({"Records": records})).await.unwrap();
+        assert_eq!(runtime.outcome().await, ["nonsense"], "{dead_letter_queue:?}");
+        assert_eq!(platform.poll(&poll()).await.id_set(), ids(&events));
+        function.kill().await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_store_that_is_away_fails_the_batch_and_the_next_invocation_indexes_it() {
     let platform = Platform::start().await;

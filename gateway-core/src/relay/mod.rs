@@ -2,11 +2,13 @@
 //!
 //! The task that committed an event offers it to a lane, which publishes it at once together with whatever else is
 //! waiting there; the reconciler repairs what was left over. An event is marked as unpublished by the transaction that
-//! commits it, so a process can be killed anywhere in here. Deciding what to publish together is in [`batch`].
+//! commits it, so a process can be killed anywhere in here. Deciding what to publish together is in [`batch`], what
+//! becomes of an event that the topic refuses in [`refusals`].
 
 pub(crate) mod batch;
 pub(crate) mod publisher;
 pub(crate) mod reconciler;
+mod refusals;
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@
 //! then clear. A process killed in between publishes the same event twice, with the same id, and never loses one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use event_feed::FeedEvent;
@@ -25,7 +25,9 @@ const CLEARING_CONCURRENCY: usize = 10;
 pub(crate) struct Published {
     /// What the topic took.
     pub(crate) taken: Vec<FeedEvent>,
-    /// How many it did not take.
+    /// What it refuses and will refuse again, each with the broker's code. Says nothing about other events.
+    pub(crate) refused: Vec<(FeedEvent, String)>,
+    /// How many it did not take because it does not work.
     pub(crate) failed: usize,
 }
 
@@ -37,11 +39,13 @@ pub(crate) struct Publisher {
     /// Whether the topic took what it was last given. While it does not, only the reconciler keeps trying: hundreds of
     /// committing tasks must not each wait for a topic that is down.
     topic_works: AtomicBool,
+    /// Events that the topic refuses and that the reconciler has set aside, at its latest look.
+    set_aside: AtomicUsize,
 }
 
 impl Publisher {
     pub(crate) fn new(topic: SharedTopic, store: Arc<Store>, clock: SharedClock) -> Self {
-        Self { topic, store, clock, topic_works: AtomicBool::new(true) }
+        Self { topic, store, clock, topic_works: AtomicBool::new(true), set_aside: AtomicUsize::new(0) }
     }
 
     /// Whether it makes sense to publish outside of the reconciler.
@@ -49,7 +53,18 @@ impl Publisher {
         self.topic_works.load(Ordering::Relaxed)
     }
 
-    /// Publishes one batch. What failed keeps its marker and is the reconciler's.
+    /// How many events are set aside because the topic refuses them.
+    pub(crate) fn set_aside(&self) -> usize {
+        self.set_aside.load(Ordering::Relaxed)
+    }
+
+    /// The reconciler has looked.
+    pub(crate) fn report_set_aside(&self, events: usize) {
+        self.set_aside.store(events, Ordering::Relaxed);
+        metrics::gauge!("comanda_gateway_core_relay_set_aside").set(events as f64);
+    }
+
+    /// Publishes one batch. What failed or was refused keeps its marker and is the reconciler's.
     pub(crate) async fn publish(&self, batch: Vec<FeedEvent>) -> Published {
         let messages: Vec<TopicMessage> = batch.iter().map(to_message).collect();
         let timer = telemetry::dependency("sns", "publish");
@@ -60,6 +75,7 @@ impl Publisher {
         for event in batch {
             match results.next() {
                 Some(Ok(())) => published.taken.push(event),
+                Some(Err(TopicError::Refused { reason, .. })) => published.refused.push((event, reason)),
                 Some(Err(error)) => {
                     published.failed += 1;
                     failure.get_or_insert(Some(error));
@@ -93,15 +109,12 @@ impl Publisher {
         };
         count("taken", published.taken.len());
         count("failed", published.failed);
+        count("refused", published.refused.len());
         match failure {
             None => {
-                if !self.topic_works.swap(true, Ordering::Relaxed) {
+                if !published.taken.is_empty() && !self.topic_works.swap(true, Ordering::Relaxed) {
                     tracing::info!(topic = self.topic.name(), "the topic takes events again");
                 }
-            }
-            // One event that the topic refuses says nothing about the others.
-            Some(Some(TopicError::Refused { topic, reason })) => {
-                tracing::error!(topic, reason, "the topic refuses an event; it stays unpublished and is retried");
             }
             Some(error) => {
                 if self.topic_works.swap(false, Ordering::Relaxed) {

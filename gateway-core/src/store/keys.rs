@@ -68,6 +68,9 @@ pub(super) fn unpublished_shard_name(shard: u8) -> String {
     format!("unpublished#{shard}")
 }
 
+/// The shard of events that the topic refuses: beside the others, so that it is read rarely and delays none of them.
+pub(super) const SET_ASIDE_SHARD: &str = "unpublished#refused";
+
 pub(super) fn due_shard(order: OrderId) -> String {
     due_shard_name(spread(order) % DUE_SHARDS)
 }

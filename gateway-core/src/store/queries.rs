@@ -12,7 +12,7 @@ use order_model::{OrderId, Timestamp};
 use super::attributes::{Item, ItemReader, number, text};
 use super::error::{StoreError, from_sdk};
 use super::event_item::{self, PUBLISHED_AT, StoredEvent};
-use super::keys::{SERVING_KEY, due_shard_name, order_of_key, unpublished_shard_name};
+use super::keys::{SERVING_KEY, SET_ASIDE_SHARD, due_shard_name, order_of_key, unpublished_shard_name};
 use super::tables::{
     CREATED_AT, DUE_AT, DUE_INDEX, DUE_SHARD, ORDER_ID, PK, SEQUENCE, UNPUBLISHED_INDEX, UNPUBLISHED_SHARD,
 };
@@ -24,6 +24,10 @@ use crate::telemetry::{self, DependencyTimer};
 /// Bytes of the bodies that [`Store::events_of`] reads at once: far below the message size limit of the RPC, which also
 /// carries what is beside the bodies.
 const EVENTS_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Entries of the index that one read of [`Store::unpublished_if_few`] returns: under load, between commit and clearing.
+const PROBE_PAGE: i32 = 100;
+/// Its reads. DynamoDB may answer an empty page where one partition of the index ends and the next begins.
+const PROBE_PAGES_MAX: usize = 8;
 
 impl Store {
     /// The events `from..=to` of an order in sequence order, strongly consistent: the first `limit` of them, or the first
@@ -74,24 +78,67 @@ impl Store {
 
     /// Up to `limit` events of one shard that are marked as unpublished, oldest first. May be some ms behind.
     pub(crate) async fn unpublished(&self, shard: u8, limit: usize) -> Result<Vec<Unpublished>, StoreError> {
-        let items = self
-            .read_index(
-                &self.events,
-                UNPUBLISHED_INDEX,
-                (UNPUBLISHED_SHARD, unpublished_shard_name(shard)),
-                None,
-                limit,
-            )
-            .await?;
-        let decode = |item: &Item| {
-            let read = ItemReader::bare(item, "unpublished");
-            Ok(Unpublished {
-                order: read.text(ORDER_ID)?.parse().map_err(|_| read.malformed(ORDER_ID))?,
-                sequence: read.number(SEQUENCE)?,
-                created_at: read.instant(CREATED_AT)?,
-            })
-        };
-        items.iter().map(decode).collect()
+        self.read_unpublished(unpublished_shard_name(shard), limit).await
+    }
+
+    /// Up to `limit` events that are set aside, oldest first. May be some ms behind.
+    pub(crate) async fn set_aside(&self, limit: usize) -> Result<Vec<Unpublished>, StoreError> {
+        self.read_unpublished(SET_ASIDE_SHARD.to_owned(), limit).await
+    }
+
+    async fn read_unpublished(&self, shard: String, limit: usize) -> Result<Vec<Unpublished>, StoreError> {
+        let shard = (UNPUBLISHED_SHARD, shard);
+        let items = self.read_index(&self.events, UNPUBLISHED_INDEX, shard, None, limit).await?;
+        items.iter().map(decode_unpublished).collect()
+    }
+
+    /// Every event of all shards that is marked as unpublished and not set aside, in no order, if they are few; `None` when they
+    /// are not. The index holds marked events only, so that most often one read says that there is none. May be some
+    /// ms behind.
+    pub(crate) async fn unpublished_if_few(&self) -> Result<Option<Vec<Unpublished>>, StoreError> {
+        let mut found = Vec::new();
+        let mut start: Option<Item> = None;
+        for _ in 0..PROBE_PAGES_MAX {
+            let timer = telemetry::dependency("dynamodb", "scan_index");
+            let page = self
+                .client
+                .scan()
+                .table_name(&self.events)
+                .index_name(UNPUBLISHED_INDEX)
+                .limit(PROBE_PAGE)
+                .set_exclusive_start_key(start.take())
+                .send()
+                .await;
+            timer.result(&page);
+            let page = page.map_err(|error| from_sdk("probe unpublished", error))?;
+            for item in page.items() {
+                if ItemReader::bare(item, "unpublished").text(UNPUBLISHED_SHARD)? != SET_ASIDE_SHARD {
+                    found.push(decode_unpublished(item)?);
+                }
+            }
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Moves an unpublished event to where [`Self::set_aside`] finds it; `false` when it is there already or published.
+    pub(crate) async fn move_aside(&self, order: OrderId, sequence: u32) -> Result<bool, StoreError> {
+        let timer = telemetry::dependency("dynamodb", "update_item");
+        let answer = self
+            .client
+            .update_item()
+            .table_name(&self.events)
+            .set_key(Some(event_key(order, sequence)))
+            .update_expression("SET #mark = :aside")
+            .condition_expression("attribute_exists(#mark) AND #mark <> :aside")
+            .expression_attribute_names("#mark", UNPUBLISHED_SHARD)
+            .expression_attribute_values(":aside", text(SET_ASIDE_SHARD.to_owned()))
+            .send()
+            .await;
+        conditional("set an event aside", timer, answer)
     }
 
     /// The events named by `marked` (at most 100) that are still unpublished, in that order: strongly consistent.
@@ -224,6 +271,15 @@ where
     }
     timer.result(&answer);
     answer.map(|_| true).map_err(|error| from_sdk(operation, error))
+}
+
+fn decode_unpublished(item: &Item) -> Result<Unpublished, StoreError> {
+    let read = ItemReader::bare(item, "unpublished");
+    Ok(Unpublished {
+        order: read.text(ORDER_ID)?.parse().map_err(|_| read.malformed(ORDER_ID))?,
+        sequence: read.number(SEQUENCE)?,
+        created_at: read.instant(CREATED_AT)?,
+    })
 }
 
 fn event_key(order: OrderId, sequence: u32) -> Item {

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use futures::future::BoxFuture;
 use gateway_core::{Config, Dependencies, Handle, Service};
 use message_bus::in_memory::{InMemoryQueue, InMemoryTopic};
-use message_bus::{Queue, SharedTopic};
+use message_bus::{Queue, SharedTopic, Topic, TopicError, TopicMessage};
 use order_model::{Clock, EventCode, EventIdKey, MerchantId, OrderId, SharedClock, Timestamp};
+use parking_lot::Mutex;
 use proto::gateway_core as wire;
 use proto::gateway_core::gateway_core_client::GatewayCoreClient;
 use proto::merchant_connection as merchants;
@@ -29,6 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct TestClock {
     started: tokio::time::Instant,
     skew_ms: AtomicI64,
+    skipped_ms: AtomicU64,
 }
 
 impl Clock for TestClock {
@@ -39,7 +42,7 @@ impl Clock for TestClock {
     }
 
     fn monotonic(&self) -> Duration {
-        self.started.elapsed()
+        self.started.elapsed() + Duration::from_millis(self.skipped_ms.load(Ordering::SeqCst))
     }
 }
 
@@ -119,9 +122,58 @@ impl MerchantConnection for FakeMerchants {
     }
 }
 
+/// A topic that refuses the events of some orders for good, as SNS does what is against its limits.
+pub struct PickyTopic {
+    inner: Arc<InMemoryTopic>,
+    /// Refusals by refused order.
+    refused: Mutex<BTreeMap<OrderId, usize>>,
+}
+
+impl PickyTopic {
+    pub fn refuse(&self, order: OrderId) {
+        self.refused.lock().insert(order, 0);
+    }
+
+    pub fn accept_all(&self) {
+        self.refused.lock().clear();
+    }
+
+    pub fn refusals(&self, order: OrderId) -> usize {
+        self.refused.lock()[&order]
+    }
+}
+
+impl Topic for PickyTopic {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn publish(&self, messages: Vec<TopicMessage>) -> BoxFuture<'_, Vec<Result<(), TopicError>>> {
+        Box::pin(async move {
+            let mut results = Vec::new();
+            for message in messages {
+                let is_refused = self.refused.lock().iter_mut().any(|(order, refusals)| {
+                    let is_its = message.body.contains(&order.to_string());
+                    *refusals += usize::from(is_its);
+                    is_its
+                });
+                if is_refused {
+                    let (topic, reason) = (self.name().to_owned(), "InvalidParameter".to_owned());
+                    results.push(Err(TopicError::Refused { topic, reason }));
+                } else {
+                    results.append(&mut self.inner.publish(vec![message]).await);
+                }
+            }
+            results
+        })
+    }
+}
+
 pub struct Platform {
     aws: local_aws::LocalAws,
     pub topic: Arc<InMemoryTopic>,
+    /// In front of `topic`.
+    pub picky: Arc<PickyTopic>,
     feed: Arc<InMemoryQueue>,
     pub merchants: FakeMerchants,
     pub clock: Arc<TestClock>,
@@ -158,8 +210,13 @@ impl Platform {
         let topic = Arc::new(InMemoryTopic::new("order-events"));
         let feed = Arc::new(InMemoryQueue::new("order-events-feed"));
         topic.subscribe(Arc::clone(&feed));
-        let clock = TestClock { started: tokio::time::Instant::now(), skew_ms: AtomicI64::new(0) };
-        let platform = Self { aws, topic, feed, merchants: FakeMerchants::default(), clock: Arc::new(clock) };
+        let clock = TestClock {
+            started: tokio::time::Instant::now(),
+            skew_ms: AtomicI64::new(0),
+            skipped_ms: AtomicU64::new(0),
+        };
+        let picky = Arc::new(PickyTopic { inner: Arc::clone(&topic), refused: Mutex::default() });
+        let platform = Self { aws, topic, picky, feed, merchants: FakeMerchants::default(), clock: Arc::new(clock) };
         gateway_core::create_tables(&platform.dynamodb(), "test-").await.unwrap();
         gateway_core::create_tables(&platform.dynamodb(), "test-").await.unwrap();
         platform
@@ -182,7 +239,7 @@ impl Platform {
             clock: Arc::clone(&self.clock) as SharedClock,
             dynamodb: self.dynamodb(),
             table_prefix: "test-".to_owned(),
-            topic: Arc::clone(&self.topic) as SharedTopic,
+            topic: Arc::clone(&self.picky) as SharedTopic,
             merchant_connection: MerchantConnectionClient::new(lookup),
             rng: Box::new(rand::rngs::StdRng::seed_from_u64(1)),
         };
@@ -301,8 +358,22 @@ impl TestCore {
 }
 
 impl TestClock {
+    /// Lets monotonic time pass at once.
+    pub fn skip(&self, by: Duration) {
+        self.skipped_ms.fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
     pub fn jump(&self, by_ms: i64) {
         self.skew_ms.fetch_add(by_ms, Ordering::SeqCst);
+    }
+}
+
+/// Waits for a condition.
+pub async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(tokio::time::Instant::now() < deadline, "{what}: not in time");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

@@ -73,6 +73,14 @@ impl Attempts {
         self.window(Key::Address(address), now).failures += 1;
     }
 
+    /// Takes back what [`Self::failed`] counted at `now`.
+    pub(crate) fn forgive(&mut self, client: &str, address: IpAddr, now: Duration) {
+        for key in [client_at(client, address), Key::Address(address)] {
+            let window = self.window(key, now);
+            window.failures = window.failures.saturating_sub(1);
+        }
+    }
+
     fn window(&mut self, key: Key, now: Duration) -> &mut Window {
         let fresh = Window { ends_at: now + WINDOW, attempts: 0, failures: 0 };
         let window = self.windows.entry(key).or_insert(fresh);
@@ -127,6 +135,8 @@ mod tests {
         for _ in 0..FAILURES_MAX {
             assert_eq!(attempts.attempt("app", HERE, Duration::ZERO), Ok(()));
             attempts.failed("app", HERE, Duration::ZERO);
+            attempts.failed("app", HERE, Duration::ZERO);
+            attempts.forgive("app", HERE, Duration::ZERO);
         }
         assert_eq!(attempts.attempt("app", HERE, Duration::from_secs(59)), Err(1));
         assert_eq!(attempts.attempt("app", THERE, Duration::ZERO), Ok(()), "nobody is locked out from elsewhere");

@@ -53,12 +53,9 @@ pub(crate) async fn issue(api: Arc<Api>, request: Request) -> Result<Response, A
     let now = api.clock.monotonic();
     let attempt = api.attempts.lock().attempt(&credentials.client_id, address, now);
     attempt.map_err(ApiError::too_many_requests)?;
-    let Some(application) = authenticate(&api, &credentials) else {
-        if !api.directory.is_loaded() {
-            return Err(ApiError::unavailable());
-        }
-        api.attempts.lock().failed(&credentials.client_id, address, now);
-        return Err(ApiError::unauthorized("Bad credentials"));
+    let application = match authenticate(&api, &credentials) {
+        Some(application) => application,
+        None => authenticate_again(&api, &credentials, address).await?,
     };
     let access = application.access();
     let token = api.tokens.issue(access.scope.application(), access.not_before()).map_err(|error| {
@@ -118,6 +115,24 @@ fn authenticate(api: &Api, credentials: &Credentials) -> Option<Arc<Application>
             None
         }
     }
+}
+
+/// A second try after one more look at the table: the application, or its secret, may be newer than the last one. An unknown
+/// client and a wrong secret wait alike. The failure is counted before, so that many tries at once are counted, too.
+async fn authenticate_again(
+    api: &Api,
+    credentials: &Credentials,
+    address: IpAddr,
+) -> Result<Arc<Application>, ApiError> {
+    if !api.directory.is_loaded() {
+        return Err(ApiError::unavailable());
+    }
+    let now = api.clock.monotonic();
+    api.attempts.lock().failed(&credentials.client_id, address, now);
+    api.directory.look_again().await;
+    let application = authenticate(api, credentials).ok_or_else(|| ApiError::unauthorized("Bad credentials"))?;
+    api.attempts.lock().forgive(&credentials.client_id, address, now);
+    Ok(application)
 }
 
 /// Whom an attempt is counted against: the peer, or, behind trusted proxies, the nearest address that none of them is.

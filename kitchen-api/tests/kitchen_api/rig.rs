@@ -1,7 +1,7 @@
 //! One running kitchen-api with scripted peers and applications in memory. What a test starts, it owns.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
 
 use event_feed::Grant;
@@ -55,6 +55,8 @@ impl Clock for TestClock {
 pub struct InMemoryApplications {
     state: Mutex<(Vec<StoredApplication>, Vec<Change>)>,
     pub down: AtomicBool,
+    /// How often changes were asked for.
+    pub looks: AtomicU32,
 }
 
 impl InMemoryApplications {
@@ -100,6 +102,7 @@ impl ApplicationStore for InMemoryApplications {
 
     fn changes_after(&self, revision: u64) -> BoxFuture<'_, Result<Vec<Change>, StoreError>> {
         async move {
+            self.looks.fetch_add(1, Ordering::SeqCst);
             self.up()?;
             Ok(self.state.lock().1.iter().filter(|change| change.revision > revision).cloned().collect())
         }

@@ -115,6 +115,35 @@ async fn failed_secrets_lock_out_and_the_rate_is_a_setting() {
 }
 
 #[tokio::test]
+async fn an_application_or_a_secret_that_is_new_counts_at_once_and_is_no_failure() {
+    let rig = Rig::start_with(Config { directory_refresh: Duration::from_secs(3_600), ..config() }).await;
+    let ask = async |client: &str, secret: &str| rig.client.ask_for_token(client, secret).await.status.as_u16();
+    for round in 0..12 {
+        let (client, secret) = (format!("new-{round}"), format!("secret-{round}"));
+        assert_eq!(ask(&client, &secret).await, 401);
+        rig.applications.put(&client, &secret, &[merchant(1)]);
+        rig.applications.put("pos", &secret, &[merchant(1)]);
+        assert_eq!((ask(&client, &secret).await, ask("pos", &secret).await), (200, 200), "round {round}");
+    }
+    rig.applications.down.store(true, Ordering::SeqCst);
+    rig.applications.put("pos", "renewed", &[merchant(1)]);
+    assert_eq!((ask("pos", "renewed").await, ask("pos", "secret-11").await), (401, 200), "an outage: as it was known");
+}
+
+#[tokio::test]
+async fn many_wrong_secrets_at_once_are_counted_and_share_one_look_at_the_table() {
+    let rig = Rig::start_with(Config { directory_refresh: Duration::from_secs(3_600), ..config() }).await;
+    let before = rig.applications.looks.load(Ordering::SeqCst);
+    let tries = (0..60).map(|_| rig.client.ask_for_token("pos", "wrong"));
+    let answers = futures::future::join_all(tries).await;
+    let refused = answers.iter().filter(|answer| answer.status == 401).count();
+    assert!((10..=14).contains(&refused), "{refused} were tried: {answers:?}");
+    assert!(answers.iter().all(|answer| [401, 429].contains(&answer.status.as_u16())));
+    let looks = rig.applications.looks.load(Ordering::SeqCst) - before;
+    assert!((1..=10).contains(&looks), "{looks}");
+}
+
+#[tokio::test]
 async fn before_the_applications_were_read_answers_are_503_and_afterwards_an_outage_changes_nothing() {
     let rig = Rig::start_cold(config(), |applications| applications.down.store(true, Ordering::SeqCst)).await;
     let answer = rig.client.ask_for_token("pos", "pos-secret").await;

@@ -11,22 +11,25 @@ use tokio::sync::watch;
 
 use crate::error::{ProposeError, ReadError};
 use crate::leadership::Leadership;
+use crate::replicated::ReplicatedNode;
 use crate::single_node::SingleNode;
 use crate::state_machine::{ReplicatedTime, StateMachine};
 
 /// All partitions of a grid, as this node sees them. Cheap to clone; clones share everything.
-pub struct Grid<M> {
+pub struct Grid<M: StateMachine> {
     runner: Runner<M>,
 }
 
-enum Runner<M> {
+enum Runner<M: StateMachine> {
     SingleNode(SingleNode<M>),
+    Replicated(ReplicatedNode<M>),
 }
 
-impl<M> Clone for Grid<M> {
+impl<M: StateMachine> Clone for Grid<M> {
     fn clone(&self) -> Self {
         let runner = match &self.runner {
             Runner::SingleNode(grid) => Runner::SingleNode(grid.clone()),
+            Runner::Replicated(grid) => Runner::Replicated(grid.clone()),
         };
         Self { runner }
     }
@@ -38,11 +41,18 @@ impl<M: StateMachine> From<SingleNode<M>> for Grid<M> {
     }
 }
 
+impl<M: StateMachine> From<ReplicatedNode<M>> for Grid<M> {
+    fn from(grid: ReplicatedNode<M>) -> Self {
+        Self { runner: Runner::Replicated(grid) }
+    }
+}
+
 impl<M: StateMachine> Grid<M> {
     /// How many partitions there are.
     pub fn partitions(&self) -> u16 {
         match &self.runner {
             Runner::SingleNode(grid) => grid.partitions(),
+            Runner::Replicated(grid) => grid.partitions(),
         }
     }
 
@@ -50,6 +60,7 @@ impl<M: StateMachine> Grid<M> {
     pub fn leadership(&self) -> watch::Receiver<Arc<[Leadership]>> {
         match &self.runner {
             Runner::SingleNode(grid) => grid.leadership(),
+            Runner::Replicated(grid) => grid.leadership(),
         }
     }
 
@@ -61,6 +72,7 @@ impl<M: StateMachine> Grid<M> {
     pub async fn propose(&self, partition: u16, commands: Vec<Bytes>) -> Result<Vec<Vec<u8>>, ProposeError> {
         match &self.runner {
             Runner::SingleNode(grid) => grid.propose(partition, commands).await,
+            Runner::Replicated(grid) => grid.propose(partition, commands).await,
         }
     }
 
@@ -72,6 +84,7 @@ impl<M: StateMachine> Grid<M> {
     pub fn read<R>(&self, partition: u16, look: impl FnOnce(&M) -> R) -> Result<R, ReadError> {
         match &self.runner {
             Runner::SingleNode(grid) => grid.read(partition, look),
+            Runner::Replicated(grid) => grid.read(partition, look),
         }
     }
 
@@ -82,6 +95,7 @@ impl<M: StateMachine> Grid<M> {
     pub fn read_without_lease<R>(&self, partition: u16, look: impl FnOnce(&M) -> R) -> Result<R, ReadError> {
         match &self.runner {
             Runner::SingleNode(grid) => grid.read_without_lease(partition, look),
+            Runner::Replicated(grid) => grid.read_without_lease(partition, look),
         }
     }
 
@@ -89,6 +103,7 @@ impl<M: StateMachine> Grid<M> {
     pub fn time(&self, partition: u16) -> ReplicatedTime {
         match &self.runner {
             Runner::SingleNode(grid) => grid.time(partition),
+            Runner::Replicated(grid) => grid.time(partition),
         }
     }
 
@@ -96,6 +111,7 @@ impl<M: StateMachine> Grid<M> {
     pub fn clock_steps_refused(&self) -> u64 {
         match &self.runner {
             Runner::SingleNode(grid) => grid.clock_steps_refused(),
+            Runner::Replicated(grid) => grid.clock_steps_refused(),
         }
     }
 
@@ -104,6 +120,7 @@ impl<M: StateMachine> Grid<M> {
     pub fn serve_until(&self, partition: u16, term: u64, until: Duration) {
         match &self.runner {
             Runner::SingleNode(grid) => grid.serve_until(partition, term, until),
+            Runner::Replicated(grid) => grid.serve_until(partition, term, until),
         }
     }
 
@@ -111,6 +128,7 @@ impl<M: StateMachine> Grid<M> {
     pub fn stop_serving(&self, partition: u16) {
         match &self.runner {
             Runner::SingleNode(grid) => grid.stop_serving(partition),
+            Runner::Replicated(grid) => grid.stop_serving(partition),
         }
     }
 
@@ -118,6 +136,7 @@ impl<M: StateMachine> Grid<M> {
     pub fn is_serving(&self, partition: u16) -> bool {
         match &self.runner {
             Runner::SingleNode(grid) => grid.is_serving(partition),
+            Runner::Replicated(grid) => grid.is_serving(partition),
         }
     }
 }

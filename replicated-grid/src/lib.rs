@@ -12,8 +12,11 @@ pub mod leadership;
 pub mod log;
 pub mod node;
 pub mod peers;
+pub mod replicated;
 pub mod single_node;
+pub mod spawn;
 pub mod state_machine;
+pub mod transport;
 
 pub use clock::{ClockReading, ReplicatedClock};
 pub use error::{ProposeError, ReadError, SnapshotError};

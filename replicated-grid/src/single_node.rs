@@ -68,6 +68,8 @@ struct Partition<M> {
     queue: Mutex<Vec<Proposal>>,
     /// Reads are answered while the monotonic clock shows less than this, in ms; 0: not at all.
     serving_until_ms: AtomicU64,
+    /// The term in which this node leads; 0: it does not, see [`SingleNode::hand_over`].
+    term: AtomicU64,
 }
 
 struct Proposal {
@@ -84,6 +86,7 @@ impl<M: StateMachine> SingleNode<M> {
             time: Mutex::new(ReplicatedClock::start(ReplicatedTime::default(), started)),
             queue: Mutex::new(Vec::new()),
             serving_until_ms: AtomicU64::new(0),
+            term: AtomicU64::new(TERM),
         };
         let ours = Leadership { leader: Some(NodeId(1)), term: TERM, is_ours: true };
         let leadership = (0..config.partitions.get()).map(|_| ours).collect();
@@ -102,7 +105,7 @@ impl<M: StateMachine> SingleNode<M> {
         u16::try_from(self.shared.partitions.len()).unwrap_or(u16::MAX)
     }
 
-    /// Who leads each partition: this node, always.
+    /// Who leads each partition: this node, unless it was handed over.
     pub fn leadership(&self) -> watch::Receiver<Arc<[Leadership]>> {
         self.shared.leadership.subscribe()
     }
@@ -157,12 +160,24 @@ impl<M: StateMachine> SingleNode<M> {
         self.shared.partitions.iter().map(|led| led.time.lock().steps_refused()).sum()
     }
 
-    /// Lets `partition` answer reads until the monotonic clock shows `until`, if `term` is the only one there is. Does
-    /// not shorten a longer lease.
+    /// Lets `partition` answer reads until the monotonic clock shows `until`, if this node leads it in `term`. Does not
+    /// shorten a longer lease.
     pub fn serve_until(&self, partition: u16, term: u64, until: Duration) {
-        if let (Some(led), TERM) = (self.partition(partition), term) {
+        if let Some(led) = self.partition(partition).filter(|led| led.term.load(Ordering::SeqCst) == term) {
             led.serving_until_ms.fetch_max(whole_ms(until), Ordering::SeqCst);
         }
+    }
+
+    /// Changes who leads `partition`, as an election would: it stops serving and everybody who watches is told. Proposals
+    /// are applied all the same, as those forwarded to another leader are. For tests of what services do then.
+    pub fn hand_over(&self, partition: u16, leadership: Leadership) {
+        let Some(led) = self.partition(partition) else { return };
+        led.term.store(if leadership.is_ours { leadership.term } else { 0 }, Ordering::SeqCst);
+        led.serving_until_ms.store(0, Ordering::SeqCst);
+        self.shared.leadership.send_modify(|all| {
+            let change = |(number, before): (u16, &Leadership)| if number == partition { leadership } else { *before };
+            *all = (0..).zip(all.iter()).map(change).collect();
+        });
     }
 
     /// Ends the serving lease of `partition`; a read under way is refused as well.

@@ -1,6 +1,22 @@
 //! The single-node runner: order, batching, leases, snapshots and time, over a machine that logs what it is told.
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod replicated_cluster;
+mod replicated_failover;
+mod replicated_membership;
+mod transport_calls;
+mod transport_certificates;
+mod transport_faults;
+mod transport_nodes;
+mod transport_proxy;
+mod transport_tls;
+mod wal_damage;
+mod wal_failures;
+mod wal_model;
+mod wal_node;
+mod wal_real_disk;
+mod wal_snapshots;
+
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,0 +1,181 @@
+//! A replica: the state of one group on this node, and how openraft applies to it, takes snapshots and restores them.
+//!
+//! Reads look at the same state under the read lock. Who may read is not decided here.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use openraft::entry::RaftEntry;
+use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
+use openraft::{EntryPayload, OptionalSend};
+use parking_lot::RwLock;
+use tokio::sync::watch;
+
+use super::entries::decode_batch;
+use super::raft_types::{Entry, LogId, Replies, Snapshot, SnapshotMeta, StoredMembership, Types};
+use super::snapshot::{Position, decode, encode, from_stored, to_stored};
+use crate::log::{GroupId, SnapshotStore, SnapshotStoreError};
+use crate::state_machine::{ReplicatedTime, StateMachine};
+
+/// The most entries applied under one acquisition of the write lock: a read waits for at most that many batches.
+const ENTRIES_AT_ONCE: usize = 8;
+
+/// The state of a group here.
+pub(super) struct Replica<M> {
+    group: GroupId,
+    content: RwLock<Content<M>>,
+    applied: watch::Sender<Option<LogId>>,
+    snapshots: Arc<dyn SnapshotStore>,
+    /// What the last snapshot saved covers. Held while one is saved, so that a slow build cannot replace what a leader has
+    /// sent meanwhile.
+    saved: tokio::sync::Mutex<Option<LogId>>,
+}
+
+struct Content<M> {
+    machine: M,
+    position: Position,
+}
+
+impl<M: StateMachine> Replica<M> {
+    /// What the last snapshot holds, or `initial`.
+    pub(super) async fn load(group: GroupId, snapshots: Arc<dyn SnapshotStore>, initial: M) -> io::Result<Self> {
+        let content = match snapshots.load(group).await.map_err(failed)? {
+            Some(stored) => Content::restore(from_stored(&stored))?,
+            None => Content { machine: initial, position: Position::default() },
+        };
+        let last = content.position.last;
+        let (applied, saved) = (watch::Sender::new(last), tokio::sync::Mutex::new(last));
+        Ok(Self { group, content: RwLock::new(content), applied, snapshots, saved })
+    }
+
+    /// Looks at the state.
+    pub(super) fn look<R>(&self, look: impl FnOnce(&M) -> R) -> R {
+        look(&self.content.read().machine)
+    }
+
+    /// The time of the last command applied.
+    pub(super) fn time(&self) -> ReplicatedTime {
+        self.content.read().position.time
+    }
+
+    /// The last entry applied, and every change.
+    pub(super) fn applied(&self) -> watch::Receiver<Option<LogId>> {
+        self.applied.subscribe()
+    }
+
+    fn take_snapshot(&self) -> (SnapshotMeta, Bytes) {
+        let content = self.content.read();
+        (content.position.meta(), encode(&content.position, &content.machine.snapshot()))
+    }
+
+    /// Saves `snapshot` unless a later one has been saved.
+    async fn save(&self, last: Option<LogId>, snapshot: Bytes) -> io::Result<()> {
+        let mut saved = self.saved.lock().await;
+        if *saved <= last {
+            let unreadable = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+            let (meta, data) = to_stored(&snapshot).map_err(unreadable)?;
+            self.snapshots.save(self.group, meta, data).await.map_err(failed)?;
+            *saved = last;
+        }
+        Ok(())
+    }
+}
+
+impl<M: StateMachine> Content<M> {
+    fn restore(snapshot: Bytes) -> io::Result<Self> {
+        let invalid =
+            |error: Box<dyn std::error::Error + Send + Sync>| io::Error::new(io::ErrorKind::InvalidData, error);
+        let (position, state) = decode(snapshot).map_err(|error| invalid(error.into()))?;
+        let machine = M::restore(&state).map_err(|error| invalid(error.into()))?;
+        Ok(Self { machine, position })
+    }
+
+    fn apply(&mut self, entry: Entry) -> Replies {
+        self.position.last = Some(entry.log_id);
+        if let Some(membership) = entry.get_membership() {
+            self.position.membership = StoredMembership::new(Some(entry.log_id), membership);
+        }
+        let EntryPayload::Normal(batch) = &entry.payload else { return Replies::default() };
+        // It was written by a leader and carried under checksums; if it cannot be read, it cannot on any replica.
+        let Ok((at, commands)) = decode_batch(batch) else { return Replies::default() };
+        let at = at.max(self.position.time);
+        self.position.time = at;
+        Replies(commands.iter().map(|command| self.machine.apply(at, command)).collect())
+    }
+}
+
+/// A replica in openraft's hands.
+pub(super) struct Machine<M>(pub(super) Arc<Replica<M>>);
+
+impl<M: StateMachine> RaftStateMachine<Types> for Machine<M> {
+    type SnapshotData = Bytes;
+    type SnapshotBuilder = Machine<M>;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        let content = self.0.content.read();
+        Ok((content.position.last, content.position.membership.clone()))
+    }
+
+    async fn apply<Strm>(&mut self, entries: Strm) -> io::Result<()>
+    where
+        Strm: Stream<Item = io::Result<EntryResponder<Types>>> + Unpin + OptionalSend,
+    {
+        let mut entries = entries.ready_chunks(ENTRIES_AT_ONCE);
+        while let Some(chunk) = entries.next().await {
+            let mut answers = Vec::with_capacity(chunk.len());
+            let last = {
+                let mut content = self.0.content.write();
+                for entry in chunk {
+                    let (entry, responder) = entry?;
+                    answers.push((responder, content.apply(entry)));
+                }
+                content.position.last
+            };
+            // First it shows, then whoever proposed hears of it.
+            self.0.applied.send_replace(last);
+            for (responder, replies) in answers {
+                if let Some(responder) = responder {
+                    responder.send(replies);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Self::SnapshotBuilder {
+        Self(Arc::clone(&self.0))
+    }
+
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: Bytes) -> io::Result<()> {
+        let content = Content::restore(snapshot.clone())?;
+        self.0.save(meta.last_log_id, snapshot).await?;
+        let last = content.position.last;
+        *self.0.content.write() = content;
+        self.0.applied.send_replace(last);
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
+        let Some(stored) = self.0.snapshots.load(self.0.group).await.map_err(failed)? else { return Ok(None) };
+        let snapshot = from_stored(&stored);
+        let unreadable = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+        let (position, _) = decode(snapshot.clone()).map_err(unreadable)?;
+        Ok(Some(Snapshot { meta: position.meta(), snapshot }))
+    }
+}
+
+impl<M: StateMachine> RaftSnapshotBuilder<Types> for Machine<M> {
+    type SnapshotData = Bytes;
+
+    async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
+        let (meta, snapshot) = self.0.take_snapshot();
+        self.0.save(meta.last_log_id, snapshot.clone()).await?;
+        Ok(Snapshot { meta, snapshot })
+    }
+}
+
+fn failed(error: SnapshotStoreError) -> io::Error {
+    io::Error::other(error)
+}

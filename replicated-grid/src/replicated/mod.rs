@@ -1,0 +1,42 @@
+//! The replicated runner: every partition a raft group, over several nodes.
+//!
+//! openraft is used here and nowhere else, and none of its types is public. The node, its network, its log and its
+//! snapshots are passed in.
+
+mod addresses;
+mod admin;
+mod batcher;
+mod calls;
+mod changes;
+mod codec;
+mod config;
+mod control;
+mod directory;
+mod dispatch;
+mod entries;
+mod forwarding;
+mod group;
+mod group_watch;
+mod keeper;
+mod lease;
+mod log_storage;
+mod machine;
+mod messages;
+mod network;
+mod node;
+mod proposals;
+mod raft_types;
+mod reconcile;
+mod reports;
+mod requests;
+mod role;
+mod runtime;
+mod snapshot;
+mod snapshot_transfer;
+mod status;
+mod time;
+
+pub use admin::AdminError;
+pub use config::{Config, Dependencies, Identity, StartError};
+pub use node::ReplicatedNode;
+pub use status::{GridStatus, MemberStatus, PartitionStatus};

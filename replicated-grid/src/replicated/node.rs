@@ -1,0 +1,152 @@
+//! A node of a grid: its groups, and what keeps them going.
+//!
+//! Everything runs on the runtime on which the node is started, so that polls elsewhere cannot starve elections.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::config::{Config, Dependencies, StartError};
+use super::control::ControlState;
+use super::group::{Group, Surroundings};
+use super::keeper::{self, Keeper};
+use super::reports::Reports;
+use super::{directory, reconcile};
+use crate::leadership::Leadership;
+use crate::log::{GroupId, GroupLog};
+use crate::node::Member;
+use crate::spawn::spawn;
+use crate::state_machine::StateMachine;
+use crate::transport::Membership;
+
+/// The control group's number; partitions count from zero.
+pub(super) const CONTROL: GroupId = u16::MAX;
+
+/// Openings and closings that may wait for the keeper.
+const KEEPER_QUEUE: usize = 256;
+
+/// One grid on this node. Cheap to clone; clones share everything.
+pub struct ReplicatedNode<M: StateMachine> {
+    pub(super) shared: Arc<Shared<M>>,
+}
+
+impl<M: StateMachine> Clone for ReplicatedNode<M> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+pub(super) struct Shared<M: StateMachine> {
+    pub(super) around: Surroundings,
+    pub(super) ours: Member,
+    pub(super) initial: Box<dyn Fn() -> M + Send + Sync>,
+    pub(super) control: ArcSwapOption<Group<ControlState>>,
+    pub(super) partitions: Box<[ArcSwapOption<Group<M>>]>,
+    pub(super) keeper: mpsc::Sender<keeper::Request>,
+    /// What the control group has decided, as far as this node knows.
+    pub(super) view: watch::Sender<Arc<ControlState>>,
+    pub(super) leadership: watch::Sender<Arc<[Leadership]>>,
+    pub(super) membership: watch::Sender<Membership>,
+    pub(super) reports: Reports,
+    pub(super) is_draining: AtomicBool,
+    /// Told when the control group is opened anew.
+    pub(super) control_opened: Notify,
+    /// Told when there may be something to do for whoever leads the control group.
+    pub(super) plan_again: Notify,
+    pub(super) ending: CancellationToken,
+}
+
+impl<M: StateMachine> ReplicatedNode<M> {
+    /// Starts a node from its log and snapshots. A node whose log is empty waits to be made part of a grid, by
+    /// [`ReplicatedNode::init`] or by being added.
+    ///
+    /// `initial` makes the state with which a new partition begins.
+    ///
+    /// # Errors
+    /// When the settings are wrong, the log does not go with the id, or a group cannot be read.
+    pub async fn start(
+        config: Config,
+        dependencies: Dependencies,
+        initial: impl Fn() -> M + Send + Sync + 'static,
+    ) -> Result<Self, StartError> {
+        let node = dependencies.identity.claim(config.name, dependencies.log.is_durable())?;
+        let (keeper, requests) = mpsc::channel(KEEPER_QUEUE);
+        let count = usize::from(config.partitions.get());
+        let around = Surroundings {
+            node,
+            raft_config: Arc::new(config.raft()?),
+            config: Arc::new(config),
+            log: dependencies.log,
+            snapshots: dependencies.snapshots,
+            peers: dependencies.peers,
+            addresses: Arc::default(),
+            clock: dependencies.clock,
+            roles_changed: Arc::default(),
+        };
+        let shared = Arc::new(Shared {
+            around,
+            ours: Member { id: node, address: dependencies.address },
+            initial: Box::new(initial),
+            control: ArcSwapOption::empty(),
+            partitions: (0..count).map(|_| ArcSwapOption::empty()).collect(),
+            keeper,
+            view: watch::Sender::default(),
+            leadership: watch::Sender::new(vec![Leadership::default(); count].into()),
+            membership: watch::Sender::default(),
+            reports: Reports::default(),
+            is_draining: AtomicBool::new(false),
+            control_opened: Notify::new(),
+            plan_again: Notify::new(),
+            ending: CancellationToken::new(),
+        });
+        let keeper = Keeper::new(Arc::clone(&shared));
+        keeper.open_known().await?;
+        shared.start_tasks(keeper, requests);
+        Ok(Self { shared })
+    }
+
+    /// Ends every group; what they have written stays. Nothing is handed over: see [`ReplicatedNode::drain`].
+    pub async fn stop(&self) {
+        self.shared.ending.cancel();
+        if let Some(control) = self.shared.control.swap(None) {
+            control.close().await;
+        }
+        for slot in &self.shared.partitions {
+            if let Some(group) = slot.swap(None) {
+                group.close().await;
+            }
+        }
+    }
+}
+
+impl<M: StateMachine> Shared<M> {
+    fn start_tasks(self: &Arc<Self>, keeper: Keeper<M>, requests: mpsc::Receiver<keeper::Request>) {
+        let ending = || self.ending.clone();
+        spawn(ending().run_until_cancelled_owned(keeper.run(requests)));
+        spawn(ending().run_until_cancelled_owned(directory::follow_control(Arc::clone(self))));
+        spawn(ending().run_until_cancelled_owned(directory::report(Arc::clone(self))));
+        spawn(ending().run_until_cancelled_owned(reconcile::run(Arc::clone(self))));
+    }
+
+    /// The group of `partition`, if it is here.
+    pub(super) fn partition(&self, partition: u16) -> Option<Arc<Group<M>>> {
+        self.partitions.get(usize::from(partition))?.load_full()
+    }
+
+    /// Every partition.
+    pub(super) fn partition_numbers(&self) -> impl Iterator<Item = u16> + use<M> {
+        0..self.around.config.partitions.get()
+    }
+
+    /// Whether anything of `group` is in the log.
+    pub(super) fn is_known(&self, group: GroupId) -> bool {
+        self.around.log.group(group) != GroupLog::default()
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::SeqCst)
+    }
+}

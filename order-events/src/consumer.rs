@@ -1,17 +1,25 @@
-//! Reads the feed queue: long polls, batches, deletes a message only after its event was applied.
+//! Reads the feed queue, on every node: long polls, batches, deletes a message only after its event was applied, which is
+//! after a quorum has it.
 //!
-//! A message that cannot be an event goes to the dead-letter queue with its reason; a failure to apply gives messages
-//! back. Both feeds' queues get the same notifications from SNS. Order does not matter here: the state holds back.
+//! Events go to their partitions side by side, wherever those are led, so that one without a leader holds up no other: what it
+//! does not take is given back. A message that cannot be an event goes to the dead-letter queue with its reason. Both
+//! feeds' queues get the same notifications from SNS. Order does not matter here: the state holds back.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use event_feed::{FeedEvent, notification};
 use message_bus::{BATCH_MAX, OutgoingMessage, ReceiptHandle, ReceivedMessage, SharedQueue};
+use order_model::PartitionId;
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::dependency::Episode;
-use crate::ingest::EventSink;
+use crate::ingest::{APPLY_DEADLINE, ApplyError, EventSink};
 use crate::telemetry::Telemetry;
 
 /// How long a receive waits for a first message: the longest SQS offers.
@@ -23,28 +31,59 @@ const VISIBILITY: Duration = Duration::from_secs(30);
 /// When messages that could not be applied come back, and how long receiving rests after a failure.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// One reader of the feed queue; several run side by side.
+/// The most proposals of one partition under way at once, over all readers; what exceeds it is given back. A quorum takes
+/// milliseconds, so only a partition that takes nothing gets there.
+const UNDER_WAY_MAX: usize = 16;
+
+/// How long each failure in a row makes the readers rest, and at most. A node that is cut off from all leaders must not keep
+/// taking messages away from nodes that are not; one partition without a leader is no reason to rest.
+const REST_PER_FAILURE: Duration = Duration::from_millis(50);
+const REST_MAX: Duration = Duration::from_secs(2);
+
+/// One reader of the feed queue; several run side by side and share everything.
+#[derive(Clone)]
 pub(crate) struct Consumer {
     pub(crate) queue: SharedQueue,
     pub(crate) dead_letters: SharedQueue,
     pub(crate) sink: Arc<dyn EventSink>,
     pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) lanes: Arc<[Lane]>,
+    /// How many groups in a row were not taken.
+    pub(crate) failures: Arc<AtomicU32>,
 }
 
-/// A message and the event in it.
-struct Read {
-    receipt: ReceiptHandle,
-    event: FeedEvent,
+/// The way into one partition.
+pub(crate) struct Lane {
+    room: Arc<Semaphore>,
+    applying: Mutex<Episode>,
+}
+
+/// A lane for each of `partitions`.
+pub(crate) fn lanes(partitions: u16) -> Arc<[Lane]> {
+    let lane = |_| Lane { room: Arc::new(Semaphore::new(UNDER_WAY_MAX)), applying: Mutex::default() };
+    (0..partitions).map(lane).collect()
+}
+
+/// The events of one partition out of one batch, and their messages.
+#[derive(Default)]
+struct Group {
+    receipts: Vec<ReceiptHandle>,
+    events: Vec<FeedEvent>,
 }
 
 impl Consumer {
     /// Reads until `shutdown`; what was received by then is still applied.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         let mut receiving = Episode::default();
-        let mut applying = Episode::default();
+        let mut applying = JoinSet::new();
         loop {
+            while applying.try_join_next().is_some() {}
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                () = self.rest() => {}
+            }
             let received = tokio::select! {
-                () = shutdown.cancelled() => return,
+                () = shutdown.cancelled() => break,
                 received = self.queue.receive(BATCH_MAX, RECEIVE_WAIT, VISIBILITY) => received,
             };
             match received {
@@ -59,53 +98,90 @@ impl Consumer {
                         tracing::warn!(queue = self.queue.name(), %error, "cannot receive; trying on");
                     }
                     tokio::select! {
-                        () = shutdown.cancelled() => return,
+                        () = shutdown.cancelled() => break,
                         () = tokio::time::sleep(RETRY_AFTER) => {}
                     }
                 }
             }
         }
+        while applying.join_next().await.is_some() {}
     }
 
-    async fn handle(&self, messages: Vec<ReceivedMessage>, applying: &mut Episode) {
-        let mut read = Vec::with_capacity(messages.len());
+    async fn rest(&self) {
+        let failures = self.failures.load(Ordering::Relaxed);
+        if failures > 0 {
+            tokio::time::sleep(REST_PER_FAILURE.saturating_mul(failures).min(REST_MAX)).await;
+        }
+    }
+
+    async fn handle(&self, messages: Vec<ReceivedMessage>, applying: &mut JoinSet<()>) {
+        let mut groups: BTreeMap<PartitionId, Group> = BTreeMap::new();
         for message in messages {
             match self.event_in(&message) {
-                Ok(event) => read.push(Read { receipt: message.receipt, event }),
+                Ok((partition, event)) => {
+                    let group = groups.entry(partition).or_default();
+                    group.receipts.push(message.receipt);
+                    group.events.push(event);
+                }
                 Err((reason, detail)) => self.dead_letter(message, reason, detail).await,
             }
         }
-        if read.is_empty() {
-            return;
+        for (partition, group) in groups {
+            let lane = self.lanes.get(usize::from(partition.0));
+            match lane.and_then(|lane| Arc::clone(&lane.room).try_acquire_owned().ok()) {
+                Some(permit) => {
+                    let consumer = self.clone();
+                    applying.spawn(async move {
+                        consumer.apply(partition, group).await;
+                        drop(permit);
+                    });
+                }
+                None => self.give_back(group.receipts).await,
+            }
         }
-        let (receipts, events): (Vec<_>, Vec<_>) = read.into_iter().map(|read| (read.receipt, read.event)).unzip();
-        let count = u64::try_from(receipts.len()).unwrap_or(u64::MAX);
-        match self.sink.append(events).await {
+    }
+
+    async fn apply(&self, partition: PartitionId, group: Group) {
+        let Group { receipts, events } = group;
+        let Some(lane) = self.lanes.get(usize::from(partition.0)) else { return };
+        // Whether events were applied in the end is not known then; they are given again.
+        let appended = tokio::time::timeout(APPLY_DEADLINE, self.sink.append(partition, events)).await;
+        match appended.unwrap_or(Err(ApplyError::Deadline)) {
             Ok(()) => {
-                applying.succeeds();
-                self.telemetry.feed_messages_applied.increment(count);
+                self.failures.store(0, Ordering::Relaxed);
+                if lane.applying.lock().succeeds() {
+                    tracing::info!(partition = partition.0, "the partition takes events again");
+                }
+                self.telemetry.feed_messages_applied.increment(count(&receipts));
                 self.delete(receipts).await;
             }
             Err(error) => {
-                if applying.fails() {
+                if lane.applying.lock().fails() {
                     tracing::warn!(
-                        queue = self.queue.name(),
+                        partition = partition.0,
                         error = &error as &dyn std::error::Error,
                         "events not applied; given back"
                     );
                 }
-                self.telemetry.feed_messages_failed.increment(count);
-                // Should this fail too, the messages come back when they become visible again.
-                self.queue.give_back(receipts.into_iter().map(|receipt| (receipt, RETRY_AFTER)).collect()).await;
+                self.give_back(receipts).await;
             }
         }
     }
 
-    fn event_in(&self, message: &ReceivedMessage) -> Result<FeedEvent, (&'static str, String)> {
+    /// Should this fail too, the messages come back when they become visible again.
+    async fn give_back(&self, receipts: Vec<ReceiptHandle>) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        self.telemetry.feed_messages_failed.increment(count(&receipts));
+        self.queue.give_back(receipts.into_iter().map(|receipt| (receipt, RETRY_AFTER)).collect()).await;
+    }
+
+    fn event_in(&self, message: &ReceivedMessage) -> Result<(PartitionId, FeedEvent), (&'static str, String)> {
         let event = notification::decode(&message.body, &message.attributes)
             .map_err(|error| (error.reason(), error.to_string()))?;
-        let not_ours = || ("MALFORMED", "the event id was not made by this cluster".to_owned());
-        self.sink.is_ours(&event).then_some(event).ok_or_else(not_ours)
+        match self.sink.place_of(&event) {
+            Some(partition) => Ok((partition, event)),
+            None => Err(("MALFORMED", "the event id was not made by this cluster".to_owned())),
+        }
     }
 
     async fn dead_letter(&self, message: ReceivedMessage, reason: &'static str, detail: String) {
@@ -137,6 +213,10 @@ impl Consumer {
     }
 }
 
+fn count(receipts: &[ReceiptHandle]) -> u64 {
+    u64::try_from(receipts.len()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -149,26 +229,29 @@ mod tests {
     use replicated_grid::ProposeError;
 
     use super::*;
-    use crate::ingest::ApplyError;
 
-    /// Takes events after it has failed so many times.
+    /// Has two partitions, the first of which fails so many times; or hangs.
     #[derive(Default)]
     struct UnwillingSink {
         failures_left: Mutex<u32>,
+        hangs: bool,
         applied: Mutex<Vec<EventId>>,
     }
 
     impl EventSink for UnwillingSink {
-        fn is_ours(&self, _event: &FeedEvent) -> bool {
-            true
+        fn place_of(&self, event: &FeedEvent) -> Option<PartitionId> {
+            Some(PartitionId(u16::from(event.order.as_bytes()[0] % 2)))
         }
 
-        fn append(&self, events: Vec<FeedEvent>) -> BoxFuture<'_, Result<(), ApplyError>> {
+        fn append(&self, partition: PartitionId, events: Vec<FeedEvent>) -> BoxFuture<'_, Result<(), ApplyError>> {
             Box::pin(async move {
+                if partition == PartitionId(0) && self.hangs {
+                    return std::future::pending().await;
+                }
                 let mut failures_left = self.failures_left.lock();
-                if *failures_left > 0 {
+                if partition == PartitionId(0) && *failures_left > 0 {
                     *failures_left -= 1;
-                    return Err(ProposeError::Stopped { partition: 0 }.into());
+                    return Err(ProposeError::NotLeader { partition: 0, leader: None }.into());
                 }
                 self.applied.lock().extend(events.iter().map(|event| event.id));
                 Ok(())
@@ -176,9 +259,12 @@ mod tests {
         }
     }
 
-    fn event() -> FeedEvent {
-        let (merchant, order, created_at) =
-            (MerchantId::from_bytes([1; 16]), OrderId::from_bytes([2; 16]), Timestamp::from_unix_ms(1_795_000_000_000));
+    fn event(order: u8) -> FeedEvent {
+        let (merchant, order, created_at) = (
+            MerchantId::from_bytes([1; 16]),
+            OrderId::from_bytes([order; 16]),
+            Timestamp::from_unix_ms(1_795_000_000_000),
+        );
         FeedEvent {
             id: EventId::derive(&EventIdKey::from_bytes([1; 16]), created_at, merchant, order, 1),
             order,
@@ -193,30 +279,80 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_message_is_deleted_only_after_its_event_was_applied() {
+    struct Running {
+        queue: Arc<InMemoryQueue>,
+        shutdown: CancellationToken,
+        task: tokio::task::JoinHandle<()>,
+    }
+
+    fn start(sink: &Arc<UnwillingSink>) -> Running {
         let queue = Arc::new(InMemoryQueue::new("feed"));
-        let sink = Arc::new(UnwillingSink { failures_left: Mutex::new(3), ..UnwillingSink::default() });
-        let (body, attributes) = notification::encode(&event(), "IFOOD", None);
-        queue.send(vec![OutgoingMessage { body, attributes }]).await;
         let consumer = Consumer {
             queue: queue.clone(),
             dead_letters: Arc::new(InMemoryQueue::new("dead")),
             sink: sink.clone(),
             telemetry: Arc::new(Telemetry::register()),
+            lanes: lanes(2),
+            failures: Arc::default(),
         };
         let shutdown = CancellationToken::new();
-        let running = tokio::spawn(consumer.run(shutdown.clone()));
+        let task = tokio::spawn(consumer.run(shutdown.clone()));
+        Running { queue, shutdown, task }
+    }
+
+    async fn send(queue: &InMemoryQueue, event: &FeedEvent) {
+        let (body, attributes) = notification::encode(event, "IFOOD", None);
+        queue.send(vec![OutgoingMessage { body, attributes }]).await;
+    }
+
+    async fn left(queue: &InMemoryQueue) -> usize {
+        let depth = queue.depth().await.unwrap();
+        usize::try_from(depth.visible + depth.in_flight).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_is_deleted_only_after_its_event_was_applied() {
+        let sink = Arc::new(UnwillingSink { failures_left: Mutex::new(3), ..UnwillingSink::default() });
+        let running = start(&sink);
+        send(&running.queue, &event(2)).await;
         while *sink.failures_left.lock() > 0 {
-            let depth = queue.depth().await.unwrap();
-            assert_eq!(depth.visible + depth.in_flight, 1, "it is still there");
+            assert_eq!(left(&running.queue).await, 1, "it is still there");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        while queue.depth().await.unwrap() != message_bus::QueueDepth::default() {
+        while left(&running.queue).await > 0 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        assert_eq!(*sink.applied.lock(), [event().id]);
-        shutdown.cancel();
-        running.await.unwrap();
+        assert_eq!(*sink.applied.lock(), [event(2).id]);
+        running.shutdown.cancel();
+        running.task.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_partition_that_takes_nothing_holds_up_no_other() {
+        let sink = Arc::new(UnwillingSink { hangs: true, ..UnwillingSink::default() });
+        let running = start(&sink);
+        for pair in 0..100 {
+            send(&running.queue, &event(2 * pair)).await;
+            send(&running.queue, &event(2 * pair + 1)).await;
+            while sink.applied.lock().len() <= usize::from(pair) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        assert_eq!(left(&running.queue).await, 100, "what nobody took is still there");
+        running.task.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_can_apply_nothing_leaves_the_messages_to_others() {
+        let sink = Arc::new(UnwillingSink { failures_left: Mutex::new(u32::MAX), ..UnwillingSink::default() });
+        let running = start(&sink);
+        for order in 0..100 {
+            send(&running.queue, &event(2 * order)).await;
+        }
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let attempts = u32::MAX - *sink.failures_left.lock();
+        assert!(attempts < 100, "{attempts}");
+        running.shutdown.cancel();
+        running.task.await.unwrap();
     }
 }

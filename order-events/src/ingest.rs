@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use event_feed::FeedEvent;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use order_model::{ApplicationId, EventCode, EventId, PartitionId, RoutingHash};
 use replicated_grid::ProposeError;
 
@@ -19,15 +19,21 @@ const EVENTS_PER_COMMAND_MAX: usize = 64;
 /// The most ids of one command.
 const IDS_PER_COMMAND_MAX: usize = 1_000;
 
+/// How long a partition may take over events or acknowledgments that nobody waits for but a loop of ours.
+pub(crate) const APPLY_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long it may take over an acknowledgment of kitchen-api, which fences it out after that.
+pub(crate) const ACKNOWLEDGE_DEADLINE: Duration = Duration::from_secs(1);
+
 /// Orders older than this are not fetched for the cache: it holds the orders of the last two hours.
 const CACHEABLE_AGE_MAX: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// Where events come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// The feed queue, or the core filling a gap: they may be held back.
+    /// The feed queue, or the core filling a gap.
     Live,
-    /// An export: it comes in no order at all, so gaps are looked for when it is complete.
+    /// An export: how old its events are says nothing of how fast we are.
     Export,
 }
 
@@ -38,58 +44,66 @@ pub(crate) enum ApplyError {
     Propose(#[from] ProposeError),
     #[error("the partition's reply is not the one expected")]
     UnexpectedReply,
+    #[error("the partition did not answer in time")]
+    Deadline,
 }
 
 /// Where the consumer puts what it read; a seam for its tests.
 pub(crate) trait EventSink: Send + Sync + 'static {
-    /// Whether the event's id was made by our core for just this event. Others could never be acknowledged.
-    fn is_ours(&self, event: &FeedEvent) -> bool;
+    /// Where the event belongs; `None` when its id was not made by our core for just this event. Such an event could
+    /// never be acknowledged.
+    fn place_of(&self, event: &FeedEvent) -> Option<PartitionId>;
 
-    /// Applies events; after an error they may be given again.
-    fn append(&self, events: Vec<FeedEvent>) -> BoxFuture<'_, Result<(), ApplyError>>;
+    /// Applies events of one partition, wherever it is led; after an error they may be given again.
+    fn append(&self, partition: PartitionId, events: Vec<FeedEvent>) -> BoxFuture<'_, Result<(), ApplyError>>;
 }
 
 impl EventSink for Shared {
-    fn is_ours(&self, event: &FeedEvent) -> bool {
+    fn place_of(&self, event: &FeedEvent) -> Option<PartitionId> {
         let key = &self.config.event_id_key;
-        event.sequence > 0
-            && event.id == EventId::derive(key, event.created_at, event.merchant, event.order, event.sequence)
+        let genuine = EventId::derive(key, event.created_at, event.merchant, event.order, event.sequence);
+        (event.sequence > 0 && event.id == genuine).then(|| self.partition_of(RoutingHash::of(event.merchant)))
     }
 
-    fn append(&self, events: Vec<FeedEvent>) -> BoxFuture<'_, Result<(), ApplyError>> {
-        Box::pin(async move { self.append_from(Source::Live, events).await.map(|_| ()) })
+    fn append(&self, partition: PartitionId, events: Vec<FeedEvent>) -> BoxFuture<'_, Result<(), ApplyError>> {
+        Box::pin(async move {
+            if self.leadership_of(partition).leader.is_none() {
+                // Waiting for an election would keep the messages from nodes that know a leader.
+                return Err(ProposeError::NotLeader { partition: partition.0, leader: None }.into());
+            }
+            self.append_to(Source::Live, partition, &events).await.map(|_| ())
+        })
     }
 }
 
 impl Shared {
-    /// Applies events and answers how many were new. Those that are not ours are counted and left out.
-    pub(crate) async fn append_from(&self, source: Source, events: Vec<FeedEvent>) -> Result<usize, ApplyError> {
+    /// Events by where they belong. Those that are not ours are counted and left out.
+    pub(crate) fn ours_by_partition(&self, events: Vec<FeedEvent>) -> BTreeMap<PartitionId, Vec<FeedEvent>> {
         let mut by_partition: BTreeMap<PartitionId, Vec<FeedEvent>> = BTreeMap::new();
         for event in events {
-            if self.is_ours(&event) {
-                by_partition.entry(self.partition_of(RoutingHash::of(event.merchant))).or_default().push(event);
-            } else {
-                self.telemetry.events_not_ours.increment(1);
+            match self.place_of(&event) {
+                Some(partition) => by_partition.entry(partition).or_default().push(event),
+                None => self.telemetry.events_not_ours.increment(1),
             }
         }
-        let mut added = 0;
-        for (partition, events) in by_partition {
-            added += self.append_to(source, partition, &events).await?;
-        }
-        Ok(added)
+        by_partition
     }
 
-    async fn append_to(
+    /// Applies those of `events` that are ours.
+    pub(crate) async fn append_ours(&self, source: Source, events: Vec<FeedEvent>) -> Result<(), ApplyError> {
+        for (partition, events) in self.ours_by_partition(events) {
+            self.append_to(source, partition, &events).await?;
+        }
+        Ok(())
+    }
+
+    /// Applies events of one partition, wherever it is led, and answers how many were new.
+    pub(crate) async fn append_to(
         &self,
         source: Source,
         partition: PartitionId,
         events: &[FeedEvent],
     ) -> Result<usize, ApplyError> {
-        let soft = self.soft_of(partition);
-        if source == Source::Live {
-            let arrived = self.clock.monotonic();
-            events.iter().filter(|event| event.sequence > 1).for_each(|event| soft.note_arrival(event, arrived));
-        }
         let commands = events.chunks(EVENTS_PER_COMMAND_MAX).map(|chunk| Bytes::from(encode_append(chunk))).collect();
         let replies = self.grid.propose(partition.0, commands).await?;
         let mut outcomes = Vec::with_capacity(events.len());
@@ -99,11 +113,6 @@ impl Shared {
                 _ => return Err(ApplyError::UnexpectedReply),
             }
         }
-        let settled = events
-            .iter()
-            .zip(&outcomes)
-            .filter(|(event, outcome)| event.sequence > 1 && matches!(outcome, Appended::Added | Appended::Expired));
-        soft.forget_arrivals(settled.map(|(event, _)| event.id));
         Ok(events.iter().zip(outcomes).filter(|(event, outcome)| self.count(source, event, *outcome)).count())
     }
 
@@ -133,9 +142,15 @@ impl Shared {
         }
     }
 
-    /// Applies acknowledgments and answers the partitions that did not take theirs. Ids that are not genuine are
-    /// counted and stored nowhere.
-    pub(crate) async fn acknowledge(&self, application: &ApplicationId, ids: &[EventId]) -> Vec<PartitionId> {
+    /// Applies acknowledgments wherever their partitions are led and answers the partitions that did not take theirs. Ids
+    /// that are not genuine are counted and stored nowhere. A partition that takes longer than `deadline` counts as one
+    /// that did not, whatever it does later.
+    pub(crate) async fn acknowledge(
+        &self,
+        application: &ApplicationId,
+        ids: &[EventId],
+        deadline: Duration,
+    ) -> Vec<PartitionId> {
         let started = self.clock.monotonic();
         let mut by_partition: BTreeMap<PartitionId, Vec<EventId>> = BTreeMap::new();
         for id in ids {
@@ -145,12 +160,11 @@ impl Shared {
                 self.telemetry.ids_not_genuine.increment(1);
             }
         }
-        let mut refused = Vec::new();
-        for (partition, ids) in by_partition {
-            if self.acknowledge_in(partition, application, &ids).await.is_err() {
-                refused.push(partition);
-            }
-        }
+        let applying = by_partition.into_iter().map(|(partition, ids)| async move {
+            let applied = tokio::time::timeout(deadline, self.acknowledge_in(partition, application, &ids)).await;
+            (!matches!(applied, Ok(Ok(())))).then_some(partition)
+        });
+        let refused = join_all(applying).await.into_iter().flatten().collect();
         self.telemetry.acknowledge_seconds.record(self.clock.monotonic().saturating_sub(started));
         refused
     }

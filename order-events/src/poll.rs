@@ -12,6 +12,7 @@ use event_feed::{
     AuthorisedMerchants, Candidate, FeedEvent, Filter, GrantedMerchant, PAGE_EVENTS_MAX, Verdict, hold_back, visibility,
 };
 use order_model::{ApplicationId, EventId, MerchantId, PartitionId, RoutingHash, Timestamp};
+use replicated_grid::NodeId;
 
 use crate::service::Shared;
 use crate::state::{Body, FeedPartition, StoredEvent};
@@ -34,6 +35,13 @@ pub struct PollFlags {
 pub enum RefusalReason {
     /// It is starting, rebuilding or fenced out.
     NotServing,
+    /// Another node leads it, or nobody.
+    NotLeader {
+        /// Who leads it, as far as this node knows.
+        leader: Option<NodeId>,
+        /// The term in which it learnt that: of two hints the one of the higher term is right.
+        term: u64,
+    },
     /// Its fence could not be read for too long; [`PollFlags::fallback_unreachable`] gets an answer.
     FenceUnreadable,
     /// It holds so many events of a merchant asked for that not all their bodies are here.
@@ -163,7 +171,7 @@ impl Shared {
         let reason = match self.grid.read(partition.0, gather) {
             Ok(Ok(part)) => return found.absorb(part),
             Ok(Err(Spilled)) => RefusalReason::Overloaded,
-            Err(_) => match self.refusal_reason() {
+            Err(_) => match self.refusal_reason(partition) {
                 RefusalReason::FenceUnreadable if query.flags.fallback_unreachable => {
                     match self.grid.read_without_lease(partition.0, gather) {
                         Ok(Ok(part)) => return found.absorb(part),
@@ -239,10 +247,11 @@ impl Shared {
     ) -> bool {
         let event = &stored.event;
         visibility::is_visible(event, visible_from, now)
-            && !self.soft_of(partition).arrived_at(event.id).is_some_and(|arrived| {
-                let missing = state.lower_is_missing(event.merchant, event.order, event.sequence);
-                hold_back::is_held(missing, elapsed.saturating_sub(arrived))
-            })
+            && !(state.stands_above_gap(event)
+                && self
+                    .soft_of(partition)
+                    .arrived_at(event.id, elapsed)
+                    .is_some_and(|arrived| hold_back::is_held(true, elapsed.saturating_sub(arrived))))
     }
 
     /// The instant a read looks from. While the wall clock is not trusted, time stands where the last command left it.

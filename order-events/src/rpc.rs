@@ -3,20 +3,22 @@
 //! One bidirectional stream per node pair: what gathered while the last message was written goes out as one message,
 //! which costs a fraction of one call per poll. A request that cannot be read is answered by itself, with an error.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use event_feed::PAGE_BYTES_MAX;
 use event_feed::acknowledgment::ACKNOWLEDGMENT_IDS_MAX;
-use order_model::PartitionId;
+use order_model::{EventId, PartitionId};
 use proto::feed::{AcknowledgeRequest, PollReply, PollRequest, RefusedPartition};
 use proto::order_events::order_events_server::{OrderEvents, OrderEventsServer};
 use proto::order_events::reply::Outcome;
 use proto::order_events::request::Call;
 use proto::order_events::{
-    AcknowledgeReply, ExchangeReply, ExchangeRequest, GetCachedOrderReply, GetCachedOrderRequest, PartitionStatus,
-    Reply, Request as ExchangeCall, StatusReply, StatusRequest,
+    AcknowledgeReply, ExchangeReply, ExchangeRequest, GetCachedOrderReply, GetCachedOrderRequest, PartitionLeader,
+    PartitionStatus, Reply, Request as ExchangeCall, StatusReply, StatusRequest,
 };
 use proto::{conversions, feed};
+use replicated_grid::{Leadership, NodeId};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -31,8 +33,9 @@ pub const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 const REPLIES_PER_MESSAGE_MAX: usize = 256;
 const REPLIES_WAITING_MAX: usize = 1_024;
 
-/// The most acknowledgments of one stream under way at once; polls never wait for them.
-const ACKNOWLEDGMENTS_MAX: usize = 64;
+/// The most acknowledgments of one stream under way at once; further ones are refused, so that polls never wait for them.
+/// A quorum takes milliseconds, a partition that has lost its leader up to a second.
+const ACKNOWLEDGMENTS_MAX: usize = 512;
 
 /// The most messages that wait for the transport.
 const MESSAGES_WAITING_MAX: usize = 4;
@@ -78,8 +81,17 @@ impl OrderEvents for Handle {
             events: status.events,
             acknowledgments: status.acknowledgments,
             fence_epoch: status.fence_epoch,
+            leader: number_of(status.leader),
+            term: status.term,
+            rebuilt: status.rebuilt,
         });
-        Ok(Response::new(StatusReply { partitions: partitions.collect() }))
+        let rebuilding = self.rebuilding();
+        Ok(Response::new(StatusReply {
+            partitions: partitions.collect(),
+            node: self.node().0,
+            rebuild_items_done: rebuilding.items_done,
+            rebuild_items_estimate: rebuilding.items_estimate,
+        }))
     }
 }
 
@@ -92,7 +104,14 @@ async fn read_requests(handle: Handle, mut requests: Streaming<ExchangeRequest>,
                     poll(&handle, &request).map_or_else(|status| refuse(&status), Outcome::Poll)
                 }
                 Some(Call::Acknowledge(request)) => {
-                    let Ok(permit) = Arc::clone(&acknowledging).acquire_owned().await else { return };
+                    let Ok(permit) = Arc::clone(&acknowledging).try_acquire_owned() else {
+                        let refused = refuse_all(&handle, &request);
+                        let outcome = refused.map_or_else(|status| refuse(&status), Outcome::Acknowledge);
+                        if replies.send(Reply { correlation, outcome: Some(outcome) }).await.is_err() {
+                            return;
+                        }
+                        continue;
+                    };
                     let (handle, replies) = (handle.clone(), replies.clone());
                     tokio::spawn(async move {
                         let outcome = acknowledge(&handle, &request).await;
@@ -158,9 +177,13 @@ fn poll(handle: &Handle, request: &PollRequest) -> Result<PollReply, Status> {
 }
 
 fn to_wire(outcome: &PollOutcome) -> PollReply {
-    let refused = outcome.refused.iter().map(|refused| RefusedPartition {
-        partition: u32::from(refused.partition.0),
-        reason: i32::from(reason_to_wire(refused.reason)),
+    let refused = outcome.refused.iter().map(|refused| {
+        let (leader, term) = match refused.reason {
+            RefusalReason::NotLeader { leader, term } => (number_of(leader), term),
+            RefusalReason::NotServing | RefusalReason::FenceUnreadable | RefusalReason::Overloaded => (0, 0),
+        };
+        let (partition, reason) = (u32::from(refused.partition.0), i32::from(reason_to_wire(refused.reason)));
+        RefusedPartition { partition, reason, leader, term }
     });
     PollReply {
         events: outcome.events.iter().map(conversions::event_to_wire).collect(),
@@ -171,19 +194,53 @@ fn to_wire(outcome: &PollOutcome) -> PollReply {
 
 async fn acknowledge(handle: &Handle, request: &AcknowledgeRequest) -> Result<AcknowledgeReply, Status> {
     let application = conversions::application_id(&request.application_id)?;
+    let ids = ids_of(request)?;
+    let refused = handle.acknowledge(&application, &ids).await;
+    Ok(AcknowledgeReply {
+        refused_partitions: refused.into_iter().map(|PartitionId(number)| u32::from(number)).collect(),
+        leaders: leaders_elsewhere(handle, &ids),
+    })
+}
+
+/// The answer where there is no room for another acknowledgment.
+fn refuse_all(handle: &Handle, request: &AcknowledgeRequest) -> Result<AcknowledgeReply, Status> {
+    let partitions = partitions_of(handle, &ids_of(request)?);
+    let refused_partitions = partitions.into_iter().map(|PartitionId(number)| u32::from(number)).collect();
+    Ok(AcknowledgeReply { refused_partitions, leaders: Vec::new() })
+}
+
+fn ids_of(request: &AcknowledgeRequest) -> Result<Vec<EventId>, Status> {
     if request.event_ids.len() > ACKNOWLEDGMENT_IDS_MAX {
         return Err(Status::invalid_argument("event_ids are too many"));
     }
-    let ids: Result<Vec<_>, Status> = request.event_ids.iter().map(|id| conversions::event_id(id)).collect();
-    let refused = handle.acknowledge(&application, &ids?).await;
-    Ok(AcknowledgeReply {
-        refused_partitions: refused.into_iter().map(|PartitionId(number)| u32::from(number)).collect(),
-    })
+    request.event_ids.iter().map(|id| conversions::event_id(id)).collect()
+}
+
+fn partitions_of(handle: &Handle, ids: &[EventId]) -> BTreeSet<PartitionId> {
+    ids.iter().map(|id| handle.shared.partition_of(id.routing_hash())).collect()
+}
+
+/// Who leads those partitions of `ids` that are not led here.
+fn leaders_elsewhere(handle: &Handle, ids: &[EventId]) -> Vec<PartitionLeader> {
+    let concerned = partitions_of(handle, ids).into_iter();
+    let known = concerned.map(|partition| (partition, handle.shared.leadership_of(partition)));
+    let elsewhere = known.filter(|(_, leadership)| !leadership.is_ours);
+    let to_wire = |(partition, leadership): (PartitionId, Leadership)| PartitionLeader {
+        partition: u32::from(partition.0),
+        leader: number_of(leadership.leader),
+        term: leadership.term,
+    };
+    elsewhere.map(to_wire).collect()
+}
+
+fn number_of(node: Option<NodeId>) -> u64 {
+    node.unwrap_or_default().0
 }
 
 const fn reason_to_wire(reason: RefusalReason) -> feed::RefusalReason {
     match reason {
         RefusalReason::NotServing => feed::RefusalReason::NotServing,
+        RefusalReason::NotLeader { .. } => feed::RefusalReason::NotLeader,
         RefusalReason::FenceUnreadable => feed::RefusalReason::FenceUnreadable,
         RefusalReason::Overloaded => feed::RefusalReason::Overloaded,
     }
@@ -191,6 +248,7 @@ const fn reason_to_wire(reason: RefusalReason) -> feed::RefusalReason {
 
 const fn reason_text(reason: RefusalReason) -> &'static str {
     match reason {
+        RefusalReason::NotLeader { .. } => "not led here",
         RefusalReason::NotServing => "starting, rebuilding or fenced out",
         RefusalReason::FenceUnreadable => "the fence cannot be read",
         RefusalReason::Overloaded => "overloaded",

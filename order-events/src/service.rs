@@ -11,29 +11,30 @@ use parking_lot::Mutex;
 use proto::connection_polling::connection_polling_client::ConnectionPollingClient;
 use proto::gateway_core::gateway_core_client::GatewayCoreClient;
 use proto::transport::Transport;
-use replicated_grid::{Grid, SingleNode};
-use tokio::sync::mpsc;
+use replicated_grid::{Grid, Leadership, NodeId, SingleNode};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::consumer::Consumer;
+use crate::consumer::{self, Consumer};
 use crate::fence::{self, Serving};
+use crate::ingest::ACKNOWLEDGE_DEADLINE;
 use crate::order_cache::{self, CachedOrder, OrderCache};
-use crate::poll::{PollFlags, PollOutcome, RefusalReason};
+use crate::poll::{PollFlags, PollOutcome};
 use crate::rebuild::{self, Progress};
 use crate::soft_state::SoftState;
 use crate::state::{FeedPartition, Limits};
 use crate::telemetry::Telemetry;
-use crate::{gaps, upkeep};
+use crate::{gaps, reconcile, upkeep};
 
 /// The settings, as plain values.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// How many partitions; fixed for the life of a cluster.
+    /// How many partitions, those of the grid; fixed for the life of a cluster.
     pub partitions: PartitionCount,
     /// The key under which event ids are made, shared by the cluster.
     pub event_id_key: EventIdKey,
-    /// How many bodies each partition keeps in memory.
+    /// How many bodies each partition keeps in memory: what a new [`FeedPartition`] of the grid is made with.
     pub limits: Limits,
     /// How long a read of the fence lets a partition serve; the same for everyone who raises one.
     pub fence: Duration,
@@ -69,6 +70,10 @@ impl Config {
 pub struct Dependencies {
     /// Wall-clock and monotonic time.
     pub clock: SharedClock,
+    /// The partitions, whichever runner stands behind them; see [`single_node`] for the simplest.
+    pub grid: Grid<FeedPartition>,
+    /// Who this process is in the grid.
+    pub node: NodeId,
     /// The queue `order-events-feed`.
     pub feed: SharedQueue,
     /// The queue `order-events-feed-dlq`.
@@ -98,19 +103,11 @@ pub enum Error {
     DrainTimeout(Duration),
 }
 
-/// How one partition stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PartitionStatus {
-    /// Which.
-    pub partition: PartitionId,
-    /// Why it does not serve; `None` when it does.
-    pub why_not: Option<RefusalReason>,
-    /// Events stored, expired ones that are still recognised included.
-    pub events: u64,
-    /// Acknowledgments that wait for their events.
-    pub acknowledgments: u64,
-    /// The epoch of its fence when it was last read.
-    pub fence_epoch: u64,
+/// A grid of this process alone, for tests and for a platform that keeps nothing. Its node is 1.
+pub fn single_node(config: &Config, clock: SharedClock) -> Grid<FeedPartition> {
+    let grid = replicated_grid::Config { name: "order-events", partitions: config.partitions.0 };
+    let limits = config.limits;
+    SingleNode::new(&grid, clock, || FeedPartition::new(limits)).into()
 }
 
 /// What all parts of the service share.
@@ -118,7 +115,11 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) clock: SharedClock,
     pub(crate) grid: Grid<FeedPartition>,
+    pub(crate) node: NodeId,
+    pub(crate) leadership: watch::Receiver<Arc<[Leadership]>>,
     pub(crate) serving: Serving,
+    /// Told whenever partitions were rebuilt.
+    pub(crate) rebuilt: Notify,
     pub(crate) orders: OrderCache,
     pub(crate) orders_to_cache: mpsc::Sender<OrderId>,
     pub(crate) progress: Mutex<Progress>,
@@ -137,10 +138,6 @@ impl Shared {
         &self.soft[usize::from(partition.0)]
     }
 
-    pub(crate) fn refusal_reason(&self) -> RefusalReason {
-        self.serving.refusal_reason(self.clock.monotonic(), self.config.fence)
-    }
-
     /// A number that wanders from poll to poll.
     pub(crate) fn next_turn(&self) -> usize {
         self.turn.fetch_add(1, Ordering::Relaxed)
@@ -150,6 +147,10 @@ impl Shared {
         let mut noted = self.fence_epochs.lock();
         noted.clear();
         noted.extend(epochs);
+    }
+
+    pub(crate) fn fence_epochs(&self) -> Vec<u64> {
+        self.fence_epochs.lock().clone()
     }
 }
 
@@ -172,10 +173,11 @@ impl Handle {
         self.shared.poll(authorised, filter, limit, flags)
     }
 
-    /// Acknowledges events for an application and answers the partitions that did not apply it; empty when all did. Ids
-    /// that are not genuine are stored nowhere. Works whether or not a partition serves.
+    /// Acknowledges events for an application and answers, within 1 s, the partitions that are not known to have applied
+    /// it; empty when all did. Ids that are not genuine are stored nowhere. Works whether or not a partition serves, and
+    /// wherever it is led.
     pub async fn acknowledge(&self, application: &ApplicationId, ids: &[EventId]) -> Vec<PartitionId> {
-        self.shared.acknowledge(application, ids).await
+        self.shared.acknowledge(application, ids, ACKNOWLEDGE_DEADLINE).await
     }
 
     /// The order, if it was placed or patched within the last two hours and fits the cache. For when the core does not answer.
@@ -183,43 +185,14 @@ impl Handle {
         self.shared.orders.get(order, self.shared.clock.monotonic())
     }
 
-    /// How every partition stands.
-    pub fn status(&self) -> Vec<PartitionStatus> {
-        let epochs = self.shared.fence_epochs.lock().clone();
-        let grid = &self.shared.grid;
-        let status = |partition: PartitionId| {
-            let counts = |state: &FeedPartition| (state.event_count() as u64, state.tombstone_count() as u64);
-            let (events, acknowledgments) = grid.read_without_lease(partition.0, counts).unwrap_or_default();
-            PartitionStatus {
-                partition,
-                why_not: (!grid.is_serving(partition.0)).then(|| self.shared.refusal_reason()),
-                events,
-                acknowledgments,
-                fence_epoch: epochs.get(usize::from(partition.0)).copied().unwrap_or(0),
-            }
-        };
-        self.shared.config.partitions.iter().map(status).collect()
+    /// Who this process is in the grid.
+    pub fn node(&self) -> NodeId {
+        self.shared.node
     }
 
-    /// Whether every partition serves.
-    ///
-    /// # Errors
-    /// With the reason why not, in words.
-    pub fn readiness(&self) -> Result<(), String> {
-        if !self.shared.serving.is_rebuilt() {
-            let progress = self.shared.progress.lock().clone();
-            let failure = progress.last_failure.map(|code| format!(", last failure {code}")).unwrap_or_default();
-            let (done, total) = (progress.items_done, progress.items_total_estimate);
-            return Err(format!("rebuilding from connection-polling: {done} of about {total} items{failure}"));
-        }
-        let status = self.status();
-        let unreadable = status.iter().filter(|one| one.why_not == Some(RefusalReason::FenceUnreadable)).count();
-        let out = status.iter().filter(|one| one.why_not.is_some()).count();
-        match (out, unreadable) {
-            (0, _) => Ok(()),
-            (_, 0) => Err(format!("{out} partitions are fenced out and are being taken back")),
-            _ => Err(format!("the fences of {unreadable} partitions cannot be read from connection-polling")),
-        }
+    /// Who leads each partition, by its number, and every change of it.
+    pub fn leadership(&self) -> watch::Receiver<Arc<[Leadership]>> {
+        self.shared.grid.leadership()
     }
 }
 
@@ -242,14 +215,18 @@ impl Service {
         if config.feed_readers == 0 {
             return Err(Error::Setting { setting: "feed_readers", reason: "must be at least 1" });
         }
-        let grid_config = replicated_grid::Config { name: "order-events", partitions: config.partitions.0 };
-        let clock = Arc::clone(&dependencies.clock);
-        let limits = config.limits;
+        if dependencies.grid.partitions() != config.partitions.0.get() {
+            return Err(Error::Setting { setting: "partitions", reason: "must be as many as the grid has" });
+        }
+        let grid = dependencies.grid.clone();
         let (orders_to_cache, orders_wanted) = mpsc::channel(order_cache::QUEUED_MAX);
         let shared = Shared {
-            grid: SingleNode::new(&grid_config, Arc::clone(&clock), || FeedPartition::new(limits)).into(),
-            clock,
+            node: dependencies.node,
+            leadership: grid.leadership(),
+            grid,
+            clock: Arc::clone(&dependencies.clock),
             serving: Serving::default(),
+            rebuilt: Notify::new(),
             orders: OrderCache::new(config.order_cache_bytes_max),
             orders_to_cache,
             progress: Mutex::default(),
@@ -267,7 +244,8 @@ impl Service {
         Handle { shared: Arc::clone(&self.shared) }
     }
 
-    /// Runs until `shutdown`, then drains. Consumes and takes acknowledgments at once; serves once it is rebuilt.
+    /// Runs until `shutdown`, then drains. Consumes and takes acknowledgments at once; serves what it leads once that is
+    /// rebuilt and taken back.
     ///
     /// # Errors
     /// When a task panicked or did not end in time.
@@ -275,40 +253,29 @@ impl Service {
         let Self { shared, dependencies, orders_wanted } = self;
         let Dependencies { feed, dead_letters, connection_polling, gateway_core, .. } = dependencies;
         let mut tasks = JoinSet::new();
+        let consumer = Consumer {
+            queue: feed,
+            dead_letters,
+            sink: Arc::clone(&shared) as Arc<dyn crate::ingest::EventSink>,
+            telemetry: Arc::clone(&shared.telemetry),
+            lanes: consumer::lanes(shared.grid.partitions()),
+            failures: Arc::default(),
+        };
         for _ in 0..shared.config.feed_readers {
-            let consumer = Consumer {
-                queue: Arc::clone(&feed),
-                dead_letters: Arc::clone(&dead_letters),
-                sink: Arc::clone(&shared) as Arc<dyn crate::ingest::EventSink>,
-                telemetry: Arc::clone(&shared.telemetry),
-            };
-            tasks.spawn(consumer.run(shutdown.clone()));
+            tasks.spawn(consumer.clone().run(shutdown.clone()));
         }
         tasks.spawn(order_cache::fill(Arc::clone(&shared), gateway_core.clone(), orders_wanted, shutdown.clone()));
         tasks.spawn(gaps::fill(Arc::clone(&shared), gateway_core, shutdown.clone()));
         tasks.spawn(upkeep::run(Arc::clone(&shared), shutdown.clone()));
-        tasks.spawn(rebuild_then_serve(Arc::clone(&shared), connection_polling, shutdown.clone()));
+        tasks.spawn(rebuild::run(Arc::clone(&shared), connection_polling.clone(), shutdown.clone()));
+        tasks.spawn(reconcile::run(Arc::clone(&shared), connection_polling.clone(), shutdown.clone()));
+        tasks.spawn(fence::keep(Arc::clone(&shared), connection_polling, shutdown.clone()));
         let result = supervise(tasks, &shutdown, shared.config.drain_timeout).await;
         for partition in 0..shared.grid.partitions() {
             shared.grid.stop_serving(partition);
         }
         result
     }
-}
-
-async fn rebuild_then_serve(
-    shared: Arc<Shared>,
-    client: ConnectionPollingClient<Transport>,
-    shutdown: CancellationToken,
-) {
-    rebuild::run(&shared, &client, &shutdown).await;
-    if shutdown.is_cancelled() {
-        return;
-    }
-    tokio::join!(
-        fence::keep(Arc::clone(&shared), client.clone(), shutdown.clone()),
-        rebuild::reconcile(shared, client, shutdown)
-    );
 }
 
 /// Waits for the tasks: a failure of one ends all, and after `shutdown` they have `drain_timeout`.

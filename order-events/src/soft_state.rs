@@ -1,77 +1,58 @@
-//! What the leader knows of events beside the replicated state: when they arrived and whether they were delivered.
+//! What the leader knows of events beside the replicated state: since when they stand above a gap and whether they were
+//! delivered.
 //!
-//! Losing it costs nothing that was promised: after a restart nothing counts as delivered, and what stands above a gap
-//! waits its two seconds anew. Both maps are bounded; the service sweeps them.
+//! It holds for one term: whoever leads next starts from nothing. Losing it costs nothing that was promised: nothing
+//! counts as delivered then, and what stands above a gap waits its two seconds anew. Both maps are bounded; the service
+//! sweeps them.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use event_feed::FeedEvent;
-use order_model::{ApplicationId, EventId, MerchantId, OrderId, Timestamp};
+use order_model::{ApplicationId, EventId, Timestamp};
 use parking_lot::{Mutex, MutexGuard};
 
 /// The most delivery marks of a partition (about 50 bytes each). Beyond it deliveries go unmarked: pages then prefer
 /// the oldest events, and a first delivery is not logged.
 pub(crate) const DELIVERY_MARKS_MAX: usize = 250_000;
 
-/// The most events of a partition whose arrival is remembered (about 100 bytes each). Beyond it an event above a gap
+/// The most events of a partition whose arrival is remembered (about 50 bytes each). Beyond it an event above a gap
 /// is not held back.
 pub(crate) const ARRIVALS_MAX: usize = 100_000;
-
-/// An event that may stand above a gap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Arrival {
-    /// When it arrived, on the monotonic clock.
-    pub(crate) at: Duration,
-    pub(crate) merchant: MerchantId,
-    pub(crate) order: OrderId,
-    pub(crate) sequence: u32,
-}
 
 /// The soft state of one partition.
 #[derive(Debug, Default)]
 pub(crate) struct SoftState {
-    arrivals: Mutex<HashMap<EventId, Arrival>>,
-    /// How many arrivals there are, so that polls need no lock while there are none, which is nearly always.
-    waiting: AtomicUsize,
+    /// When each event above a gap was first seen there, on the monotonic clock: by a poll or by the loop that looks
+    /// after gaps. Whichever node brought it in, this is the one that shows it.
+    arrivals: Mutex<HashMap<EventId, Duration>>,
     delivered: Mutex<DeliveryMarks>,
 }
 
 impl SoftState {
-    /// Remembers when `event` arrived. Called before it is applied: a poll in between must find it held.
-    pub(crate) fn note_arrival(&self, event: &FeedEvent, at: Duration) {
+    /// Since when the event, which stands above a gap, is known to; from `now` on if that is news. `None` when there is
+    /// no room for it.
+    pub(crate) fn arrived_at(&self, id: EventId, now: Duration) -> Option<Duration> {
         let mut arrivals = self.arrivals.lock();
-        if arrivals.len() < ARRIVALS_MAX {
-            let arrival = Arrival { at, merchant: event.merchant, order: event.order, sequence: event.sequence };
-            arrivals.entry(event.id).or_insert(arrival);
-            self.waiting.store(arrivals.len(), Ordering::SeqCst);
+        if let Some(arrived) = arrivals.get(&id) {
+            return Some(*arrived);
         }
-    }
-
-    /// Forgets arrivals that do not, or no longer, matter.
-    pub(crate) fn forget_arrivals(&self, ids: impl IntoIterator<Item = EventId>) {
-        let mut arrivals = self.arrivals.lock();
-        for id in ids {
-            arrivals.remove(&id);
-        }
-        self.waiting.store(arrivals.len(), Ordering::SeqCst);
-    }
-
-    /// Everything that waits above a gap, or did when it arrived.
-    pub(crate) fn arrivals(&self) -> Vec<(EventId, Arrival)> {
-        if self.waiting.load(Ordering::SeqCst) == 0 {
-            return Vec::new();
-        }
-        self.arrivals.lock().iter().map(|(id, arrival)| (*id, *arrival)).collect()
-    }
-
-    /// When the event arrived, if it may stand above a gap.
-    pub(crate) fn arrived_at(&self, id: EventId) -> Option<Duration> {
-        if self.waiting.load(Ordering::SeqCst) == 0 {
+        if arrivals.len() >= ARRIVALS_MAX {
             return None;
         }
-        self.arrivals.lock().get(&id).map(|arrival| arrival.at)
+        arrivals.insert(id, now);
+        Some(now)
+    }
+
+    /// Forgets the arrivals of all events but those that `stand` above a gap.
+    pub(crate) fn keep_arrivals(&self, stand: impl Fn(EventId) -> bool) {
+        self.arrivals.lock().retain(|id, _| stand(*id));
+    }
+
+    /// Forgets everything: another term has begun.
+    pub(crate) fn reset(&self) {
+        *self.arrivals.lock() = HashMap::new();
+        *self.delivered.lock() = DeliveryMarks::default();
     }
 
     /// What was delivered to whom.
@@ -125,5 +106,24 @@ impl DeliveryMarks {
         }
         self.by_application.retain(|_, marks| !marks.is_empty());
         self.count = self.by_application.values().map(HashMap::len).sum();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arrival_is_the_first_sight_until_the_term_or_the_gap_ends() {
+        let (soft, at) = (SoftState::default(), Duration::from_secs);
+        let (one, two) = (EventId::from_bytes([1; 16]), EventId::from_bytes([2; 16]));
+        assert_eq!(soft.arrived_at(one, at(5)), Some(at(5)));
+        assert_eq!(soft.arrived_at(one, at(9)), Some(at(5)));
+        assert_eq!(soft.arrived_at(two, at(6)), Some(at(6)));
+        soft.keep_arrivals(|id| id == two);
+        assert_eq!(soft.arrived_at(one, at(9)), Some(at(9)), "above another gap");
+        assert_eq!(soft.arrived_at(two, at(9)), Some(at(6)));
+        soft.reset();
+        assert_eq!(soft.arrived_at(two, at(10)), Some(at(10)));
     }
 }

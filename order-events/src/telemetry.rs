@@ -33,7 +33,11 @@ pub(crate) struct Telemetry {
     pub(crate) events: Gauge,
     pub(crate) tombstones: Gauge,
     pub(crate) body_bytes: Gauge,
+    pub(crate) partitions_led: Gauge,
     pub(crate) partitions_serving: Gauge,
+    pub(crate) rebuild_partitions: Gauge,
+    pub(crate) rebuild_items_done: Gauge,
+    pub(crate) rebuild_items_estimate: Gauge,
     pub(crate) clock_untrusted: Gauge,
 }
 
@@ -71,6 +75,10 @@ impl Telemetry {
             events: gauge!("comanda_order_events_events"),
             tombstones: gauge!("comanda_order_events_tombstones"),
             body_bytes: gauge!("comanda_order_events_body_bytes"),
+            partitions_led: gauge!("comanda_order_events_partitions_led"),
+            rebuild_partitions: gauge!("comanda_order_events_rebuild_partitions"),
+            rebuild_items_done: gauge!("comanda_order_events_rebuild_items_done"),
+            rebuild_items_estimate: gauge!("comanda_order_events_rebuild_items_estimate"),
             partitions_serving: gauge!("comanda_order_events_partitions_serving"),
             clock_untrusted: gauge!("comanda_order_events_clock_untrusted"),
         }

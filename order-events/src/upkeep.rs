@@ -1,11 +1,13 @@
 //! What happens as time passes: events expire, soft state is swept, sums are published.
 //!
+//! Whoever leads a partition expires its events and sweeps what it knows beside them; sums are of what is stored here.
 //! Expiry never runs while the wall clock disagrees with the store's date: a clock fault must not empty a feed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::join_all;
 use order_model::PartitionId;
 use tokio_util::sync::CancellationToken;
 
@@ -29,9 +31,8 @@ pub(crate) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
             () = tokio::time::sleep(EXPIRE_EVERY) => {}
         }
         if shared.serving.clock_is_trusted() {
-            for partition in (0..shared.grid.partitions()).map(PartitionId) {
-                expire(&shared, partition).await;
-            }
+            let led = shared.led();
+            join_all(led.into_iter().map(|(partition, _)| expire(&shared, partition))).await;
         }
         if round % SWEEP_ROUNDS == 0 {
             sweep(&shared);
@@ -53,7 +54,7 @@ async fn expire(shared: &Shared, partition: PartitionId) {
 }
 
 fn sweep(shared: &Shared) {
-    for partition in (0..shared.grid.partitions()).map(PartitionId) {
+    for (partition, _) in shared.led() {
         let time = shared.grid.read_without_lease(partition.0, FeedPartition::time).unwrap_or_default();
         shared.soft_of(partition).delivered().sweep(time);
     }
@@ -75,6 +76,7 @@ fn publish(shared: &Shared) {
         (&telemetry.events, events),
         (&telemetry.tombstones, tombstones),
         (&telemetry.body_bytes, body_bytes),
+        (&telemetry.partitions_led, shared.led().len()),
         (&telemetry.partitions_serving, serving),
         (&telemetry.orders_cached, orders),
         (&telemetry.order_cache_bytes, order_bytes),

@@ -37,3 +37,8 @@ pub mod grid_admin {
     #![allow(missing_docs, clippy::all, clippy::pedantic, reason = "generated from grid_admin.proto")]
     tonic::include_proto!("comanda.grid_admin.v1");
 }
+/// The stream between two nodes of a cluster.
+pub mod grid_transport {
+    #![allow(missing_docs, clippy::all, clippy::pedantic, reason = "generated from grid_transport.proto")]
+    tonic::include_proto!("comanda.grid_transport.v1");
+}

@@ -44,15 +44,32 @@ where
 /// # Errors
 /// When `address` is not a URI.
 pub fn remote(address: &str) -> Result<Transport, InvalidAddress> {
+    let channel = endpoint(address)?.tcp_nodelay(true).connect_lazy();
+    Ok(BoxCloneSyncService::new(channel.map_err(TransportError::from_below)))
+}
+
+/// [`remote`] over connections that `connector` makes, e.g. with TLS: it is called with `address` for each of them.
+///
+/// # Errors
+/// When `address` is not a URI.
+pub fn remote_through<C>(address: &str, connector: C) -> Result<Transport, InvalidAddress>
+where
+    C: tower::Service<Uri> + Send + 'static,
+    C::Response: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
+    C::Future: Send,
+    C::Error: std::error::Error + Send + Sync + 'static,
+{
+    let channel = endpoint(address)?.connect_with_connector_lazy(connector);
+    Ok(BoxCloneSyncService::new(channel.map_err(TransportError::from_below)))
+}
+
+fn endpoint(address: &str) -> Result<Endpoint, InvalidAddress> {
     let uri: Uri = address.parse().map_err(|_| InvalidAddress { address: address.to_owned() })?;
-    let channel = Endpoint::from(uri)
+    Ok(Endpoint::from(uri)
         .connect_timeout(Duration::from_secs(1))
         .http2_keep_alive_interval(Duration::from_secs(2))
         .keep_alive_timeout(Duration::from_secs(3))
-        .keep_alive_while_idle(true)
-        .tcp_nodelay(true)
-        .connect_lazy();
-    Ok(BoxCloneSyncService::new(channel.map_err(TransportError::from_below)))
+        .keep_alive_while_idle(true))
 }
 
 /// A text was not the address of a peer.

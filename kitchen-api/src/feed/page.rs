@@ -1,6 +1,6 @@
 //! One page out of what the sides answered: nobody else's merchants, at most 1,000 events, fair, oldest first.
 //!
-//! Pure. Which events are pending, and in which order a side lists them, was that side's decision.
+//! Pure but for one counter. Which events are pending, and in which order a side lists them, was that side's decision.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -11,8 +11,8 @@ use order_model::MerchantId;
 /// Up to this many comparisons, looking through a list beats building a set.
 const COMPARISONS_MAX: usize = 256;
 
-/// Takes out events of merchants that were not asked for and answers how many there were. There must be none: this is
-/// the last place that can keep a mistaken answer from a foreign merchant's POS.
+/// Takes out events of merchants that were not asked for, says so, and answers how many there were. There must be none:
+/// this is the last place that can keep a mistaken answer from a foreign merchant's POS.
 pub(super) fn drop_foreign(events: &mut Vec<FeedEvent>, authorised: &AuthorisedMerchants) -> usize {
     let before = events.len();
     let merchants = authorised.merchants();
@@ -22,7 +22,12 @@ pub(super) fn drop_foreign(events: &mut Vec<FeedEvent>, authorised: &AuthorisedM
         let known: HashSet<MerchantId> = merchants.iter().map(|granted| granted.merchant).collect();
         events.retain(|event| known.contains(&event.merchant));
     }
-    before - events.len()
+    let foreign = before - events.len();
+    if foreign > 0 {
+        metrics::counter!("comanda_kitchen_api_foreign_events_total").increment(foreign as u64);
+        tracing::error!(foreign, "a feed answered events of merchants that were not asked for; they were left out");
+    }
+    foreign
 }
 
 /// Puts the answers of two sides, about different partitions, into one page. What does not fit stays pending.

@@ -34,7 +34,7 @@ pub const LAST_RESORT_DEADLINE: Duration = Duration::from_secs(1);
 /// Why a partition is not answered for yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gap {
-    /// The leader said that it may not serve.
+    /// The leader said that it may not serve, or there is none.
     Refused,
     /// The leader has not all bodies of some merchant asked for, or too much to do. Others of its merchants are served
     /// as ever, so this says nothing against asking it.
@@ -76,17 +76,16 @@ pub(super) struct Gathered {
     pub partitions: usize,
     pub by_fallback: bool,
     pub by_last_resort: bool,
+    /// More may be pending than the number of events tells.
+    pub is_cut: bool,
     /// Why the fallback did not answer, if it was asked and did not.
     pub fallback_error: Option<FallbackError>,
 }
 
 impl Gathered {
     fn take(&mut self, mut outcome: PollOutcome, authorised: &AuthorisedMerchants) {
-        let foreign = page::drop_foreign(&mut outcome.events, authorised);
-        if foreign > 0 {
-            metrics::counter!("comanda_kitchen_api_foreign_events_total").increment(foreign as u64);
-            tracing::error!(foreign, "a feed answered events of merchants that were not asked for; they were left out");
-        }
+        page::drop_foreign(&mut outcome.events, authorised);
+        self.is_cut |= outcome.is_cut;
         self.hidden.append(&mut outcome.hidden);
         let gathered = std::mem::take(&mut self.events);
         self.events = if gathered.is_empty() { outcome.events } else { page::merge(gathered, outcome.events) };
@@ -142,7 +141,7 @@ impl PollWalk {
     }
 
     async fn ask_primary(&self, gathered: &mut Gathered, asked: &AuthorisedMerchants, filter: &Filter) -> Vec<Missing> {
-        let answer = self.primary_answer(query(asked, filter, false), PRIMARY_DEADLINE).await;
+        let answer = self.primary_answer(query(asked, filter, false, PRIMARY_DEADLINE)).await;
         let missing = match answer {
             Ok(outcome) => {
                 let missing = self.missing_in(&outcome, asked);
@@ -174,7 +173,7 @@ impl PollWalk {
         let a_leader_waits = gathered.missing.iter().all(|missing| missing.gap == Gap::FenceUnreadable);
         let is_hopeless = a_leader_waits && self.fallback.is_down();
         let deadline = if is_hopeless { FALLBACK_DEADLINE_WHEN_DOWN } else { FALLBACK_DEADLINE };
-        match self.fallback.poll(query(&asked, filter, false), deadline).await {
+        match self.fallback.poll(query(&asked, filter, false, deadline), deadline).await {
             Ok(outcome) => {
                 gathered.by_fallback = true;
                 let refused: Vec<PartitionId> = outcome.refused.iter().map(|refused| refused.partition).collect();
@@ -197,7 +196,7 @@ impl PollWalk {
             return;
         }
         let asked = self.restrict(authorised, &again);
-        match self.primary_answer(query(&asked, filter, true), LAST_RESORT_DEADLINE).await {
+        match self.primary_answer(query(&asked, filter, true, LAST_RESORT_DEADLINE)).await {
             Ok(outcome) => {
                 gathered.by_last_resort = true;
                 gathered.missing.extend(self.missing_in(&outcome, &asked));
@@ -207,11 +206,11 @@ impl PollWalk {
         }
     }
 
-    async fn primary_answer(&self, query: PollQuery<'_>, deadline: Duration) -> Result<PollOutcome, PrimaryError> {
+    async fn primary_answer(&self, query: PollQuery<'_>) -> Result<PollOutcome, PrimaryError> {
         if let Some(outcome) = self.primary.poll_now(&query) {
             return Ok(outcome);
         }
-        let started = self.clock.monotonic();
+        let (started, deadline) = (self.clock.monotonic(), query.within);
         let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
         let answer = tokio::time::timeout(deadline, self.primary.poll(query))
             .await
@@ -241,7 +240,8 @@ impl PollWalk {
         };
         let missing = |partition| {
             let gap = match refusal_of(partition)? {
-                Refusal::NotServing => Gap::Refused,
+                Refusal::NotServing | Refusal::NotLeader { .. } => Gap::Refused,
+                Refusal::Unreachable => Gap::Unanswered,
                 Refusal::Overloaded => Gap::Overloaded,
                 Refusal::FenceUnreadable => Gap::FenceUnreadable,
             };
@@ -262,6 +262,11 @@ impl PollWalk {
     }
 }
 
-fn query<'a>(authorised: &'a AuthorisedMerchants, filter: &'a Filter, fallback_unreachable: bool) -> PollQuery<'a> {
-    PollQuery { authorised, filter, limit: PAGE_EVENTS_MAX, fallback_unreachable, shadow: false }
+fn query<'a>(
+    authorised: &'a AuthorisedMerchants,
+    filter: &'a Filter,
+    fallback_unreachable: bool,
+    within: Duration,
+) -> PollQuery<'a> {
+    PollQuery { authorised, filter, limit: PAGE_EVENTS_MAX, fallback_unreachable, shadow: false, within }
 }

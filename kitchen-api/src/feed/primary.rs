@@ -1,14 +1,18 @@
 //! What the router asks of order-events, wherever it lives.
 //!
-//! Implemented by the binary's adapter over `order_events::Handle` for the same process and by
-//! [`super::remote::RemoteFeed`] for a peer. Deadlines of a poll and the fallback are deliberately absent: the router
+//! Implemented by the binary's adapter over `order_events::Handle` for the same process, by [`super::remote::RemoteFeed`]
+//! for a peer, and by [`super::routed::RoutedFeed`] for several nodes that each lead some partitions. Deadlines of a poll and the fallback are deliberately absent: the router
 //! owns both.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use event_feed::{AuthorisedMerchants, FeedEvent, Filter};
 use futures::future::BoxFuture;
 use order_model::{ApplicationId, EventId, MerchantId, OrderId, PartitionId};
 use tokio_util::sync::CancellationToken;
+
+use super::leaders::{LeaderHint, NodeId};
 
 /// One poll, borrowed from whoever makes it.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +27,8 @@ pub struct PollQuery<'a> {
     pub fallback_unreachable: bool,
     /// A comparison read, which must not count as a delivery.
     pub shadow: bool,
+    /// How long whoever asks will wait: a feed of several nodes answers by then what it has.
+    pub within: Duration,
 }
 
 /// What a side answered.
@@ -34,6 +40,8 @@ pub struct PollOutcome {
     pub hidden: Vec<EventId>,
     /// Partitions that this side may not answer for; their merchants were left out.
     pub refused: Vec<Refused>,
+    /// More may be pending than the number of events tells: a part of the answer had all events that fit into it.
+    pub is_cut: bool,
 }
 
 /// A partition that was left out of an answer.
@@ -48,8 +56,17 @@ pub struct Refused {
 /// Why a side may not answer for a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// Starting, rebuilding, fenced out or not led here.
+    /// Starting, rebuilding or fenced out.
     NotServing,
+    /// Another node leads it, or nobody.
+    NotLeader {
+        /// Who leads it, as far as the node asked knows.
+        leader: Option<NodeId>,
+        /// The term in which it learnt that.
+        term: u64,
+    },
+    /// The node that leads it did not answer, or is not known.
+    Unreachable,
     /// It cannot read its fence; it serves whoever cannot reach the fallback either.
     FenceUnreadable,
     /// It has too much to do, or not all that a merchant asked for has pending.
@@ -63,6 +80,17 @@ pub struct CachedOrder {
     pub merchant: MerchantId,
     /// The order as the partner API shows it, JSON.
     pub body: Bytes,
+}
+
+/// How a node says that partitions stand.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Who says it; `None` where the feed is no node of a grid.
+    pub node: Option<NodeId>,
+    /// Who leads what, as far as it knows.
+    pub leaders: Vec<LeaderHint>,
+    /// What it does not serve itself.
+    pub unserved: Vec<PartitionId>,
 }
 
 /// The primary feed. A future that is dropped abandons its call; nothing has to be undone.
@@ -102,6 +130,19 @@ pub trait PrimaryFeed: Send + Sync + 'static {
     /// # Errors
     /// When the feed cannot be asked.
     fn unserved(&self) -> BoxFuture<'_, Result<Vec<PartitionId>, PrimaryError>>;
+
+    /// How partitions stand, as this node sees it.
+    ///
+    /// # Errors
+    /// When the feed cannot be asked.
+    fn standing(&self) -> BoxFuture<'_, Result<Standing, PrimaryError>> {
+        Box::pin(async move { Ok(Standing { unserved: self.unserved().await?, ..Standing::default() }) })
+    }
+
+    /// Whether asking has a chance now.
+    fn is_connected(&self) -> bool {
+        true
+    }
 
     /// Keeps the feed connected until `shutdown`; nothing to do in the same process.
     fn run(&self, shutdown: CancellationToken) -> BoxFuture<'_, ()> {

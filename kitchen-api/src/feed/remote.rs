@@ -4,6 +4,7 @@
 //! costs 1.4 to 1.7 times. While there is no stream every call fails at once, so that polls fall back without waiting.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -11,14 +12,15 @@ use futures::future::BoxFuture;
 use order_model::{ApplicationId, EventId, OrderId, PartitionId};
 use proto::conversions;
 use proto::order_events::order_events_client::OrderEventsClient;
-use proto::order_events::{GetCachedOrderRequest, StatusRequest, reply, request};
+use proto::order_events::{AcknowledgeReply, GetCachedOrderRequest, StatusRequest, reply, request};
 use proto::transport::Transport;
 use rand::Rng;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
+use super::leaders::{LeaderMap, NodeId};
 use super::link::Link;
-use super::primary::{CachedOrder, PollOutcome, PollQuery, PrimaryError, PrimaryFeed};
+use super::primary::{CachedOrder, PollOutcome, PollQuery, PrimaryError, PrimaryFeed, Standing};
 use super::shadow::SharedRandom;
 use super::wire;
 
@@ -43,6 +45,9 @@ pub struct RemoteFeed {
     client: OrderEventsClient<Transport>,
     link: ArcSwapOption<Link>,
     random: SharedRandom,
+    /// Who it is, 0 while that is not known, and where it says who leads what.
+    node: AtomicU64,
+    leaders: Option<LeaderMap>,
 }
 
 /// Why a stream ended.
@@ -60,7 +65,13 @@ impl RemoteFeed {
     /// A peer reached over `transport`; `random` spreads reconnections.
     pub fn new(transport: Transport, random: SharedRandom) -> Self {
         let client = OrderEventsClient::new(transport).max_decoding_message_size(MESSAGE_BYTES_MAX);
-        Self { client, link: ArcSwapOption::empty(), random }
+        Self { client, link: ArcSwapOption::empty(), random, node: AtomicU64::new(0), leaders: None }
+    }
+
+    /// The same peer, one of several: what its answers to acknowledgments say of other leaders goes to `leaders`.
+    #[must_use]
+    pub fn telling(self, leaders: LeaderMap) -> Self {
+        Self { leaders: Some(leaders), ..self }
     }
 
     /// Whether the stream stands.
@@ -160,14 +171,18 @@ impl RemoteFeed {
         Ok(Some(CachedOrder { merchant, body: reply.body }))
     }
 
-    async fn ask_unserved(&self) -> Result<Vec<PartitionId>, PrimaryError> {
+    async fn ask_standing(&self) -> Result<Standing, PrimaryError> {
         let status = deadline(self.client.clone().status(StatusRequest {})).await?.map_err(PrimaryError::Rpc)?;
-        let partitions = status.into_inner().partitions;
-        let unserved = partitions.iter().filter(|partition| !partition.serving);
-        unserved
-            .map(|partition| wire::partition(partition.partition))
-            .collect::<Result<_, _>>()
-            .map_err(PrimaryError::Malformed)
+        let standing = wire::standing(&status.into_inner()).map_err(PrimaryError::Malformed)?;
+        self.node.store(standing.node.map_or(0, NodeId::number), Ordering::Relaxed);
+        Ok(standing)
+    }
+
+    fn acknowledged(&self, reply: &AcknowledgeReply) -> Result<Vec<PartitionId>, Status> {
+        if let (Some(leaders), Some(node)) = (&self.leaders, NodeId::from_number(self.node.load(Ordering::Relaxed))) {
+            leaders.learn(node, wire::leaders(reply)?);
+        }
+        reply.refused_partitions.iter().map(|number| wire::partition(*number)).collect()
     }
 }
 
@@ -180,7 +195,8 @@ struct Published<'a> {
 impl<'a> Published<'a> {
     fn new(feed: &'a RemoteFeed, link: Arc<Link>) -> Self {
         feed.link.store(Some(link.clone()));
-        metrics::gauge!("comanda_kitchen_api_primary_connected").set(1.0);
+        // One gauge for all peers: how many are connected.
+        metrics::gauge!("comanda_kitchen_api_primary_connected").increment(1.0);
         Self { feed, link }
     }
 }
@@ -189,7 +205,7 @@ impl Drop for Published<'_> {
     fn drop(&mut self) {
         self.feed.link.store(None);
         self.link.close();
-        metrics::gauge!("comanda_kitchen_api_primary_connected").set(0.0);
+        metrics::gauge!("comanda_kitchen_api_primary_connected").decrement(1.0);
     }
 }
 
@@ -216,10 +232,7 @@ impl PrimaryFeed for RemoteFeed {
         Box::pin(async move {
             let call = request::Call::Acknowledge(wire::acknowledge_request(application, ids));
             match self.call(call).await? {
-                reply::Outcome::Acknowledge(reply) => {
-                    let refused = reply.refused_partitions.iter().map(|number| wire::partition(*number));
-                    refused.collect::<Result<_, _>>().map_err(PrimaryError::Malformed)
-                }
+                reply::Outcome::Acknowledge(reply) => self.acknowledged(&reply).map_err(PrimaryError::Malformed),
                 reply::Outcome::Poll(_) | reply::Outcome::Error(_) => Err(PrimaryError::Misunderstood),
             }
         })
@@ -230,7 +243,15 @@ impl PrimaryFeed for RemoteFeed {
     }
 
     fn unserved(&self) -> BoxFuture<'_, Result<Vec<PartitionId>, PrimaryError>> {
-        Box::pin(self.ask_unserved())
+        Box::pin(async move { Ok(self.ask_standing().await?.unserved) })
+    }
+
+    fn standing(&self) -> BoxFuture<'_, Result<Standing, PrimaryError>> {
+        Box::pin(self.ask_standing())
+    }
+
+    fn is_connected(&self) -> bool {
+        Self::is_connected(self)
     }
 
     fn run(&self, shutdown: CancellationToken) -> BoxFuture<'_, ()> {

@@ -50,7 +50,8 @@ impl Default for FeedConfig {
 
 /// What the feed is given.
 pub struct FeedDependencies {
-    /// order-events: the binary's adapter in the same process, or a [`super::remote::RemoteFeed`].
+    /// order-events: the binary's adapter in the same process, a [`super::remote::RemoteFeed`], or a
+    /// [`super::routed::RoutedFeed`] over several of them.
     pub primary: Arc<dyn PrimaryFeed>,
     /// connection-polling.
     pub fallback: Transport,
@@ -167,7 +168,7 @@ impl FeedRouter {
             }
         }
         let answered_by = answered_by(&gathered);
-        if answered_by == AnsweredBy::Primary {
+        if answered_by == AnsweredBy::Primary && !gathered.is_cut {
             parts.shadow.offer(authorised, filter, &gathered.events);
         }
         parts.acknowledge_hidden(authorised.application(), &gathered.hidden).await;

@@ -198,13 +198,14 @@ impl Comparison {
             limit: PAGE_EVENTS_MAX,
             fallback_unreachable: false,
             shadow: true,
+            within: LAST_RESORT_DEADLINE,
         }
     }
 }
 
-/// The events of an answer that left no partition out.
+/// The events of an answer that left nothing out that its number of events would not tell.
 fn complete(outcome: PollOutcome) -> Option<Vec<FeedEvent>> {
-    outcome.refused.is_empty().then_some(outcome.events)
+    (outcome.refused.is_empty() && !outcome.is_cut).then_some(outcome.events)
 }
 
 /// Whether a page may have left events out: by number, or by bytes, of which a page of a quarter or more is suspect.

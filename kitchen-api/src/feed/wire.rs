@@ -5,10 +5,11 @@
 
 use event_feed::FeedEvent;
 use order_model::{EventId, PartitionId};
-use proto::{conversions, feed};
+use proto::{conversions, feed, order_events};
 use tonic::Status;
 
-use super::primary::{PollOutcome, PollQuery, Refusal, Refused};
+use super::leaders::{LeaderHint, NodeId};
+use super::primary::{PollOutcome, PollQuery, Refusal, Refused, Standing};
 
 /// The request of a poll.
 pub(super) fn poll_request(query: &PollQuery<'_>) -> feed::PollRequest {
@@ -40,7 +41,7 @@ pub(super) fn acknowledge_request(
 pub(super) fn outcome(reply: &feed::PollReply) -> Result<PollOutcome, Status> {
     let hidden: Result<Vec<EventId>, Status> = reply.hidden_ids.iter().map(|id| conversions::event_id(id)).collect();
     let refused: Result<Vec<Refused>, Status> = reply.refused.iter().map(refused).collect();
-    Ok(PollOutcome { events: events(&reply.events), hidden: hidden?, refused: refused? })
+    Ok(PollOutcome { events: events(&reply.events), hidden: hidden?, refused: refused?, is_cut: false })
 }
 
 fn events(wire: &[feed::Event]) -> Vec<FeedEvent> {
@@ -57,6 +58,9 @@ fn refused(wire: &feed::RefusedPartition) -> Result<Refused, Status> {
     let refusal = match wire.reason() {
         feed::RefusalReason::FenceUnreadable => Refusal::FenceUnreadable,
         feed::RefusalReason::Overloaded => Refusal::Overloaded,
+        feed::RefusalReason::NotLeader => {
+            Refusal::NotLeader { leader: NodeId::from_number(wire.leader), term: wire.term }
+        }
         feed::RefusalReason::NotServing | feed::RefusalReason::Unspecified => Refusal::NotServing,
     };
     Ok(Refused { partition: partition(wire.partition)?, refusal })
@@ -66,4 +70,32 @@ fn refused(wire: &feed::RefusedPartition) -> Result<Refused, Status> {
 pub(super) fn partition(number: u32) -> Result<PartitionId, Status> {
     let number = u16::try_from(number).map_err(|_| Status::invalid_argument("partition is malformed"))?;
     Ok(PartitionId(number))
+}
+
+/// How partitions stand, out of a node's status.
+///
+/// # Errors
+/// When a partition is not one.
+pub(super) fn standing(reply: &order_events::StatusReply) -> Result<Standing, Status> {
+    let mut standing = Standing { node: NodeId::from_number(reply.node), ..Standing::default() };
+    for status in &reply.partitions {
+        let partition = partition(status.partition)?;
+        standing.leaders.push(LeaderHint { partition, leader: NodeId::from_number(status.leader), term: status.term });
+        if !status.serving {
+            standing.unserved.push(partition);
+        }
+    }
+    Ok(standing)
+}
+
+/// Who leads what, out of the answer of an acknowledgment.
+///
+/// # Errors
+/// When a partition is not one.
+pub(super) fn leaders(reply: &order_events::AcknowledgeReply) -> Result<Vec<LeaderHint>, Status> {
+    let hint = |wire: &order_events::PartitionLeader| {
+        let leader = NodeId::from_number(wire.leader);
+        Ok(LeaderHint { partition: partition(wire.partition)?, leader, term: wire.term })
+    };
+    reply.leaders.iter().map(hint).collect()
 }

@@ -1,15 +1,19 @@
 //! The commands of a partition and their replies, and their bytes: a format version, a tag, the contents.
 //!
 //! The service encodes commands and decodes replies; [`super::FeedPartition`] does the reverse. A version or a tag that
-//! is not known here is answered with [`Reply::Unreadable`], the same on every replica.
+//! is not known here is answered with [`Reply::Unreadable`], the same on every replica. Each is written in the oldest
+//! version that has it, so that an older node still reads what it knows.
 
 use event_feed::FeedEvent;
 use order_model::{ApplicationId, EventId};
 
 use super::codec::{Malformed, Reader, Writer};
 
-/// The version written before every command and every reply.
+/// The version written before commands and replies of the first format.
 pub const FORMAT_VERSION: u8 = 1;
+
+/// The version that brought [`Command::Rebuilt`].
+pub const FORMAT_VERSION_REBUILT: u8 = 2;
 
 /// The fewest bytes an event takes, for refusing impossible counts.
 pub(super) const EVENT_BYTES_MIN: usize = 16 * 4 + 2 + 4 + 8 + 8 + 4;
@@ -17,6 +21,7 @@ pub(super) const EVENT_BYTES_MIN: usize = 16 * 4 + 2 + 4 + 8 + 8 + 4;
 const APPEND: u8 = 1;
 const ACKNOWLEDGE: u8 = 2;
 const EXPIRE: u8 = 3;
+const REBUILT: u8 = 4;
 const UNREADABLE: u8 = 0;
 
 /// What a partition can be told.
@@ -33,6 +38,8 @@ pub enum Command {
     },
     /// Time has passed: forget what is past its time.
     Expire,
+    /// One whole export of this partition was applied: the state is complete, whoever leads it from now on.
+    Rebuilt,
 }
 
 /// What became of one appended event.
@@ -69,6 +76,8 @@ pub enum Reply {
         /// There is more to forget than one command does.
         more: bool,
     },
+    /// The partition counts as rebuilt.
+    Rebuilt,
 }
 
 impl Command {
@@ -78,6 +87,7 @@ impl Command {
             Self::Append(events) => encode_append(events),
             Self::Acknowledge { application, ids } => encode_acknowledge(application, ids),
             Self::Expire => vec![FORMAT_VERSION, EXPIRE],
+            Self::Rebuilt => vec![FORMAT_VERSION_REBUILT, REBUILT],
         }
     }
 
@@ -99,6 +109,7 @@ impl Command {
                 Self::Acknowledge { application, ids: (0..count).map(|_| reader.event_id()).collect::<Result<_, _>>()? }
             }
             EXPIRE => Self::Expire,
+            REBUILT => Self::Rebuilt,
             _ => return Err(Malformed { what: "command" }),
         };
         reader.finish()?;
@@ -147,6 +158,7 @@ impl Reply {
                 writer.byte(u8::from(*more));
                 writer.into_bytes()
             }
+            Self::Rebuilt => vec![FORMAT_VERSION_REBUILT, REBUILT],
         }
     }
 
@@ -168,6 +180,7 @@ impl Reply {
                 Self::Acknowledged { applied: reader.number("applied")?, remembered: reader.number("remembered")? }
             }
             EXPIRE => Self::Expired { events: reader.number("expired")?, more: reader.byte("more")? != 0 },
+            REBUILT => Self::Rebuilt,
             _ => return Err(Malformed { what: "reply" }),
         };
         reader.finish()?;
@@ -194,8 +207,11 @@ impl Appended {
 }
 
 fn read_header(reader: &mut Reader<'_>) -> Result<u8, Malformed> {
-    match reader.byte("format version")? {
-        FORMAT_VERSION => reader.byte("tag"),
+    let version = reader.byte("format version")?;
+    let tag = reader.byte("tag")?;
+    match (version, tag) {
+        (FORMAT_VERSION, REBUILT) => Err(Malformed { what: "tag" }),
+        (FORMAT_VERSION | FORMAT_VERSION_REBUILT, tag) => Ok(tag),
         _ => Err(Malformed { what: "format version" }),
     }
 }

@@ -67,7 +67,22 @@ pub struct FeedPartition {
     tombstone_count: usize,
     /// When each event expires, and an hour later is forgotten.
     due: BTreeSet<(Timestamp, EventId, MerchantId)>,
+    /// The events that show while a lower sequence of their order is missing. Follows from the rest.
+    above_gaps: BTreeMap<(OrderId, u32, EventId), MerchantId>,
+    /// When one whole export had been applied; until then the state may lack anything.
+    rebuilt_at: Option<Timestamp>,
     body_bytes: usize,
+}
+
+/// An event that shows although a lower sequence of its order is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AboveGap {
+    /// The event.
+    pub event: EventId,
+    /// Its order.
+    pub order: OrderId,
+    /// Its merchant.
+    pub merchant: MerchantId,
 }
 
 impl FeedPartition {
@@ -80,6 +95,8 @@ impl FeedPartition {
             tombstones: BTreeMap::new(),
             tombstone_count: 0,
             due: BTreeSet::new(),
+            above_gaps: BTreeMap::new(),
+            rebuilt_at: None,
             body_bytes: 0,
         }
     }
@@ -96,10 +113,14 @@ impl FeedPartition {
         Some(feed.pending(application, from))
     }
 
-    /// Whether a sequence below `sequence` of `order` has not been seen.
-    pub fn lower_is_missing(&self, merchant: MerchantId, order: OrderId, sequence: u32) -> bool {
-        let feed = self.merchants.get(&(RoutingHash::of(merchant), merchant));
-        feed.is_some_and(|feed| feed.lower_is_missing(order, sequence))
+    /// When the state had everything that one export knew; `None` while it may lack anything.
+    pub fn rebuilt_at(&self) -> Option<Timestamp> {
+        self.rebuilt_at
+    }
+
+    /// Whether a sequence of its order below the event's has not been seen. Nearly always one comparison.
+    pub fn stands_above_gap(&self, event: &FeedEvent) -> bool {
+        !self.above_gaps.is_empty() && self.above_gaps.contains_key(&(event.order, event.sequence, event.id))
     }
 
     /// The ranges of sequences missing in `order`, lowest first.
@@ -108,14 +129,9 @@ impl FeedPartition {
         feed.and_then(|feed| feed.orders.get(&order)).map(|track| track.sequences.gaps()).unwrap_or_default()
     }
 
-    /// Every event that stands above a gap and still shows; looks at everything, for after a rebuild.
-    pub fn events_above_gaps(&self) -> impl Iterator<Item = &FeedEvent> {
-        let stored = self.merchants.values().flat_map(|feed| feed.events.values().map(move |stored| (feed, stored)));
-        stored
-            .filter(|(feed, stored)| {
-                stored.body != Body::Expired && feed.lower_is_missing(stored.event.order, stored.event.sequence)
-            })
-            .map(|(_, stored)| &stored.event)
+    /// Every event that stands above a gap and still shows, order by order.
+    pub fn events_above_gaps(&self) -> impl ExactSizeIterator<Item = AboveGap> {
+        self.above_gaps.iter().map(|(&(order, _, event), &merchant)| AboveGap { event, order, merchant })
     }
 
     /// How many events are stored, expired ones that are still recognised included.
@@ -140,6 +156,7 @@ impl FeedPartition {
             let track = self.merchants.get_mut(&key).and_then(|feed| feed.orders.get_mut(&event.order));
             if let Some(track) = track {
                 track.sequences.record(event.sequence);
+                self.settle_gaps(key, event.order);
             }
             return Appended::Expired;
         }
@@ -160,9 +177,29 @@ impl FeedPartition {
         let acknowledged_by = self.tombstones.remove(&event.id).unwrap_or_default();
         self.tombstone_count -= acknowledged_by.len();
         self.due.insert((event.expires_at, event.id, event.merchant));
-        let (order, sequence) = (event.order, event.sequence);
+        let place = (event.order, event.sequence, event.id);
         feed.insert(event, keep_body, &acknowledged_by);
-        if feed.lower_is_missing(order, sequence) { Appended::AddedAboveGap } else { Appended::Added }
+        let is_above_gap = feed.lower_is_missing(place.0, place.1);
+        self.settle_gaps(key, place.0);
+        if is_above_gap {
+            self.above_gaps.insert(place, key.1);
+            return Appended::AddedAboveGap;
+        }
+        Appended::Added
+    }
+
+    /// Takes the events of `order` out of those above gaps that no longer are.
+    fn settle_gaps(&mut self, merchant: (RoutingHash, MerchantId), order: OrderId) {
+        if self.above_gaps.is_empty() {
+            return;
+        }
+        let Some(feed) = self.merchants.get(&merchant) else { return };
+        let (lowest, highest) = (EventId::from_bytes([0; 16]), EventId::from_bytes([u8::MAX; 16]));
+        let of_order = self.above_gaps.range((order, 0, lowest)..=(order, u32::MAX, highest)).map(|(place, _)| *place);
+        let settled: Vec<_> = of_order.filter(|(_, sequence, _)| !feed.lower_is_missing(order, *sequence)).collect();
+        for place in settled {
+            self.above_gaps.remove(&place);
+        }
     }
 
     fn acknowledge(&mut self, at: Timestamp, application: &ApplicationId, ids: &[EventId]) -> Reply {
@@ -216,7 +253,8 @@ impl FeedPartition {
     fn fall_due(&mut self, due: Timestamp, id: EventId, merchant: MerchantId) -> u32 {
         let key = (RoutingHash::of(merchant), merchant);
         let Some(feed) = self.merchants.get_mut(&key) else { return 0 };
-        if feed.events.get(&id).is_some_and(|stored| stored.body != Body::Expired) {
+        if let Some(stored) = feed.events.get(&id).filter(|stored| stored.body != Body::Expired) {
+            self.above_gaps.remove(&(stored.event.order, stored.event.sequence, id));
             self.body_bytes -= feed.expire(id);
             self.due.insert((acknowledgment::remembered_until(due), id, merchant));
             return 1;
@@ -240,6 +278,10 @@ impl StateMachine for FeedPartition {
             }
             Command::Acknowledge { application, ids } => self.acknowledge(at, &application, &ids),
             Command::Expire => self.expire(at),
+            Command::Rebuilt => {
+                self.rebuilt_at = Some(self.rebuilt_at.unwrap_or(at));
+                Reply::Rebuilt
+            }
         };
         reply.encode()
     }

@@ -1,19 +1,22 @@
-//! A whole partition as bytes: a format version, the limits, the time, merchants in order, tombstones in order.
+//! A whole partition as bytes: a format version, the limits, the time, when it was rebuilt, merchants in order,
+//! tombstones in order.
 //!
-//! Indexes and sums that follow from the rest (what falls due, how many bytes) are not written but made again.
+//! Indexes and sums that follow from the rest (what falls due, what stands above a gap, how many bytes) are not written
+//! but made again. Version 1 had no word on rebuilding: such a state counts as not rebuilt.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use event_feed::{SequenceTrack, acknowledgment};
-use order_model::{EventId, MerchantId, OrderId, RoutingHash};
+use order_model::{EventId, MerchantId, OrderId, RoutingHash, Timestamp};
 
 use super::codec::{Malformed, Reader, Writer};
 use super::command::EVENT_BYTES_MIN;
 use super::merchant_feed::{Body, MerchantFeed, OrderTrack, StoredEvent, View};
 use super::{FeedPartition, Limits};
 
-/// The version written before a snapshot.
-const FORMAT_VERSION: u8 = 1;
+/// The version written before a snapshot, and the one before it, which is still read.
+const FORMAT_VERSION: u8 = 2;
+const FORMAT_VERSION_BEFORE_REBUILT: u8 = 1;
 
 /// The fewest bytes of an order's track, of a view and of a merchant, for refusing impossible counts.
 const TRACK_BYTES_MIN: usize = 16 + 4 + 4 + 4;
@@ -27,6 +30,8 @@ pub(super) fn encode(partition: &FeedPartition) -> Vec<u8> {
         writer.length(limit);
     }
     writer.timestamp(partition.time);
+    writer.byte(u8::from(partition.rebuilt_at.is_some()));
+    writer.timestamp(partition.rebuilt_at.unwrap_or_default());
     writer.length(partition.merchants.len());
     for ((_, merchant), feed) in &partition.merchants {
         writer.id(merchant.as_bytes());
@@ -65,19 +70,24 @@ fn encode_feed(writer: &mut Writer, feed: &MerchantFeed) {
 
 pub(super) fn decode(bytes: &[u8]) -> Result<FeedPartition, Malformed> {
     let mut reader = Reader::new(bytes);
-    if reader.byte("format version")? != FORMAT_VERSION {
+    let version = reader.byte("format version")?;
+    if !matches!(version, FORMAT_VERSION | FORMAT_VERSION_BEFORE_REBUILT) {
         return Err(Malformed { what: "format version" });
     }
     let mut limit = || Ok(usize::try_from(reader.number("limits")?).unwrap_or(usize::MAX));
     let limits =
         Limits { bodies_per_merchant: limit()?, body_bytes_per_merchant: limit()?, body_bytes_per_partition: limit()? };
     let time = reader.timestamp("time")?;
-    let mut partition = FeedPartition { time, ..FeedPartition::new(limits) };
+    let rebuilt_at = if version == FORMAT_VERSION_BEFORE_REBUILT { None } else { decode_rebuilt_at(&mut reader)? };
+    let mut partition = FeedPartition { time, rebuilt_at, ..FeedPartition::new(limits) };
     for _ in 0..reader.count(MERCHANT_BYTES_MIN, "number of merchants")? {
         let merchant = MerchantId::from_bytes(reader.id("merchant id")?);
         let feed = decode_feed(&mut reader)?;
         partition.body_bytes += feed.body_bytes;
         partition.due.extend(feed.events.values().map(|stored| (due_at(stored), stored.event.id, merchant)));
+        let shown = feed.events.values().filter(|stored| stored.body != Body::Expired).map(|stored| &stored.event);
+        let above_gaps = shown.filter(|event| feed.lower_is_missing(event.order, event.sequence));
+        partition.above_gaps.extend(above_gaps.map(|event| ((event.order, event.sequence, event.id), merchant)));
         partition.merchants.insert((RoutingHash::of(merchant), merchant), feed);
     }
     for _ in 0..reader.count(16 + 4, "number of tombstones")? {
@@ -91,7 +101,13 @@ pub(super) fn decode(bytes: &[u8]) -> Result<FeedPartition, Malformed> {
     Ok(partition)
 }
 
-fn due_at(stored: &StoredEvent) -> order_model::Timestamp {
+fn decode_rebuilt_at(reader: &mut Reader<'_>) -> Result<Option<Timestamp>, Malformed> {
+    let is_rebuilt = reader.byte("rebuilt")? != 0;
+    let at = reader.timestamp("time of rebuilding")?;
+    Ok(is_rebuilt.then_some(at))
+}
+
+fn due_at(stored: &StoredEvent) -> Timestamp {
     match stored.body {
         Body::Kept | Body::Spilled => stored.event.expires_at,
         Body::Expired => acknowledgment::remembered_until(stored.event.expires_at),

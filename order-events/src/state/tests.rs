@@ -1,6 +1,5 @@
 //! The state of a partition against the specification (`event_feed::oracle`), and its limits one by one.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -78,6 +77,7 @@ enum Step {
     Acknowledge(bool, Vec<(u8, u8, u32)>),
     Pass(i64),
     Expire,
+    Rebuilt,
     Restore,
 }
 
@@ -93,6 +93,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => prop_oneof![0i64..1_000, 20_000i64..40_000, Just(HOUR_MS)].prop_map(Step::Pass),
         2 => Just(Step::Expire),
         1 => Just(Step::Restore),
+        1 => Just(Step::Rebuilt),
     ]
 }
 
@@ -105,6 +106,7 @@ fn command_of(step: &Step) -> Option<Command> {
             Some(Command::Acknowledge { application, ids: ids.iter().map(id).collect() })
         }
         Step::Expire => Some(Command::Expire),
+        Step::Rebuilt => Some(Command::Rebuilt),
         Step::Pass(_) | Step::Restore => None,
     }
 }
@@ -121,13 +123,18 @@ proptest! {
         for step in steps {
             match &step {
                 Step::Pass(by) => age += by,
-                Step::Restore => state = FeedPartition::restore(&state.snapshot()).unwrap(),
+                Step::Restore => {
+                    // What is made again, the events above gaps among it, must be what was kept.
+                    let restored = FeedPartition::restore(&state.snapshot()).unwrap();
+                    prop_assert_eq!(&restored, &state);
+                    state = restored;
+                }
                 Step::Append(of, order, sequence) => oracle.append(event(*of, *order, *sequence), Duration::ZERO),
                 Step::Acknowledge(first, ids) => {
                     let ids = ids.iter().map(|(of, order, sequence)| event(*of, *order, *sequence).id);
                     oracle.acknowledge(&application(if *first { "first" } else { "second" }), ids);
                 }
-                Step::Expire => {}
+                Step::Expire | Step::Rebuilt => {}
             }
             if let Some(command) = command_of(&step) {
                 prop_assert_ne!(apply(&mut state, age, &command), Reply::Unreadable);
@@ -184,12 +191,15 @@ fn commands_and_replies_read_back() {
         Command::Append(vec![event(1, 1, 1), event(2, 2, 9)]),
         Command::Acknowledge { application: application("a"), ids },
         Command::Expire,
+        Command::Rebuilt,
     ];
     for command in commands {
         assert_eq!(Command::decode(&command.encode()).unwrap(), command);
         let later_version = [&[9], &command.encode()[1..]].concat();
         assert_eq!(Command::decode(&later_version).unwrap_err().to_string(), "format version cannot be read");
     }
+    assert_eq!(Reply::decode(&Reply::Rebuilt.encode()).unwrap(), Reply::Rebuilt);
+    assert!(Command::decode(&[command::FORMAT_VERSION, 4]).is_err(), "the first format has no such command");
     let mut state = FeedPartition::new(Limits::default());
     let reply = state.apply(replicated(0), &[9, 9]);
     assert_eq!(Reply::decode(&reply).unwrap(), Reply::Unreadable);
@@ -259,9 +269,37 @@ fn a_gap_is_known_until_it_is_filled_even_by_an_expired_event() {
     assert_eq!(append(&mut state, 0, event(1, 1, 1)), Appended::Added);
     let third = event(1, 1, 3);
     assert_eq!(state.gaps(third.merchant, third.order), [2..=2]);
-    assert_eq!(state.events_above_gaps().map(|event| event.id).collect::<BTreeSet<_>>(), BTreeSet::from([third.id]));
+    let above: Vec<EventId> = state.events_above_gaps().map(|above| above.event).collect();
+    assert_eq!(above, [third.id]);
+    assert!(state.stands_above_gap(&third) && !state.stands_above_gap(&event(1, 1, 1)));
     let expired = FeedEvent { expires_at: at(5), ..event(1, 1, 2) };
     assert_eq!(append(&mut state, 10, expired), Appended::Expired);
     assert!(state.gaps(third.merchant, third.order).is_empty());
-    assert!(!state.lower_is_missing(third.merchant, third.order, 3));
+    assert!(!state.stands_above_gap(&third) && state.events_above_gaps().len() == 0);
+}
+
+#[test]
+fn an_event_that_expires_above_a_gap_is_no_longer_looked_after() {
+    let mut state = FeedPartition::new(Limits::default());
+    append(&mut state, 0, event(1, 1, 2));
+    assert_eq!(state.events_above_gaps().len(), 1);
+    apply(&mut state, LIFETIME_MS + 1_000, &Command::Expire);
+    assert_eq!(state.events_above_gaps().len(), 0);
+}
+
+#[test]
+fn a_state_says_by_itself_since_when_it_is_rebuilt() {
+    let mut state = FeedPartition::new(Limits::default());
+    append(&mut state, 0, event(1, 1, 1));
+    assert_eq!(state.rebuilt_at(), None);
+    let before = state.snapshot();
+    assert_eq!(apply(&mut state, 5, &Command::Rebuilt), Reply::Rebuilt);
+    assert_eq!(apply(&mut state, 9, &Command::Rebuilt), Reply::Rebuilt);
+    assert_eq!(state.rebuilt_at(), Some(at(5)), "the first time counts");
+    assert_eq!(FeedPartition::restore(&state.snapshot()).unwrap().rebuilt_at(), Some(at(5)));
+    // The snapshot before this format: the same bytes without the two fields behind the limits and the time.
+    let fields = 1 + 3 * 4 + 8;
+    let first_format = [&[1], &before[1..fields], &before[fields + 9..]].concat();
+    let restored = FeedPartition::restore(&first_format).unwrap();
+    assert_eq!((restored.rebuilt_at(), restored.event_count()), (None, 1));
 }

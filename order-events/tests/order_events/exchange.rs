@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use order_events::rpc;
+use order_events::{Leadership, NodeId, rpc};
 use proto::conversions;
-use proto::feed::{AcknowledgeRequest, PollRequest};
+use proto::feed::{AcknowledgeRequest, PollRequest, RefusalReason, RefusedPartition};
 use proto::order_events::order_events_client::OrderEventsClient;
 use proto::order_events::reply::Outcome;
 use proto::order_events::request::Call;
-use proto::order_events::{ExchangeRequest, GetCachedOrderRequest, Request, StatusRequest};
+use proto::order_events::{ExchangeRequest, GetCachedOrderRequest, PartitionLeader, Request, StatusRequest};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::platform::{Platform, application, authorised, event, order};
+use crate::platform::{Platform, application, authorised, event, merchant, order, partition_of};
 
 fn poll(correlation: u64) -> Request {
     let merchants = conversions::merchants_to_wire(&authorised(&application(), &[1]));
@@ -66,9 +66,43 @@ async fn status_and_cached_orders_are_served() {
     let mut client = OrderEventsClient::new(proto::transport::local(rpc::grpc(platform.handle.clone())));
     let status = client.status(StatusRequest {}).await.unwrap().into_inner();
     assert_eq!(status.partitions.len(), 16);
-    assert!(status.partitions.iter().all(|partition| partition.serving));
+    assert!(status.partitions.iter().all(|partition| partition.serving && partition.rebuilt));
+    assert!(status.partitions.iter().all(|partition| (partition.leader, partition.term) == (1, 1)));
+    assert_eq!(status.node, 1);
     let order_id = conversions::to_bytes(order(1).as_bytes());
     let missing = client.get_cached_order(GetCachedOrderRequest { order_id }).await.unwrap_err();
     assert_eq!(missing.code(), tonic::Code::NotFound);
+    platform.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_node_leads_is_named_with_its_leader() {
+    let platform = Platform::start().await;
+    let elsewhere = Leadership { leader: Some(NodeId(4)), term: 6, is_ours: false };
+    let partition = partition_of(merchant(1));
+    platform.grid.hand_over(u16::try_from(partition).unwrap(), elsewhere);
+    let mut client = OrderEventsClient::new(proto::transport::local(rpc::grpc(platform.handle.clone())));
+    let event_ids = vec![conversions::to_bytes(event(1, 1, 1).id.as_bytes())];
+    let acknowledge = AcknowledgeRequest { application_id: application().to_string(), event_ids };
+    let acknowledge = Request { correlation: 8, call: Some(Call::Acknowledge(acknowledge)) };
+    let requests = ReceiverStream::new({
+        let (requests, outgoing) = mpsc::channel(1);
+        requests.send(ExchangeRequest { requests: vec![poll(7), acknowledge] }).await.unwrap();
+        outgoing
+    });
+    let mut replies = client.exchange(requests).await.unwrap().into_inner();
+    let mut outcomes = BTreeMap::new();
+    while let Some(message) = replies.message().await.unwrap() {
+        outcomes.extend(message.replies.into_iter().map(|reply| (reply.correlation, reply.outcome.unwrap())));
+    }
+    let Outcome::Poll(polled) = &outcomes[&7] else { panic!("{outcomes:?}") };
+    let refused = RefusedPartition { partition, reason: i32::from(RefusalReason::NotLeader), leader: 4, term: 6 };
+    assert_eq!(polled.refused, [refused]);
+    let Outcome::Acknowledge(acknowledged) = &outcomes[&8] else { panic!("{outcomes:?}") };
+    assert!(acknowledged.refused_partitions.is_empty(), "it was passed on");
+    assert_eq!(acknowledged.leaders, [PartitionLeader { partition, leader: 4, term: 6 }]);
+    let status = client.status(StatusRequest {}).await.unwrap().into_inner();
+    let status = &status.partitions[usize::try_from(partition).unwrap()];
+    assert_eq!((status.serving, status.leader, status.term), (false, 4, 6));
     platform.stop().await;
 }

@@ -7,6 +7,7 @@ mod exchange;
 mod feed;
 mod fence;
 mod gaps;
+mod leading;
 mod peers;
 mod platform;
 mod rebuild;

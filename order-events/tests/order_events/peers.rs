@@ -32,6 +32,9 @@ pub struct PollingState {
     pub fence_log_unreadable: bool,
     pub store_date_ms: i64,
     pub exports: u32,
+    pub exports_fail: bool,
+    /// The partitions of the latest export.
+    pub exported: Vec<u32>,
     pub lowered: Vec<(u32, u64)>,
 }
 
@@ -117,9 +120,13 @@ impl ConnectionPolling for FakePolling {
         Ok(Response::new(stream::iter(chunks).boxed()))
     }
 
-    async fn export(&self, _: Request<ExportRequest>) -> Result<Response<Self::ExportStream>, Status> {
+    async fn export(&self, request: Request<ExportRequest>) -> Result<Response<Self::ExportStream>, Status> {
         let chunks = self.reached(|state| {
             state.exports += 1;
+            state.exported = request.into_inner().partitions;
+            if state.exports_fail {
+                return vec![Err(Status::unavailable("torn"))];
+            }
             // Acknowledgments first: whoever imports must not need the other order.
             let acknowledgments = ExportChunk {
                 acknowledgments: state.acknowledged.iter().map(acknowledgment).collect(),

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use event_feed::{AuthorisedMerchants, FeedEvent, Filter, GrantedMerchant, TraceId, notification};
 use message_bus::in_memory::InMemoryQueue;
 use message_bus::{OutgoingMessage, Queue};
+use order_events::state::FeedPartition;
 use order_events::{Config, Dependencies, Handle, PollFlags, PollOutcome, Service};
 use order_model::{
     ApplicationId, Clock, EventCategory, EventCode, EventId, EventIdKey, MerchantId, OrderId, PartitionCount,
@@ -15,6 +16,7 @@ use order_model::{
 };
 use proto::connection_polling::connection_polling_client::ConnectionPollingClient;
 use proto::gateway_core::gateway_core_client::GatewayCoreClient;
+use replicated_grid::{NodeId, SingleNode};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -90,6 +92,7 @@ pub fn event(of: u8, number: u32, sequence: u32) -> FeedEvent {
 
 pub struct Platform {
     pub handle: Handle,
+    pub grid: SingleNode<FeedPartition>,
     pub clock: Arc<VirtualClock>,
     pub feed: Arc<InMemoryQueue>,
     pub dead_letters: Arc<InMemoryQueue>,
@@ -109,23 +112,38 @@ impl Platform {
 
     /// A running service that may not serve yet.
     pub fn start_with(polling: FakePolling, configure: impl FnOnce(&mut Config)) -> Self {
+        Self::start_over(polling, configure, |_| {})
+    }
+
+    /// The same over a grid that was prepared.
+    pub fn start_over(
+        polling: FakePolling,
+        configure: impl FnOnce(&mut Config),
+        prepare: impl FnOnce(&SingleNode<FeedPartition>),
+    ) -> Self {
         let clock = Arc::new(VirtualClock { started: Instant::now(), skew_ms: AtomicI64::new(0) });
         let feed = Arc::new(InMemoryQueue::new("order-events-feed"));
         let dead_letters = Arc::new(InMemoryQueue::new("order-events-feed-dlq"));
         let core = FakeCore::default();
+        let mut config = Config::new(key());
+        configure(&mut config);
+        let limits = config.limits;
+        let grid_config = replicated_grid::Config { name: "order-events", partitions: config.partitions.0 };
+        let grid = SingleNode::new(&grid_config, clock.clone(), || FeedPartition::new(limits));
+        prepare(&grid);
         let dependencies = Dependencies {
             clock: clock.clone(),
+            grid: grid.clone().into(),
+            node: NodeId(1),
             feed: feed.clone(),
             dead_letters: dead_letters.clone(),
             connection_polling: ConnectionPollingClient::new(polling.transport()),
             gateway_core: GatewayCoreClient::new(core.transport()),
         };
-        let mut config = Config::new(key());
-        configure(&mut config);
         let service = Service::build(config, dependencies).unwrap();
         let (handle, shutdown) = (service.handle(), CancellationToken::new());
         let running = tokio::spawn(service.run(shutdown.clone()));
-        Self { handle, clock, feed, dead_letters, polling, core, shutdown, running }
+        Self { handle, grid, clock, feed, dead_letters, polling, core, shutdown, running }
     }
 
     pub async fn eventually_ready(&self) {

@@ -163,7 +163,7 @@ impl FakePrimary {
             merchants.contains(&event.merchant) && !is_refused(event.merchant) && !state.applied.contains(&event.id)
         };
         let events = state.events.iter().filter(is_shown).cloned().collect();
-        Some(Ok(PollOutcome { events, hidden: state.hidden.clone(), refused }))
+        Some(Ok(PollOutcome { events, hidden: state.hidden.clone(), refused, is_cut: false }))
     }
 }
 
@@ -245,7 +245,7 @@ pub struct StoreState {
     pub acknowledged: BTreeSet<EventId>,
     /// The fence log.
     pub logged: BTreeSet<EventId>,
-    /// When each id was last written to it.
+    /// When each id was first written to it.
     pub logged_at: BTreeMap<EventId, Instant>,
     /// Epoch, and since when raised.
     pub fences: BTreeMap<u32, (u64, Option<Instant>)>,
@@ -329,7 +329,8 @@ impl ConnectionPolling for FakeStore {
                 && !is_refused(event.merchant)
                 && !state.acknowledged.contains(&event.id)
         });
-        let refused = |partition: &u32| feed::RefusedPartition { partition: *partition, reason: 3 };
+        let refused =
+            |partition: &u32| feed::RefusedPartition { partition: *partition, reason: 3, ..Default::default() };
         let events = pending.map(conversions::event_to_wire).collect();
         let refused = state.refuses.iter().map(refused).collect();
         Ok(Response::new(feed::PollReply { events, hidden_ids: Vec::new(), refused }))
@@ -351,7 +352,10 @@ impl ConnectionPolling for FakeStore {
             return Ok(Response::new(wire::AcknowledgeReply::default()));
         }
         state.logged.extend(&ids);
-        state.logged_at.extend(ids.iter().map(|id| (*id, Instant::now())));
+        // An id written again has been there all the time: whoever lowered the fence in between has read it.
+        for id in &ids {
+            state.logged_at.entry(*id).or_insert_with(Instant::now);
+        }
         drop(state);
         let fences = partitions.into_iter().map(|partition| self.fence(partition)).collect();
         Ok(Response::new(wire::AcknowledgeReply { fences }))

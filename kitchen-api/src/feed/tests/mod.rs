@@ -7,5 +7,6 @@ mod fakes;
 mod fence;
 mod page;
 mod remote;
+mod routed;
 mod serving;
 mod shadow;

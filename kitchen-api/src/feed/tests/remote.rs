@@ -8,12 +8,12 @@ use std::time::Duration;
 use event_feed::Filter;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use order_model::{OrderId, PartitionId};
+use order_model::{OrderId, PartitionCount, PartitionId};
 use parking_lot::Mutex;
 use proto::order_events::order_events_server::{OrderEvents, OrderEventsServer};
 use proto::order_events::{
-    AcknowledgeReply, ExchangeReply, ExchangeRequest, GetCachedOrderReply, GetCachedOrderRequest, PartitionStatus,
-    Reply, Request as Call, StatusReply, StatusRequest, reply, request,
+    AcknowledgeReply, ExchangeReply, ExchangeRequest, GetCachedOrderReply, GetCachedOrderRequest, PartitionLeader,
+    PartitionStatus, Reply, Request as Call, StatusReply, StatusRequest, reply, request,
 };
 use proto::{conversions, feed};
 use tokio::net::TcpListener;
@@ -26,7 +26,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::fakes::{application, authorised, event, merchant_in, random};
 use crate::feed::link::{Link, OUTSTANDING_MAX};
-use crate::feed::{PollQuery, PrimaryError, PrimaryFeed, Refusal, Refused, RemoteFeed};
+use crate::feed::{LeaderHint, LeaderMap, NodeId, PollQuery, PrimaryError, PrimaryFeed, Refusal, Refused, RemoteFeed};
 
 /// order-events as a peer: answers each call with one event of its first merchant, or holds its answers back.
 #[derive(Clone, Default)]
@@ -52,12 +52,18 @@ impl Peer {
                 reply::Outcome::Poll(feed::PollReply {
                     events: vec![conversions::event_to_wire(&event(merchant, 1, 5_000)), unreadable],
                     hidden_ids: vec![conversions::to_bytes(event(merchant, 2, 5_000).id.as_bytes())],
-                    refused: vec![feed::RefusedPartition { partition: 9, reason: 2 }],
+                    refused: vec![
+                        feed::RefusedPartition { partition: 9, reason: 2, ..Default::default() },
+                        feed::RefusedPartition { partition: 10, reason: 4, leader: 3, term: 8 },
+                    ],
                 })
             }
             request::Call::Acknowledge(acknowledge) => {
                 self.acknowledged.lock().extend(acknowledge.event_ids);
-                reply::Outcome::Acknowledge(AcknowledgeReply { refused_partitions: vec![4] })
+                reply::Outcome::Acknowledge(AcknowledgeReply {
+                    refused_partitions: vec![4],
+                    leaders: vec![PartitionLeader { partition: 4, leader: 2, term: 9 }],
+                })
             }
         };
         Some(Reply { correlation: call.correlation, outcome: Some(outcome) })
@@ -98,8 +104,14 @@ impl OrderEvents for Peer {
     }
 
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusReply>, Status> {
-        let partition = |partition| PartitionStatus { partition, serving: partition != 5, ..Default::default() };
-        Ok(Response::new(StatusReply { partitions: (0..16).map(partition).collect() }))
+        let partition = |partition| PartitionStatus {
+            partition,
+            serving: partition != 5,
+            leader: 6,
+            term: 3,
+            ..Default::default()
+        };
+        Ok(Response::new(StatusReply { partitions: (0..16).map(partition).collect(), node: 6, ..Default::default() }))
     }
 }
 
@@ -133,18 +145,20 @@ impl Serving {
 
 struct Connected {
     feed: Arc<RemoteFeed>,
+    leaders: LeaderMap,
     shutdown: CancellationToken,
     running: JoinHandle<()>,
 }
 
 fn connect(transport: proto::transport::Transport) -> Connected {
-    let feed = Arc::new(RemoteFeed::new(transport, random()));
+    let leaders = LeaderMap::new(PartitionCount::DEFAULT);
+    let feed = Arc::new(RemoteFeed::new(transport, random()).telling(leaders.clone()));
     let shutdown = CancellationToken::new();
     let running = tokio::spawn({
         let (feed, shutdown) = (feed.clone(), shutdown.clone());
         async move { feed.run(shutdown).await }
     });
-    Connected { feed, shutdown, running }
+    Connected { feed, leaders, shutdown, running }
 }
 
 impl Connected {
@@ -166,8 +180,16 @@ async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 async fn poll(feed: &RemoteFeed, nth: usize, limit: usize) -> Result<crate::feed::PollOutcome, PrimaryError> {
     let authorised = authorised(&[merchant_in(3, nth)]);
     let filter = Filter::default();
-    feed.poll(PollQuery { authorised: &authorised, filter: &filter, limit, fallback_unreachable: false, shadow: false })
-        .await
+    let within = Duration::from_secs(1);
+    let query = PollQuery {
+        authorised: &authorised,
+        filter: &filter,
+        limit,
+        fallback_unreachable: false,
+        shadow: false,
+        within,
+    };
+    feed.poll(query).await
 }
 
 fn loopback() -> SocketAddr {
@@ -189,7 +211,10 @@ async fn calls_share_one_stream_and_answers_find_their_callers() {
         let merchant = merchant_in(3, merchants[call % 4]);
         assert_eq!(outcome.events, [event(merchant, 1, 5_000)], "an event that cannot be read costs no other");
         assert_eq!(outcome.hidden, [event(merchant, 2, 5_000).id]);
-        assert_eq!(outcome.refused, [Refused { partition: PartitionId(9), refusal: Refusal::FenceUnreadable }]);
+        let elsewhere = Refusal::NotLeader { leader: NodeId::from_number(3), term: 8 };
+        let refusals = [(9, Refusal::FenceUnreadable), (10, elsewhere)];
+        let refused = refusals.map(|(number, refusal)| Refused { partition: PartitionId(number), refusal });
+        assert_eq!(outcome.refused, refused);
     }
     assert_eq!(peer.streams.load(Ordering::SeqCst), 1);
     let id = event(merchant_in(3, 0), 1, 5_000).id;
@@ -198,7 +223,13 @@ async fn calls_share_one_stream_and_answers_find_their_callers() {
     assert!(matches!(poll(feed, 0, 13).await, Err(PrimaryError::Misunderstood)));
     assert_eq!(feed.cached_order(OrderId::from_bytes([0; 16])).await.unwrap(), None);
     assert_eq!(feed.cached_order(OrderId::from_bytes([1; 16])).await.unwrap().unwrap().merchant, merchant_in(3, 0));
-    assert_eq!(feed.unserved().await.unwrap(), [PartitionId(5)]);
+    let standing = feed.standing().await.unwrap();
+    assert_eq!((standing.node, standing.unserved), (NodeId::from_number(6), vec![PartitionId(5)]));
+    let sixth = LeaderHint { partition: PartitionId(15), leader: NodeId::from_number(6), term: 3 };
+    assert_eq!(standing.leaders.last(), Some(&sixth));
+    assert_eq!(connected.leaders.leader_of(PartitionId(4)), None, "who said so was not known yet");
+    feed.acknowledge(&application(), &[id]).await.unwrap();
+    assert_eq!(connected.leaders.leader_of(PartitionId(4)), NodeId::from_number(2));
     connected.stop().await;
     serving.kill();
 }

@@ -4,6 +4,7 @@
 //! exit codes; the services below know none of these.
 
 pub mod cli;
+pub mod cluster_certificates;
 pub mod commands;
 pub mod failure;
 pub mod kitchen_client;

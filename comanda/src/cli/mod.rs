@@ -77,6 +77,9 @@ pub struct DevArgs {
     /// How many merchants to seed
     #[arg(long, value_name = "N")]
     pub merchants: Option<u32>,
+    /// Run the grid as N processes, each with its own log, started again when they end (1: in this process)
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=9))]
+    pub nodes: u16,
     /// Print one JSON line on stdout once ready
     #[arg(long)]
     pub json: bool,
@@ -138,6 +141,9 @@ pub struct RunArgs {
     /// Print one JSON line on stdout once ready
     #[arg(long)]
     pub json: bool,
+    /// Started by `dev`: development keys are accepted, and the end of standard input drains and ends it
+    #[arg(long, hide = true)]
+    pub child: bool,
     #[command(flatten)]
     #[allow(missing_docs, reason = "flattened")]
     pub settings: SettingFlags,

@@ -8,7 +8,8 @@ use serde_json::json;
 use super::configuration;
 use crate::cli::DevArgs;
 use crate::failure::{Context, Failure};
-use crate::platform::dev::{DevPlatform, Ready};
+use crate::platform::dev::{DevOptions, DevPlatform, Ready};
+use crate::platform::dev_nodes::NODE_ROLES;
 use crate::platform::signals;
 use crate::telemetry::{logging, metrics};
 
@@ -21,7 +22,12 @@ pub async fn execute(mut arguments: DevArgs) -> Result<(), Failure> {
     logging::start(&settings.log, settings.log_format).context("starting the log")?;
     let recorder = metrics::install().context("starting metrics")?;
     let shutdown = signals::shutdown_on_signal().context("installing signal handlers")?;
-    let platform = DevPlatform::build(settings, arguments.yardstick_addr, recorder).await?;
+    let options = DevOptions {
+        yardstick: arguments.yardstick_addr,
+        nodes: arguments.nodes,
+        config: arguments.settings.config.clone(),
+    };
+    let platform = DevPlatform::build(settings, options, recorder).await?;
     let as_json = arguments.json;
     platform.run(shutdown, move |ready| if as_json { print_json(ready) } else { print_for_people(ready) }).await
 }
@@ -31,13 +37,22 @@ fn print_json(ready: &Ready) {
         ready.applications.iter().map(|(id, secret)| json!({"clientId": id, "clientSecret": secret})).collect();
     let mut line = json!({
         "http": ready.http.to_string(), "ops": ready.ops.to_string(), "aws": ready.aws.to_string(),
-        "nodes": [{"id": 1, "pid": std::process::id(), "roles": ["order-events", "merchant-connection"]}],
+        "nodes": nodes(ready),
         "applications": applications, "merchants": ready.merchants,
     });
     if let Some(yardstick) = ready.yardstick {
         line["yardstick"] = json!(yardstick.to_string());
     }
     println!("{line}");
+}
+
+/// The grid's processes. A pid is absent while one is started again.
+fn nodes(ready: &Ready) -> Vec<serde_json::Value> {
+    let roles = NODE_ROLES.map(crate::cli::Role::name);
+    let here = json!({"id": 1, "pid": std::process::id(), "roles": roles});
+    let nodes: Vec<_> =
+        ready.nodes.iter().map(|node| json!({"id": node.id, "pid": node.pid(), "roles": roles})).collect();
+    if nodes.is_empty() { vec![here] } else { nodes }
 }
 
 fn print_for_people(ready: &Ready) {

@@ -3,6 +3,7 @@
 mod app;
 mod aws;
 mod bench;
+mod certificates;
 mod check;
 mod cluster;
 mod configuration;
@@ -28,7 +29,7 @@ use crate::failure::{Context, Failure};
 pub fn execute(cli: Cli) -> Result<(), Failure> {
     let dev = || {
         let settings = SettingFlags::default();
-        Command::Dev(DevArgs { merchants: None, json: false, yardstick_addr: None, settings })
+        Command::Dev(DevArgs { merchants: None, nodes: 1, json: false, yardstick_addr: None, settings })
     };
     match cli.command.unwrap_or_else(dev) {
         #[cfg(feature = "local-aws")]

@@ -6,9 +6,10 @@ use super::configuration;
 use crate::cli::{Role, RunArgs};
 use crate::failure::{Context, Failure};
 use crate::platform::aws::AwsClients;
+use crate::platform::children::end_with_standard_input;
 use crate::platform::cluster::{Cluster, Secrets};
 use crate::platform::members::Members;
-use crate::platform::production::ProductionSecrets;
+use crate::platform::production::{ProductionSecrets, dev_event_id_key};
 use crate::platform::{foundation, listeners, signals};
 use crate::system_clock::SystemClock;
 use crate::telemetry::operations::{self, Operations};
@@ -20,11 +21,20 @@ pub async fn execute(arguments: RunArgs) -> Result<(), Failure> {
     roles.sort_unstable();
     roles.dedup();
     let settings = configuration::settings(&arguments.settings)?;
-    let secrets = ProductionSecrets::for_roles(&settings, &roles, &configuration::environment());
-    let ProductionSecrets { event_id_key, token_signing_key } = secrets.map_err(Failure::Configuration)?;
+    let secrets = if arguments.child {
+        let event_id_key = settings.event_id_key.unwrap_or_else(dev_event_id_key);
+        ProductionSecrets { event_id_key, token_signing_key: settings.token_signing_key.clone() }
+    } else {
+        let secrets = ProductionSecrets::for_roles(&settings, &roles, &configuration::environment());
+        secrets.map_err(Failure::Configuration)?
+    };
+    let ProductionSecrets { event_id_key, token_signing_key } = secrets;
     logging::start(&settings.log, settings.log_format).context("starting the log")?;
     let recorder = metrics::install().context("starting metrics")?;
     let shutdown = signals::shutdown_on_signal().context("installing signal handlers")?;
+    if arguments.child {
+        end_with_standard_input(shutdown.clone());
+    }
 
     let ops = listeners::bind("ops_addr", settings.ops_addr).await?;
     let ops_address = ops.local_addr().context("reading the operations address")?;
@@ -37,7 +47,7 @@ pub async fn execute(arguments: RunArgs) -> Result<(), Failure> {
         Operations { metrics: recorder.clone(), components: std::sync::Arc::new(cluster.readiness_checks()) };
     let checks = std::sync::Arc::clone(&operations.components);
     foundation::add_operations(&mut members, ops, operations::router(operations), recorder);
-    cluster.add_to(&mut members);
+    cluster.add_to(&mut members, settings.drain_timeout);
     let names: Vec<&str> = roles.iter().map(|role: &Role| role.name()).collect();
     tracing::info!(roles = names.join(","), ops = %ops_address, "started");
     let running = tokio::spawn(members.run(shutdown.clone()));

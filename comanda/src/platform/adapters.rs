@@ -1,20 +1,33 @@
 //! order-events in the same process, behind the trait that kitchen-api asks: a poll is a plain call.
 
+use std::sync::Arc;
+
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
-use kitchen_api::feed::{CachedOrder, PollOutcome, PollQuery, PrimaryError, PrimaryFeed, Refusal, Refused};
+use kitchen_api::feed::{
+    CachedOrder, LeaderHint, LeaderMap, NodeId, PollOutcome, PollQuery, PrimaryError, PrimaryFeed, Refusal, Refused,
+    Standing,
+};
 use order_events::{Handle, PollFlags, RefusalReason};
 use order_model::{ApplicationId, EventId, OrderId, PartitionId};
+use tokio_util::sync::CancellationToken;
 
 /// order-events of this process.
 pub struct LocalFeed {
     handle: Handle,
+    leaders: Option<LeaderMap>,
 }
 
 impl LocalFeed {
     /// Over a service's handle.
     pub fn new(handle: Handle) -> Self {
-        Self { handle }
+        Self { handle, leaders: None }
+    }
+
+    /// The same, as one node of several: what it knows of leaders goes to `leaders`.
+    #[must_use]
+    pub fn telling(self, leaders: LeaderMap) -> Self {
+        Self { leaders: Some(leaders), ..self }
     }
 
     fn answer(&self, query: &PollQuery<'_>) -> PollOutcome {
@@ -24,11 +37,14 @@ impl LocalFeed {
             partition: refused.partition,
             refusal: match refused.reason {
                 RefusalReason::NotServing => Refusal::NotServing,
+                RefusalReason::NotLeader { leader, term } => {
+                    Refusal::NotLeader { leader: leader.and_then(|leader| NodeId::from_number(leader.0)), term }
+                }
                 RefusalReason::FenceUnreadable => Refusal::FenceUnreadable,
                 RefusalReason::Overloaded => Refusal::Overloaded,
             },
         });
-        PollOutcome { events: outcome.events, hidden: outcome.hidden, refused: refused.collect() }
+        PollOutcome { events: outcome.events, hidden: outcome.hidden, refused: refused.collect(), is_cut: false }
     }
 }
 
@@ -57,5 +73,38 @@ impl PrimaryFeed for LocalFeed {
     fn unserved(&self) -> BoxFuture<'_, Result<Vec<PartitionId>, PrimaryError>> {
         let unserved = self.handle.status().into_iter().filter(|status| status.why_not.is_some());
         ready(Ok(unserved.map(|status| status.partition).collect())).boxed()
+    }
+
+    fn standing(&self) -> BoxFuture<'_, Result<Standing, PrimaryError>> {
+        let status = self.handle.status();
+        let unserved = status.iter().filter(|status| status.why_not.is_some()).map(|status| status.partition).collect();
+        let leaders = status.into_iter().map(|status| LeaderHint {
+            partition: status.partition,
+            leader: status.leader.and_then(|leader| NodeId::from_number(leader.0)),
+            term: status.term,
+        });
+        let node = NodeId::from_number(self.handle.node().0);
+        ready(Ok(Standing { node, leaders: leaders.collect(), unserved })).boxed()
+    }
+
+    /// Tells the leader map, if there is one, every change of leadership as soon as this process knows it.
+    fn run(&self, shutdown: CancellationToken) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let mut leadership = self.handle.leadership();
+            while let (Some(leaders), Some(node)) = (&self.leaders, NodeId::from_number(self.handle.node().0)) {
+                let now = Arc::clone(&leadership.borrow_and_update());
+                let hint = |(number, of): (u16, &order_events::Leadership)| LeaderHint {
+                    partition: PartitionId(number),
+                    leader: of.leader.and_then(|leader| NodeId::from_number(leader.0)),
+                    term: of.term,
+                };
+                leaders.learn(node, (0..).zip(now.iter()).map(hint));
+                tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    changed = leadership.changed() => if changed.is_err() { break },
+                }
+            }
+            shutdown.cancelled().await;
+        })
     }
 }

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use message_bus::sns::SnsTopic;
 use message_bus::sqs::SqsQueue;
@@ -14,8 +15,14 @@ use proto::gateway_core::gateway_core_client::GatewayCoreClient;
 use proto::merchant_connection::merchant_connection_client::MerchantConnectionClient;
 use proto::transport::{self, Transport};
 use secrecy::SecretString;
+use tokio::runtime::Handle;
+use tonic::service::Routes;
 
 use super::aws::AwsClients;
+use super::grid::link::GridLink;
+use super::grid::node::GridNode;
+use super::grid::on_runtime::OnRuntime;
+use super::grid::peers::FeedPeers;
 use super::internal_rpc::InternalListener;
 use super::members::{Members, Stage};
 use super::roles;
@@ -43,7 +50,9 @@ pub struct Cluster {
     order_events: Option<order_events::Service>,
     kitchen_api: Option<kitchen_api::Service>,
     gateway_agent: Option<gateway_agent::Service>,
-    internal: Vec<InternalListener>,
+    grid_node: Option<GridNode>,
+    feed_peers: Option<FeedPeers>,
+    internal: Vec<(Role, InternalListener)>,
 }
 
 /// What the building of services needs.
@@ -52,6 +61,8 @@ pub struct Builder<'a> {
     pub(super) aws: &'a AwsClients,
     pub(super) secrets: &'a Secrets,
     pub(super) clock: SharedClock,
+    /// How to reach grid nodes, when there is a cluster.
+    pub(super) grid_link: Option<GridLink>,
     cluster: Cluster,
 }
 
@@ -69,6 +80,12 @@ impl Cluster {
     ) -> Result<Self, Failure> {
         let mut builder = Builder::new(settings, aws, secrets, clock);
         let has = |role| roles.contains(&role);
+        if settings.grid.is_cluster() {
+            builder.grid_link = Some(GridLink::new(&settings.grid).await?);
+            if has(Role::OrderEvents) {
+                builder.cluster.grid_node = Some(roles::grid_node(&builder).await?);
+            }
+        }
         if has(Role::MerchantConnection) {
             builder.cluster.merchant_connection = Some(roles::merchant_connection(&builder)?);
         }
@@ -82,7 +99,9 @@ impl Cluster {
             builder.cluster.order_events = Some(roles::order_events(&builder)?);
         }
         if has(Role::KitchenApi) {
-            builder.cluster.kitchen_api = Some(roles::kitchen_api(&builder).await?);
+            let (service, feed_peers) = roles::kitchen_api(&builder).await?;
+            builder.cluster.kitchen_api = Some(service);
+            builder.cluster.feed_peers = feed_peers;
         }
         if has(Role::GatewayAgent) {
             builder.cluster.gateway_agent = Some(roles::gateway_agent(&builder)?);
@@ -99,9 +118,21 @@ impl Cluster {
         self.kitchen_api.as_ref().map(|service| service.handle().address())
     }
 
+    /// Where `role` listens for the other roles, if it does.
+    ///
+    /// # Errors
+    /// When the operating system does not say.
+    pub fn internal_address(&self, role: Role) -> std::io::Result<Option<SocketAddr>> {
+        let listener = self.internal.iter().find(|(of, _)| *of == role);
+        listener.map(|(_, listener)| listener.address()).transpose()
+    }
+
     /// Asks each service whether it is ready.
     pub fn readiness_checks(&self) -> Vec<(&'static str, ReadinessCheck)> {
         let mut checks: Vec<(&'static str, ReadinessCheck)> = Vec::new();
+        if let Some(node) = &self.grid_node {
+            checks.push(("grid", Arc::new(node.readiness())));
+        }
         macro_rules! check {
             ($($service:ident => $name:literal),*) => {$(
                 if let Some(service) = &self.$service {
@@ -119,7 +150,21 @@ impl Cluster {
     }
 
     /// Hands every service to those that run together.
-    pub fn add_to(self, members: &mut Members) {
+    pub fn add_to(self, members: &mut Members, drain_timeout: Duration) {
+        if let Some(node) = self.grid_node {
+            let mut routes = Routes::default();
+            if let Some(service) = &self.order_events {
+                let server = order_events::rpc::grpc(service.handle());
+                routes = routes.add_service(OnRuntime::new(server, Handle::current()));
+            }
+            node.add_to(members, routes, drain_timeout);
+        }
+        if let Some(peers) = self.feed_peers {
+            members.add("feed-peers", Stage::Feeds, move |token| async move {
+                peers.follow(token).await;
+                Ok::<(), std::convert::Infallible>(())
+            });
+        }
         macro_rules! add {
             ($($service:ident, $name:literal, $stage:ident);*) => {$(
                 if let Some(service) = self.$service {
@@ -132,7 +177,7 @@ impl Cluster {
             order_events, "order-events", Feeds; connection_polling, "connection-polling", Feeds;
             merchant_connection, "merchant-connection", Feeds
         );
-        for listener in self.internal {
+        for (_, listener) in self.internal {
             listener.add_to(members);
         }
     }
@@ -141,7 +186,7 @@ impl Cluster {
 impl<'a> Builder<'a> {
     /// Nothing built yet.
     pub fn new(settings: &'a Settings, aws: &'a AwsClients, secrets: &'a Secrets, clock: SharedClock) -> Self {
-        Self { settings, aws, secrets, clock, cluster: Cluster::default() }
+        Self { settings, aws, secrets, clock, grid_link: None, cluster: Cluster::default() }
     }
 
     /// A core that lives in a command, over the same tables, with nothing running in the background.
@@ -195,6 +240,11 @@ impl<'a> Builder<'a> {
         Ok(client.max_decoding_message_size(most).max_encoding_message_size(most))
     }
 
+    /// This process as a node of the grid, if it is one.
+    pub(super) fn grid_node(&self) -> Option<&GridNode> {
+        self.cluster.grid_node.as_ref()
+    }
+
     /// order-events of this process, if it has it.
     pub(super) fn order_events_handle(&self) -> Option<order_events::Handle> {
         self.cluster.order_events.as_ref().map(order_events::Service::handle)
@@ -215,25 +265,29 @@ impl<'a> Builder<'a> {
         Arc::new(SnsTopic::new(self.aws.sns.clone(), &self.settings.aws_prefix, name))
     }
 
-    async fn bind_internal(&self) -> Result<Vec<InternalListener>, Failure> {
+    async fn bind_internal(&self) -> Result<Vec<(Role, InternalListener)>, Failure> {
         let (addresses, cluster) = (self.settings.internal, &self.cluster);
         let mut bound = Vec::new();
         if let Some(service) = &cluster.gateway_core {
             let server = gateway_core::grpc(service.handle());
-            bound.push(InternalListener::bind("gateway_core_addr", addresses.gateway_core, server).await?);
+            let listener = InternalListener::bind("gateway_core_addr", addresses.gateway_core, server).await?;
+            bound.push((Role::GatewayCore, listener));
         }
-        if let Some(service) = &cluster.order_events {
+        // A node of a cluster serves it on the grid's listener, whose address the members know.
+        if let (Some(service), None) = (&cluster.order_events, &cluster.grid_node) {
             let server = order_events::rpc::grpc(service.handle());
-            bound.push(InternalListener::bind("order_events_addr", addresses.order_events, server).await?);
+            let listener = InternalListener::bind("order_events_addr", addresses.order_events, server).await?;
+            bound.push((Role::OrderEvents, listener));
         }
         if let Some(service) = &cluster.merchant_connection {
-            let server = merchant_connection::grpc(service.handle());
-            bound
-                .push(InternalListener::bind("merchant_connection_addr", addresses.merchant_connection, server).await?);
+            let (key, server) = ("merchant_connection_addr", merchant_connection::grpc(service.handle()));
+            let listener = InternalListener::bind(key, addresses.merchant_connection, server).await?;
+            bound.push((Role::MerchantConnection, listener));
         }
         if let Some(service) = &cluster.connection_polling {
-            let server = connection_polling::grpc(service.handle());
-            bound.push(InternalListener::bind("connection_polling_addr", addresses.connection_polling, server).await?);
+            let (key, server) = ("connection_polling_addr", connection_polling::grpc(service.handle()));
+            let listener = InternalListener::bind(key, addresses.connection_polling, server).await?;
+            bound.push((Role::ConnectionPolling, listener));
         }
         Ok(bound)
     }

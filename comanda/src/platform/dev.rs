@@ -1,6 +1,7 @@
 //! The platform of `comanda dev`: all roles, in-process AWS, seeded applications and merchants.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::aws::{AwsClients, AwsNames};
 use super::cluster::{Cluster, Secrets};
+use super::dev_nodes::{DevNode, DevNodes, NODE_ROLES, ParentAddresses};
 use super::members::{Members, Stage};
 use super::{initialise, listeners, production, seed};
 use crate::cli::Role;
@@ -31,6 +33,7 @@ pub struct DevPlatform {
     ops: TcpListener,
     yardstick: Option<TcpListener>,
     cluster: Cluster,
+    nodes: Option<DevNodes>,
     recorder: PrometheusHandle,
 }
 
@@ -52,6 +55,19 @@ pub struct Ready {
     pub merchants: Vec<String>,
     /// Time to confirm an order.
     pub confirm_deadline: Duration,
+    /// The grid's nodes that are processes of their own; none when the grid runs in this one.
+    pub nodes: Vec<DevNode>,
+}
+
+/// What `dev` is asked for beside the settings.
+#[derive(Debug, Default)]
+pub struct DevOptions {
+    /// Where to serve the benchmark's empty handler.
+    pub yardstick: Option<SocketAddr>,
+    /// Processes of the grid; 1: this one.
+    pub nodes: u16,
+    /// The configuration file, for those processes.
+    pub config: Option<PathBuf>,
 }
 
 impl DevPlatform {
@@ -60,16 +76,23 @@ impl DevPlatform {
     /// # Errors
     /// With one message for whatever failed; then nothing is left running.
     pub async fn build(
-        settings: Settings,
-        yardstick: Option<SocketAddr>,
+        mut settings: Settings,
+        options: DevOptions,
         recorder: PrometheusHandle,
     ) -> Result<Self, Failure> {
         let ops = listeners::bind("ops_addr", settings.ops_addr).await?;
-        let yardstick = match yardstick {
+        let yardstick = match options.yardstick {
             Some(address) => Some(listeners::bind("yardstick_addr", address).await?),
             None => None,
         };
         let bound = bind_local_aws(&settings)?;
+        let nodes = match options.nodes {
+            0 | 1 => None,
+            count => Some(DevNodes::plan(&settings, options.config, count)?),
+        };
+        if let Some(nodes) = &nodes {
+            nodes.prepare(&mut settings);
+        }
         let clock = SystemClock::shared();
         let clients = AwsClients::local(&bound.endpoint()).await;
         let secrets = Secrets {
@@ -80,9 +103,11 @@ impl DevPlatform {
                 None => Some(kitchen_api::oauth::generate_signing_key().context("making a token key")?),
             },
         };
-        let cluster = Cluster::build(&settings, &Role::ALL, &clients, &secrets, Arc::clone(&clock)).await?;
+        let in_nodes = |role: &Role| nodes.is_some() && NODE_ROLES.contains(role);
+        let roles: Vec<Role> = Role::ALL.into_iter().filter(|role| !in_nodes(role)).collect();
+        let cluster = Cluster::build(&settings, &roles, &clients, &secrets, Arc::clone(&clock)).await?;
         let aws = bound.serve().context("serving the in-process AWS")?;
-        let platform = Self { settings, clock, aws, clients, ops, yardstick, cluster, recorder };
+        let platform = Self { settings, clock, aws, clients, ops, yardstick, cluster, nodes, recorder };
         platform.prepare().await?;
         Ok(platform)
     }
@@ -125,9 +150,12 @@ impl DevPlatform {
     /// # Errors
     /// When a service fails.
     pub async fn run(self, shutdown: CancellationToken, announce: impl FnOnce(&Ready)) -> Result<(), Failure> {
-        let ready = self.ready().context("reading the listeners' addresses")?;
-        let Self { aws, ops, yardstick, cluster, recorder, .. } = self;
+        let mut ready = self.ready().context("reading the listeners' addresses")?;
+        let Self { aws, ops, yardstick, cluster, recorder, nodes, settings, .. } = self;
         let mut members = Members::default();
+        if let Some(nodes) = &nodes {
+            ready.nodes = nodes.add_to(&mut members, &settings, parent_addresses(&ready, &cluster)?)?;
+        }
         let operations = Operations { metrics: recorder.clone(), components: Arc::new(cluster.readiness_checks()) };
         let checks = Arc::clone(&operations.components);
         super::foundation::add_operations(&mut members, ops, operations::router(operations), recorder);
@@ -139,8 +167,15 @@ impl DevPlatform {
             aws.shutdown().await;
             Ok::<(), std::io::Error>(())
         });
-        cluster.add_to(&mut members);
+        cluster.add_to(&mut members, settings.drain_timeout);
         let running = tokio::spawn(members.run(shutdown.clone()));
+        if let Some(nodes) = &nodes
+            && let Err(failure) = nodes.form(&shutdown).await
+        {
+            shutdown.cancel();
+            running.await.context("running the platform")??;
+            return Err(failure);
+        }
         super::foundation::wait_until_ready(&checks, &shutdown, &running).await;
         if !shutdown.is_cancelled() && !running.is_finished() {
             announce(&ready);
@@ -161,8 +196,18 @@ impl DevPlatform {
             applications: vec![seed::DEV_POS, seed::DEV_OTHER],
             merchants: merchants.collect(),
             confirm_deadline: self.settings.confirm_deadline,
+            nodes: Vec::new(),
         })
     }
+}
+
+fn parent_addresses(ready: &Ready, cluster: &Cluster) -> Result<ParentAddresses, Failure> {
+    let of = |role: Role| {
+        let address = cluster.internal_address(role).context("reading an internal address")?;
+        address.ok_or_else(|| Failure::Failed(format!("{} has no internal address", role.name())))
+    };
+    let (gateway_core, connection_polling) = (of(Role::GatewayCore)?, of(Role::ConnectionPolling)?);
+    Ok(ParentAddresses { aws: ready.aws, gateway_core, connection_polling })
 }
 
 /// Binds the in-process AWS where the settings say; it serves nothing yet.

@@ -44,6 +44,14 @@ impl InternalListener {
         Ok(Self { listener, routes: Routes::new(server) })
     }
 
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the operating system does not say.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
     /// Serves it until told to stop; calls under way have [`LAST_CALLS_TIMEOUT`].
     pub fn add_to(self, members: &mut Members) {
         members.add("internal-rpc", Stage::Foundation, move |token| async move {

@@ -5,9 +5,12 @@
 pub mod adapters;
 pub mod aws;
 pub mod beside;
+pub mod children;
 pub mod cluster;
 #[cfg(feature = "local-aws")]
 pub mod dev;
+#[cfg(feature = "local-aws")]
+pub mod dev_nodes;
 pub mod foundation;
 pub mod grid;
 pub mod initialise;

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use kitchen_api::config::{ServerConfig, TlsConfig, TokenConfig};
-use kitchen_api::feed::{FeedConfig, FeedDependencies, PrimaryFeed, RemoteFeed, SharedRandom};
+use kitchen_api::feed::{FeedConfig, FeedDependencies, LeaderMap, PrimaryFeed, RemoteFeed, RoutedFeed, SharedRandom};
 use kitchen_api::store::ApplicationStore;
 use kitchen_api::{Applications, Entropy};
+use order_model::PartitionCount;
 use parking_lot::Mutex;
 use secrecy::SecretString;
 
 use super::adapters::LocalFeed;
 use super::aws::{CONNECTION_POLLING_FEED, MERCHANT_STATUS, ORDER_EVENTS, ORDER_EVENTS_FEED, ORDERS};
 use super::cluster::{Builder, remote};
+use super::grid::node::GridNode;
+use super::grid::peers::FeedPeers;
 use super::listeners;
 use super::without_development::WithoutDevelopment;
 use crate::failure::{Context, Failure};
@@ -75,20 +78,64 @@ pub(super) fn connection_polling(builder: &Builder<'_>) -> Result<connection_pol
     connection_polling::Service::build(config, dependencies).context("building connection-polling")
 }
 
-pub(super) fn order_events(builder: &Builder<'_>) -> Result<order_events::Service, Failure> {
-    let settings = builder.settings;
-    let config = order_events::Config {
-        drain_timeout: settings.drain_timeout,
+fn order_events_config(builder: &Builder<'_>) -> order_events::Config {
+    order_events::Config {
+        drain_timeout: builder.settings.drain_timeout,
+        partitions: PartitionCount(builder.settings.grid.order_events_partitions),
         ..order_events::Config::new(builder.secrets.event_id_key)
+    }
+}
+
+pub(super) async fn grid_node(builder: &Builder<'_>) -> Result<GridNode, Failure> {
+    GridNode::build(builder.settings, order_events_config(builder).limits, Arc::clone(&builder.clock)).await
+}
+
+pub(super) fn order_events(builder: &Builder<'_>) -> Result<order_events::Service, Failure> {
+    let config = order_events_config(builder);
+    let clock = Arc::clone(&builder.clock);
+    let (grid, node) = match builder.grid_node() {
+        Some(node) => (node.order_events(), node.id()),
+        None => (order_events::single_node(&config, Arc::clone(&clock)), order_events::NodeId(1)),
     };
     let dependencies = order_events::Dependencies {
-        clock: Arc::clone(&builder.clock),
+        clock,
+        grid,
+        node,
         feed: builder.queue(ORDER_EVENTS_FEED),
         dead_letters: builder.dead_letters(ORDER_EVENTS_FEED),
         connection_polling: builder.connection_polling_client()?,
         gateway_core: builder.core_client()?,
     };
     order_events::Service::build(config, dependencies).context("building order-events")
+}
+
+/// order-events as kitchen-api asks it; in a cluster also who keeps it connected to the members.
+fn primary_feed(
+    builder: &Builder<'_>,
+    random: &SharedRandom,
+) -> Result<(Arc<dyn PrimaryFeed>, Option<FeedPeers>), Failure> {
+    let settings = builder.settings;
+    let Some(link) = &builder.grid_link else {
+        return Ok(match builder.order_events_handle() {
+            Some(handle) => (Arc::new(LocalFeed::new(handle)), None),
+            None => (Arc::new(RemoteFeed::new(remote(settings.internal.order_events)?, Arc::clone(random))), None),
+        });
+    };
+    let partitions = PartitionCount(settings.grid.order_events_partitions);
+    let leaders = LeaderMap::new(partitions);
+    let local = builder.order_events_handle().map(|handle| LocalFeed::new(handle).telling(leaders.clone()));
+    let local = local.map(|feed| -> Arc<dyn PrimaryFeed> { Arc::new(feed) });
+    let feed = Arc::new(RoutedFeed::new(partitions, leaders.clone(), local, Vec::new()));
+    let peers = FeedPeers {
+        feed: Arc::clone(&feed),
+        leaders,
+        link: link.clone(),
+        settings: settings.grid.clone(),
+        own: builder.grid_node().map(|node| node.address().to_owned()),
+        random: Arc::clone(random),
+    };
+    peers.begin();
+    Ok((feed, Some(peers)))
 }
 
 pub(super) fn gateway_agent(builder: &Builder<'_>) -> Result<gateway_agent::Service, Failure> {
@@ -103,14 +150,11 @@ pub(super) fn gateway_agent(builder: &Builder<'_>) -> Result<gateway_agent::Serv
     gateway_agent::Service::build(config, dependencies).context("building gateway-agent")
 }
 
-pub(super) async fn kitchen_api(builder: &Builder<'_>) -> Result<kitchen_api::Service, Failure> {
+pub(super) async fn kitchen_api(builder: &Builder<'_>) -> Result<(kitchen_api::Service, Option<FeedPeers>), Failure> {
     let settings = builder.settings;
     let config = kitchen_api_config(builder)?;
     let random: SharedRandom = Arc::new(Mutex::new(<rand::rngs::StdRng as rand::SeedableRng>::from_os_rng()));
-    let primary: Arc<dyn PrimaryFeed> = match builder.order_events_handle() {
-        Some(handle) => Arc::new(LocalFeed::new(handle)),
-        None => Arc::new(RemoteFeed::new(remote(settings.internal.order_events)?, Arc::clone(&random))),
-    };
+    let (primary, feed_peers) = primary_feed(builder, &random)?;
     let clock = Arc::clone(&builder.clock);
     let applications =
         Applications::new(builder.aws.dynamodb.clone(), &settings.aws_prefix, Arc::clone(&clock), Entropy::system());
@@ -136,7 +180,7 @@ pub(super) async fn kitchen_api(builder: &Builder<'_>) -> Result<kitchen_api::Se
     };
     match kitchen_api::Service::build(config, dependencies).await {
         Err(kitchen_api::Error::Bind { address, source }) => Err(listeners::refused("http_addr", address, &source)),
-        built => built.context("building kitchen-api"),
+        built => built.context("building kitchen-api").map(|service| (service, feed_peers)),
     }
 }
 

@@ -189,7 +189,7 @@ pub const SETTINGS: &[Setting] = &[
         "COMANDA_TOKEN_PREVIOUS_KEY",
         "PKCS#8 PEM key whose tokens are still accepted after a rotation",
     ),
-    plain("log", "COMANDA_LOG", Some("info"), "Log filter, e.g. info or kitchen_api=debug,info"),
+    plain("log", "COMANDA_LOG", Some("info,openraft=error"), "Log filter, e.g. info or kitchen_api=debug,info"),
     plain(
         "log_format",
         "COMANDA_LOG_FORMAT",

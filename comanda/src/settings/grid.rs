@@ -46,13 +46,15 @@ pub struct GridTls {
 }
 
 impl GridSettings {
+    /// Whether the grid is a cluster of nodes, and not this process alone.
+    pub fn is_cluster(&self) -> bool {
+        !self.seeds.is_empty()
+    }
+
     /// Reads them; what is wrong is told to `reader`.
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         let tls = read_tls(reader);
         let node_id = reader.optional_number("node_id", 1, u64::MAX).map(|id| id as u64);
-        if tls.is_some() && node_id.is_none() {
-            reader.refuse::<()>("node_id", "is needed because grid_ca_file is set: a certificate is made out to it");
-        }
         Self {
             listen: reader.address("grid_addr", tls.is_none()),
             advertised: read_advertised(reader),

@@ -5,6 +5,7 @@
 //! offline period, nothing is dead-lettered, nothing acknowledged comes back. The rows "one grid node" and "a grid
 //! partition" are one here until the grid is replicated: order-events down.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,9 +27,11 @@ const LIMIT: Duration = Duration::from_secs(20);
 const HEALED_LIMIT: Duration = Duration::from_secs(60);
 const OFFLINE_AFTER: Duration = Duration::from_secs(4);
 const POLL_EVERY: Duration = Duration::from_millis(150);
+/// The longest that kitchen-api lets an action wait for the core is 2 s; test machines are slow.
+const ACTION_LIMIT: Duration = Duration::from_secs(5);
 
 const PLAN: Plan<'_> =
-    Plan { merchants: 4, log: "info", flags: &[("sweep-interval", "200ms"), ("offline-after", "4s")] };
+    Plan { merchants: 4, log: "info", flags: &[("sweep-interval", "200ms"), ("offline-after", "4s")], nodes: 0 };
 
 /// How a service is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,13 +62,22 @@ struct Polls {
     answered: usize,
     failures: Vec<String>,
     slowest: Duration,
+    /// Answered 202 so far.
+    acknowledged: BTreeSet<String>,
+    /// Events that were shown by a poll that was sent after their 202.
+    came_back: Vec<String>,
 }
 
 impl Polls {
-    fn note(&mut self, answer: Result<(), ClientError>, took: Duration) {
+    /// `known`: what was acknowledged when the poll was sent.
+    fn note(&mut self, answer: Result<Vec<Value>, ClientError>, known: &BTreeSet<String>, took: Duration) {
         self.slowest = self.slowest.max(took);
         match answer {
-            Ok(()) => self.answered += 1,
+            Ok(events) => {
+                self.answered += 1;
+                let ids = events.iter().filter_map(|event| event["id"].as_str());
+                self.came_back.extend(ids.filter(|id| known.contains(*id)).map(str::to_owned));
+            }
             Err(error) => self.failures.push(format!("{error} after {took:?}")),
         }
     }
@@ -131,7 +143,12 @@ impl Row {
 
     async fn acknowledge(&self, event: &str) -> StatusCode {
         let body = Bytes::from(json!([{ "id": event }]).to_string());
-        self.pos.call(Method::POST, "/events/v1.0/events/acknowledgment", &[], body).await.unwrap().status
+        let path = "/events/v1.0/events/acknowledgment";
+        let status = self.pos.call(Method::POST, path, &[], body).await.unwrap().status;
+        if status == StatusCode::ACCEPTED {
+            self.polls.lock().acknowledged.insert(event.to_owned());
+        }
+        status
     }
 
     /// Acknowledges with a 202 and sees that it is gone.
@@ -142,7 +159,10 @@ impl Row {
 
     async fn act(&self, order: &str, action: &str) -> StatusCode {
         let path = format!("/order/v1.0/orders/{order}/{action}");
-        self.pos.call(Method::POST, &path, &[], Bytes::new()).await.unwrap().status
+        let sent = Instant::now();
+        let status = self.pos.call(Method::POST, &path, &[], Bytes::new()).await.unwrap().status;
+        assert!(sent.elapsed() < ACTION_LIMIT, "{action} was answered {status} after {:?}", sent.elapsed());
+        status
     }
 
     /// Details are served as they were sent.
@@ -207,6 +227,8 @@ impl Row {
         let polls = self.polls.lock();
         eprintln!("{name}: {} polls answered, the slowest in {:?}", polls.answered, polls.slowest);
         assert_eq!(polls.failures, Vec::<String>::new(), "a poll failed");
+        assert_eq!(polls.came_back, Vec::<String>::new(), "came back after its 202");
+        assert!(!polls.acknowledged.is_empty());
     }
 
     /// Polls answered by one side so far.
@@ -236,9 +258,9 @@ impl Row {
 
 async fn poll_on(pos: KitchenClient, merchants: Vec<String>, polls: Arc<Mutex<Polls>>) {
     loop {
-        let asked = Instant::now();
+        let (asked, known) = (Instant::now(), polls.lock().acknowledged.clone());
         let answer = pos.poll(&merchants).await;
-        polls.lock().note(answer.map(drop), asked.elapsed());
+        polls.lock().note(answer, &known, asked.elapsed());
         tokio::time::sleep(POLL_EVERY).await;
     }
 }

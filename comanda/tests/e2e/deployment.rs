@@ -1,4 +1,5 @@
-//! A platform as it is run in production: AWS, and each of the six roles as a process of its own over loopback gRPC.
+//! A platform as it is run in production: AWS, and each of the six roles as a process of its own over loopback gRPC; on
+//! request order-events as a cluster of several nodes with their logs on disk.
 //!
 //! Roles are killed, stopped and started again on the same addresses. Everything an operator would type goes through the
 //! command line. Used by the kill tests, the degraded modes and the canaries.
@@ -18,6 +19,7 @@ use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use tokio::sync::OwnedMutexGuard;
+use tokio::time::Instant;
 
 use crate::platform::{Process, client, eventually, run};
 use crate::proxy::AwsProxy;
@@ -25,6 +27,9 @@ use crate::proxy::AwsProxy;
 /// Every role.
 pub const ROLES: [&str; 6] =
     ["gateway-agent", "gateway-core", "order-events", "merchant-connection", "connection-polling", "kitchen-api"];
+
+/// The nodes of a cluster, as roles; as many of them as a plan asks for.
+pub const NODES: [&str; 4] = ["node-1", "node-2", "node-3", "node-4"];
 
 /// The application that the tests poll with.
 pub const CLIENT_ID: &str = "e2e-pos";
@@ -39,11 +44,13 @@ pub struct Plan<'a> {
     pub log: &'a str,
     /// Further flags of every role.
     pub flags: &'a [(&'a str, &'a str)],
+    /// Nodes of order-events' cluster; 0: one process without a log.
+    pub nodes: usize,
 }
 
 impl Default for Plan<'_> {
     fn default() -> Self {
-        Self { merchants: 4, log: "info", flags: &[] }
+        Self { merchants: 4, log: "info", flags: &[], nodes: 0 }
     }
 }
 
@@ -52,6 +59,7 @@ struct Addresses {
     http: String,
     internal: [(&'static str, String); 4],
     ops: BTreeMap<&'static str, String>,
+    nodes: BTreeMap<&'static str, String>,
 }
 
 /// A running platform.
@@ -61,6 +69,10 @@ pub struct Deployment {
     pub proxy: AwsProxy,
     pub aws: AwsClients,
     addresses: Addresses,
+    /// What runs, in the order in which it is asked whether it is ready.
+    pub roles: Vec<&'static str>,
+    /// Where nodes keep their logs.
+    data: tempfile::TempDir,
     environment: Vec<(String, String)>,
     flags: Vec<String>,
     running: Mutex<BTreeMap<&'static str, Process>>,
@@ -104,11 +116,16 @@ impl Deployment {
         environment.push(("COMANDA_TOKEN_SIGNING_KEY".to_owned(), signing_key.expose_secret().to_owned()));
         let mut flags = vec!["--log".to_owned(), plan.log.to_owned()];
         flags.extend(plan.flags.iter().flat_map(|(flag, value)| [format!("--{flag}"), (*value).to_owned()]));
+        let nodes = &NODES[..plan.nodes];
+        let alone = |role: &&'static str| plan.nodes == 0 || *role != "order-events";
         let deployment = Self {
             aws_process,
             proxy,
             aws,
-            addresses: Addresses::free(),
+            // One more than are started, to be added.
+            addresses: Addresses::free(if nodes.is_empty() { &[] } else { &NODES[..=plan.nodes] }),
+            roles: ROLES.into_iter().filter(alone).chain(nodes.iter().copied()).collect(),
+            data: tempfile::tempdir().unwrap(),
             environment,
             flags,
             running: Mutex::default(),
@@ -119,10 +136,55 @@ impl Deployment {
         };
         // Together: some are ready only once another one is.
         blocking(|| {
-            std::thread::scope(|scope| ROLES.iter().for_each(|role| drop(scope.spawn(|| deployment.spawn(role)))))
+            std::thread::scope(|scope| {
+                deployment.roles.iter().for_each(|role| drop(scope.spawn(|| deployment.spawn(role))));
+                if plan.nodes > 0 {
+                    deployment.form_cluster();
+                }
+            });
         });
-        assert_eq!(deployment.running.lock().len(), ROLES.len(), "every role started");
+        assert_eq!(deployment.running.lock().len(), deployment.roles.len(), "every role started");
         deployment
+    }
+
+    /// Types `cluster init` until every node answers.
+    fn form_cluster(&self) {
+        let deadline = Instant::now() + STARTED_LIMIT;
+        loop {
+            let (code, _, stderr) = run(&["cluster", "init", "--grid-seeds", &self.seeds()], &[]);
+            if code == 0 {
+                return;
+            }
+            assert!(Instant::now() < deadline, "the cluster is not formed: {stderr}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Types a `cluster` command that asks the nodes of the deployment; what it printed.
+    pub fn cluster(&self, arguments: &[&str]) -> String {
+        let (seeds, before) = (self.seeds(), ["cluster"]);
+        let all: Vec<&str> = before.iter().chain(arguments).copied().chain(["--grid-seeds", &seeds]).collect();
+        typed(&all, &[])
+    }
+
+    fn seeds(&self) -> String {
+        let members = self.addresses.nodes.iter().filter(|(node, _)| self.roles.contains(node));
+        members.map(|(_, address)| address.clone()).collect::<Vec<_>>().join(",")
+    }
+
+    /// Starts the node that is no member yet, and takes it in; returns once it is ready.
+    pub fn add_node(&self, node: &'static str) {
+        let address = self.addresses.nodes[node].clone();
+        blocking(|| {
+            std::thread::scope(|scope| {
+                scope.spawn(|| self.spawn(node));
+                let deadline = Instant::now() + STARTED_LIMIT;
+                while run(&["cluster", "add", &address, "--grid-seeds", &self.seeds()], &[]).0 != 0 {
+                    assert!(Instant::now() < deadline, "{node} is not taken in");
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+            });
+        });
     }
 
     /// Starts a role that is down, on its old addresses; returns once it says that it is ready.
@@ -131,7 +193,16 @@ impl Deployment {
     }
 
     fn spawn(&self, role: &'static str) {
-        let mut arguments = vec!["run".to_owned(), role.to_owned(), "--json".to_owned()];
+        let service = if self.addresses.nodes.contains_key(role) { "order-events" } else { role };
+        let mut arguments = vec!["run".to_owned(), service.to_owned(), "--json".to_owned()];
+        if !self.addresses.nodes.is_empty() {
+            arguments.extend(["--grid-seeds".to_owned(), self.seeds()]);
+        }
+        if let Some(address) = self.addresses.nodes.get(role) {
+            let (id, directory) = (role.trim_start_matches("node-"), self.data.path().join(role));
+            arguments.extend(["--grid-addr".to_owned(), address.clone(), "--node-id".to_owned(), id.to_owned()]);
+            arguments.extend(["--data-dir".to_owned(), directory.display().to_string()]);
+        }
         arguments.extend(["--http-addr".to_owned(), self.addresses.http.clone()]);
         arguments.extend(["--ops-addr".to_owned(), self.addresses.ops[role].clone()]);
         arguments
@@ -315,7 +386,7 @@ impl Deployment {
 }
 
 impl Addresses {
-    fn free() -> Self {
+    fn free(nodes: &[&'static str]) -> Self {
         let [http, core, events, presence, polling] = std::array::from_fn(|_| free_address());
         let internal = [
             ("gateway-core-addr", core),
@@ -323,7 +394,8 @@ impl Addresses {
             ("merchant-connection-addr", presence),
             ("connection-polling-addr", polling),
         ];
-        Self { http, internal, ops: ROLES.iter().map(|role| (*role, free_address())).collect() }
+        let ops = ROLES.iter().chain(nodes).map(|role| (*role, free_address())).collect();
+        Self { http, internal, ops, nodes: nodes.iter().map(|node| (*node, free_address())).collect() }
     }
 }
 

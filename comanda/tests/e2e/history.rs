@@ -27,6 +27,16 @@ pub struct Acknowledged {
     pub at: Duration,
 }
 
+/// One request of a POS.
+#[derive(Debug, Clone, Copy)]
+pub struct Operation {
+    /// `poll`, `acknowledgment` or `action`.
+    pub kind: &'static str,
+    pub sent_at: Duration,
+    pub ended_at: Duration,
+    pub is_success: bool,
+}
+
 /// Everything that happened.
 #[derive(Debug, Default)]
 pub struct History {
@@ -39,9 +49,15 @@ pub struct History {
     /// Presence transitions to OFFLINE of merchants that never stopped polling.
     pub false_offline: Vec<String>,
     pub faults: usize,
+    /// From when to when something was away, where the run notes it.
+    pub fault_windows: Vec<(Duration, Duration)>,
+    pub operations: Vec<Operation>,
     pub polls_answered: usize,
     pub polls_failed: usize,
 }
+
+/// Of a hundred requests of a kind that met no fault, so many must succeed; fewer, and the run showed nothing.
+const QUIET_SUCCEEDED_PERCENT: usize = 90;
 
 /// What a run must have had to mean anything.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +75,7 @@ impl History {
         let mut broken = Vec::new();
         self.check_not_vacuous(minimum, &mut broken);
         self.check_answered(minimum, &mut broken);
+        self.check_quiet_phase(&mut broken);
         self.check_nothing_lost(&mut broken);
         self.check_identity(&mut broken);
         self.check_nothing_back(&mut broken);
@@ -85,6 +102,33 @@ impl History {
         if answered * 100 < minimum.polls_answered_percent * (answered + failed) {
             let needed = minimum.polls_answered_percent;
             broken.push(format!("vacuous: {failed} polls failed and {answered} were answered, {needed} % are needed"));
+        }
+    }
+
+    /// By kind of request: how many met no fault, and how many of these succeeded.
+    pub fn quiet(&self) -> BTreeMap<&'static str, (usize, usize)> {
+        let mut quiet = BTreeMap::new();
+        for one in &self.operations {
+            let meets = |(from, to): &(Duration, Duration)| one.sent_at <= *to && *from <= one.ended_at;
+            if !self.fault_windows.iter().any(meets) {
+                let (all, succeeded): &mut (usize, usize) = quiet.entry(one.kind).or_default();
+                *all += 1;
+                *succeeded += usize::from(one.is_success);
+            }
+        }
+        quiet
+    }
+
+    fn check_quiet_phase(&self, broken: &mut Vec<String>) {
+        if self.fault_windows.is_empty() {
+            return;
+        }
+        let quiet = self.quiet();
+        for kind in ["poll", "acknowledgment", "action"] {
+            let (all, succeeded) = quiet.get(kind).copied().unwrap_or_default();
+            if all == 0 || succeeded * 100 < QUIET_SUCCEEDED_PERCENT * all {
+                broken.push(format!("vacuous: {succeeded} of {all} requests ({kind}) between the faults succeeded"));
+            }
         }
     }
 
@@ -167,6 +211,18 @@ mod tests {
             seen: vec![seen("a", 1, "e1", 1), seen("a", 2, "e2", 2), seen("a", 1, "e1", 3)],
             acknowledged: vec![Acknowledged { event: "e1".to_owned(), at: Duration::from_millis(4) }],
             faults: 1,
+            fault_windows: vec![(Duration::from_millis(10), Duration::from_millis(20))],
+            operations: [
+                ("poll", 1, 2, true),
+                ("acknowledgment", 2, 4, true),
+                ("action", 3, 3, true),
+                ("poll", 5, 12, false),
+            ]
+            .map(|(kind, sent_ms, ended_ms, is_success)| {
+                let (sent_at, ended_at) = (Duration::from_millis(sent_ms), Duration::from_millis(ended_ms));
+                Operation { kind, sent_at, ended_at, is_success }
+            })
+            .to_vec(),
             polls_answered: 3,
             ..History::default()
         }
@@ -199,6 +255,10 @@ mod tests {
         assert!(broken(|history| history.seen.push(seen("a", 1, "e1", 5))).contains("came back after its 202"));
         assert!(broken(|history| history.false_offline.push("m".to_owned())).contains("marked OFFLINE"));
         assert!(broken(|history| history.faults = 0).contains("vacuous"));
+        assert!(
+            broken(|history| history.operations[1].is_success = false).contains("0 of 1 requests (acknowledgment)")
+        );
+        assert!(broken(|history| history.fault_windows[0].0 = Duration::ZERO).contains("0 of 0 requests (poll)"));
         assert!(broken(|history| history.polls_failed = 1).contains("1 polls failed"));
         assert!(broken(|history| history.seen.swap(0, 1)).is_empty(), "polls may show them in any order");
     }

@@ -1,6 +1,6 @@
-//! kill -9 of every role at random moments under a steady stream of orders, and what must survive it.
+//! kill -9 of every role at random moments under a steady stream of orders, hanging included, and what must survive it.
 //!
-//! The moments and the stream follow from a seed that is printed; `E2E_SEED` sets it. The processes themselves
+//! What is done when, and the stream, follow from a seed that is printed; `E2E_SEED` sets it. The processes themselves
 //! have none, so a failing run is likely, not certain, to fail again.
 
 use std::collections::BTreeMap;
@@ -19,18 +19,22 @@ use crate::platform::eventually;
 use crate::steady_stream::{Load, Stream};
 
 /// Messages that a killed agent held come back after 30 s, early ones are tried again for longer.
-const SETTLE_LIMIT: Duration = Duration::from_secs(150);
+pub const SETTLE_LIMIT: Duration = Duration::from_secs(150);
 
-/// Each role that is to be killed is, at least this often.
+/// Each role that is to be killed is, at least this often; and hung.
 const KILLS_OF_EACH_MIN: usize = 3;
+const HANGS_OF_EACH_MIN: usize = 1;
+/// For how long a role hangs: longer than every deadline of a call, and than the 3 s in which a fence stops a leader.
+const HANGS_MS: std::ops::Range<u64> = 500..5_000;
 
 const PLAN: Plan<'_> = Plan {
     merchants: 40,
     log: "info",
     flags: &[("sweep-interval", "1s"), ("offline-after", "30s"), ("shadow-reads-per-mille", "50")],
+    nodes: 0,
 };
 
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     let set = std::env::var_os("E2E_SEED").and_then(|text| text.to_str()?.parse().ok());
     let seed = set.unwrap_or_else(rand::random);
     eprintln!("E2E_SEED={seed}");
@@ -60,7 +64,7 @@ fn keep_artefacts(deployment: &Deployment, history: &History, seed: u64) -> Path
     folder
 }
 
-fn judge(deployment: &Deployment, history: &History, problems: Vec<String>, minimum: Minimum, seed: u64) {
+pub fn judge(deployment: &Deployment, history: &History, problems: Vec<String>, minimum: Minimum, seed: u64) {
     eprintln!(
         "{} orders, {} events seen, {} acknowledged, {} faults, {} polls answered, {} failed",
         history.placed.len(),
@@ -70,6 +74,7 @@ fn judge(deployment: &Deployment, history: &History, problems: Vec<String>, mini
         history.polls_answered,
         history.polls_failed
     );
+    eprintln!("between the faults, of how many how many succeeded: {:?}", history.quiet());
     let broken: Vec<String> = history.verdict(minimum).into_iter().chain(problems).collect();
     if broken.is_empty() {
         return;
@@ -87,29 +92,53 @@ async fn nothing_is_lost_or_comes_back_while_each_role_is_killed() {
     let stream = Stream::start(&deployment, load, seed).await;
     let mut rng = StdRng::seed_from_u64(seed);
     let mut roles = roles();
-    let mut kills: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut faults: BTreeMap<&str, Faults> = roles.iter().map(|role| (*role, Faults::default())).collect();
     while !stream.is_all_sent() {
         roles.shuffle(&mut rng);
         for role in &roles {
-            tokio::time::sleep(Duration::from_millis(rng.random_range(500..4_000))).await;
+            tokio::time::sleep(Duration::from_millis(rng.random_range(300..2_500))).await;
+            let hangs = Duration::from_millis(rng.random_range(HANGS_MS));
             if stream.is_all_sent() {
                 break;
             }
-            eprintln!("{:.1?}: kill -9 {role}", stream.elapsed());
-            deployment.kill(role);
+            let since = stream.elapsed();
             stream.count_fault();
-            *kills.entry(role).or_default() += 1;
-            deployment.restart(role);
+            let done = faults.get_mut(role).expect("a role that is to be killed");
+            // Killed first, then hung, then killed twice, and so on.
+            if done.hangs * 2 < done.kills {
+                eprintln!("{since:.1?}: {role} hangs for {hangs:?}");
+                deployment.signal(role, "STOP");
+                tokio::time::sleep(hangs).await;
+                deployment.signal(role, "CONT");
+                done.hangs += 1;
+            } else {
+                eprintln!("{since:.1?}: kill -9 {role}");
+                deployment.kill(role);
+                deployment.restart(role);
+                done.kills += 1;
+            }
+            stream.end_fault(since);
+            done.away += stream.elapsed() - since;
         }
     }
     let (history, problems) = stream.finish(SETTLE_LIMIT).await;
-    for role in ROLES {
+    for role in deployment.roles.clone() {
         deployment.wait_until_ready(role).await;
     }
-    eprintln!("killed: {kills:?}");
-    assert!(kills.values().all(|count| *count >= KILLS_OF_EACH_MIN), "vacuous: {kills:?}");
-    let minimum = Minimum { orders: 2_000, faults: 18, polls: 2_000, polls_answered_percent: 90 };
+    faults.iter().for_each(|(role, done)| eprintln!("{role}: {done:?}"));
+    let is_enough = |done: &Faults| done.kills >= KILLS_OF_EACH_MIN && done.hangs >= HANGS_OF_EACH_MIN;
+    assert!(faults.values().all(is_enough), "vacuous: {faults:?}");
+    let minimum = Minimum { orders: 2_000, faults: 24, polls: 2_000, polls_answered_percent: 90 };
     judge(&deployment, &history, problems, minimum, seed);
+}
+
+/// What was done to one role.
+#[derive(Debug, Default)]
+struct Faults {
+    kills: usize,
+    hangs: usize,
+    /// In all; of a kill, until it was ready again.
+    away: Duration,
 }
 
 /// Polls answered by one side, as kitchen-api counts them.
@@ -129,6 +158,7 @@ async fn order_events_stops_under_load_and_takes_over_again() {
         tokio::time::sleep(Duration::from_millis(rng.random_range(3_000..5_000))).await;
         let primary_before = answered_by(&deployment, "primary").await;
         assert!(primary_before > 0.0, "order-events answers while it is there");
+        let since = stream.elapsed();
         stop(&deployment, "order-events");
         stream.count_fault();
         let fallback_before = answered_by(&deployment, "fallback").await;
@@ -147,6 +177,7 @@ async fn order_events_stops_under_load_and_takes_over_again() {
             (primary_now >= primary + 40.0 && fallback_now == fallback).then_some(())
         })
         .await;
+        stream.end_fault(since);
     }
     let (_, polls_failed) = stream.polls();
     assert_eq!(polls_failed, 0, "no poll failed");

@@ -1,7 +1,7 @@
 //! A steady stream of orders over a deployment: producers, POS terminals, an observer of presence, and what all of them saw.
 //!
-//! What is sent, when, how often and in which order follows from a seed. What the run then does with it does not: processes
-//! have no seed. Used by the kill tests; the judge is in `history`.
+//! What is sent follows from a seed (`script`). What the run then does with it does not: processes have no seed. Used by the
+//! kill tests; the judge is in `history`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,171 +11,22 @@ use bytes::Bytes;
 use comanda::kitchen_client::{ClientError, KitchenClient};
 use http::{Method, StatusCode};
 use parking_lot::Mutex;
-use rand::rngs::StdRng;
-use rand::seq::SliceRandom;
-use rand::{Rng, SeedableRng};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::deployment::Deployment;
-use crate::first_order::placed;
-use crate::history::{Acknowledged, History, Seen};
+use crate::history::{Acknowledged, History, Operation, Seen};
+pub use crate::script::Load;
+use crate::script::{KINDS, Script};
 
-/// Share of messages that are sent twice, and of messages that are moved to another place in the stream.
-const DUPLICATED: f64 = 0.2;
-const REORDERED: f64 = 0.2;
-/// How far a message is moved, earlier or later.
-const MOVED_BY_MS: i64 = 2_500;
-/// How late the second copy comes.
-const COPY_AFTER_MS: i64 = 5_000;
 /// How often what is due is sent, how often a POS polls, and how soon a POS tries again.
 const SEND_EVERY: Duration = Duration::from_millis(100);
 const POLL_EVERY: Duration = Duration::from_millis(200);
 const RETRY_EVERY: Duration = Duration::from_millis(250);
 /// Polls of each POS after the last acknowledgment, to see that nothing comes back.
 const QUIET_POLLS: usize = 10;
-
-/// How much is sent, how fast, by how many POS terminals it is received.
-#[derive(Debug, Clone, Copy)]
-pub struct Load {
-    pub orders: usize,
-    pub orders_per_second: usize,
-    pub terminals: usize,
-}
-
-/// Everything that will be sent, and what must become of it.
-struct Script {
-    /// When to send, and what; in order of time.
-    messages: Vec<(Duration, String)>,
-    /// By order, the codes of its events.
-    expected: BTreeMap<String, Vec<String>>,
-    /// What the POS does through the API, by order.
-    by_api: BTreeMap<String, &'static [&'static str]>,
-}
-
-/// What is ordered, by share: type, block of the type, category; how it goes on when an internal app reports it, which
-/// of that the POS can do instead, and which codes it must end up with.
-struct Kind {
-    share: u32,
-    order_type: &'static str,
-    block: &'static str,
-    category: &'static str,
-    steps: &'static [&'static str],
-    actions: &'static [&'static str],
-    codes: &'static [&'static str],
-}
-
-const DELIVERED_BY_MERCHANT: Kind = Kind {
-    share: 50,
-    order_type: "DELIVERY",
-    block: r#"{"delivery": {"mode": "DEFAULT", "deliveredBy": "MERCHANT", "deliveryDateTime": "2026-11-20T12:45:00.000Z"}}"#,
-    category: "FOOD",
-    steps: &["CONFIRMED", "DISPATCHED", "CONCLUDED"],
-    actions: &["confirm", "dispatch"],
-    codes: &["PLC", "CFM", "DSP", "CON"],
-};
-
-const KINDS: [Kind; 5] = [
-    DELIVERED_BY_MERCHANT,
-    Kind { share: 10, category: "GROCERY", ..DELIVERED_BY_MERCHANT },
-    Kind {
-        share: 15,
-        block: r#"{"delivery": {"mode": "DEFAULT", "deliveredBy": "MARKETPLACE", "deliveryDateTime": "2026-11-20T12:45:00.000Z"}}"#,
-        steps: &["CONFIRMED", "CLT", "CONCLUDED"],
-        actions: &["confirm"],
-        codes: &["PLC", "CFM", "CLT", "CON"],
-        ..DELIVERED_BY_MERCHANT
-    },
-    Kind {
-        share: 15,
-        order_type: "TAKEOUT",
-        block: r#"{"takeout": {"mode": "DEFAULT", "takeoutDateTime": "2026-11-20T12:45:00.000Z"}}"#,
-        steps: &["CONFIRMED", "READY_TO_PICKUP", "CONCLUDED"],
-        actions: &["confirm", "readyToPickup"],
-        codes: &["PLC", "CFM", "RTP", "CON"],
-        ..DELIVERED_BY_MERCHANT
-    },
-    Kind {
-        share: 10,
-        order_type: "DINE_IN",
-        block: r#"{"dineIn": {"deliveryDateTime": "2026-11-20T12:45:00.000Z"}}"#,
-        steps: &["CONFIRMED", "READY_TO_PICKUP", "CONCLUDED"],
-        actions: &["confirm", "readyToPickup"],
-        codes: &["PLC", "CFM", "RTP", "CON"],
-        ..DELIVERED_BY_MERCHANT
-    },
-];
-
-impl Kind {
-    fn choose(rng: &mut StdRng) -> &'static Self {
-        let mut drawn = rng.random_range(0..KINDS.iter().map(|kind| kind.share).sum());
-        let mut found = &KINDS[0];
-        for kind in &KINDS {
-            found = kind;
-            if drawn < kind.share {
-                break;
-            }
-            drawn -= kind.share;
-        }
-        found
-    }
-
-    fn placed(&self, order: &str, merchant: &str) -> Value {
-        let mut message = placed(order, merchant);
-        let body = message["order"].as_object_mut().expect("an order is an object");
-        body.remove("delivery");
-        let block: serde_json::Map<String, Value> = serde_json::from_str(self.block).expect("a block is an object");
-        body.extend(block);
-        body.insert("orderType".to_owned(), json!(self.order_type));
-        body.insert("category".to_owned(), json!(self.category));
-        message
-    }
-}
-
-impl Script {
-    fn write(load: Load, merchants: &[String], seed: u64) -> Self {
-        let mut rng = StdRng::seed_from_u64(seed);
-        let mut script = Self { messages: Vec::new(), expected: BTreeMap::new(), by_api: BTreeMap::new() };
-        let mut due: Vec<(i64, String)> = Vec::new();
-        for index in 0..load.orders {
-            let order = uuid::Builder::from_random_bytes(rng.random()).into_uuid().to_string();
-            let merchant = &merchants[rng.random_range(0..merchants.len())];
-            let kind = Kind::choose(&mut rng);
-            let (by_queue, codes): (&[&str], &[&str]) = match rng.random_range(0..20) {
-                0..10 => (kind.steps, kind.codes),
-                10..17 => {
-                    script.by_api.insert(order.clone(), kind.actions);
-                    (&kind.steps[kind.actions.len()..], kind.codes)
-                }
-                _ => (&["CANCELLED"], &["PLC", "CAN"]),
-            };
-            script.expected.insert(order.clone(), codes.iter().map(|code| (*code).to_owned()).collect());
-            let placed_at = (index * 1_000 / load.orders_per_second) as i64;
-            let updates = by_queue.iter().map(|code| update(&order, code));
-            for (step, body) in std::iter::once(kind.placed(&order, merchant).to_string()).chain(updates).enumerate() {
-                let mut at = placed_at + step as i64 * 800;
-                if rng.random_bool(REORDERED) {
-                    at += rng.random_range(-MOVED_BY_MS..=MOVED_BY_MS);
-                }
-                if rng.random_bool(DUPLICATED) {
-                    due.push((at + rng.random_range(0..=COPY_AFTER_MS), body.clone()));
-                }
-                due.push((at, body));
-            }
-        }
-        due.shuffle(&mut rng);
-        due.sort_by_key(|(at, _)| *at);
-        script.messages =
-            due.into_iter().map(|(at, body)| (Duration::from_millis(at.try_into().unwrap_or(0)), body)).collect();
-        script
-    }
-}
-
-fn update(order: &str, code: &str) -> String {
-    json!({"id": format!("{code}-{order}"), "type": code, "source": "e2e", "occurredAt": "2026-11-20T12:01:00Z", "orderId": order}).to_string()
-}
 
 /// A stream under way.
 #[derive(Clone)]
@@ -213,6 +64,8 @@ impl Stream {
     /// Starts producers, terminals and the observer.
     pub async fn start(deployment: &Arc<Deployment>, load: Load, seed: u64) -> Self {
         let script = Script::write(load, &deployment.merchants, seed);
+        eprintln!("orders: {:?}", script.kinds);
+        assert_eq!(script.kinds.len(), KINDS.len(), "every kind of order is in the stream");
         let to_see = script.expected.iter().map(|(order, codes)| (order.clone(), codes.iter().cloned().collect()));
         let progress =
             Progress { to_see: to_see.collect(), quiet_polls: vec![0; load.terminals], ..Progress::default() };
@@ -261,6 +114,12 @@ impl Stream {
     /// One more fault was injected.
     pub fn count_fault(&self) {
         self.shared.history.lock().faults += 1;
+    }
+
+    /// The fault that began at `since` is over.
+    pub fn end_fault(&self, since: Duration) {
+        let until = self.elapsed();
+        self.shared.history.lock().fault_windows.push((since, until));
     }
 
     /// Waits until everything is seen and acknowledged, then for the quiet polls; gives the history and what else broke.
@@ -315,6 +174,11 @@ impl Shared {
         self.started.elapsed()
     }
 
+    fn note(&self, kind: &'static str, sent_at: Duration, is_success: bool) {
+        let operation = Operation { kind, sent_at, ended_at: self.now(), is_success };
+        self.history.lock().operations.push(operation);
+    }
+
     fn problem(&self, problem: String) {
         let mut problems = self.problems.lock();
         if problems.len() < 100 {
@@ -345,7 +209,9 @@ impl Shared {
         while !self.stop.is_cancelled() {
             let was_settled = self.all_taken.is_cancelled() && self.progress.lock().is_settled();
             let asked_at = self.now();
-            match pos.poll(merchants).await {
+            let answer = pos.poll(merchants).await;
+            self.note("poll", asked_at, answer.is_ok());
+            match answer {
                 Ok(events) => {
                     self.history.lock().polls_answered += 1;
                     if was_settled {
@@ -418,7 +284,10 @@ impl Shared {
 
     /// Whether it was answered 202; anything else is unknown.
     async fn acknowledge(&self, pos: &KitchenClient, ids: &[String]) -> bool {
-        match pos.acknowledge(ids).await {
+        let sent_at = self.now();
+        let answer = pos.acknowledge(ids).await;
+        self.note("acknowledgment", sent_at, answer.is_ok());
+        match answer {
             Ok(()) => {
                 let at = self.now();
                 let (mut history, mut progress) = (self.history.lock(), self.progress.lock());
@@ -443,7 +312,11 @@ impl Shared {
             let mut unknown_before = false;
             loop {
                 let path = format!("/order/v1.0/orders/{order}/{action}");
-                match pos.call(Method::POST, &path, &[], Bytes::new()).await {
+                let sent_at = self.now();
+                let answer = pos.call(Method::POST, &path, &[], Bytes::new()).await;
+                let is_decided = answer.as_ref().is_ok_and(|answer| !answer.status.is_server_error());
+                self.note("action", sent_at, is_decided);
+                match answer {
                     Ok(answer) if answer.status == StatusCode::ACCEPTED => break,
                     // An earlier attempt was carried out although its answer never came.
                     Ok(answer) if answer.status == StatusCode::CONFLICT && unknown_before => break,

@@ -18,6 +18,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("connection-polling", 4),
     ("kitchen-api", 4),
     ("comanda", 5),
+    ("simulation", 5),
 ];
 
 /// Lines before a file's tests; the figure of the style guide.

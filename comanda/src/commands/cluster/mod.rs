@@ -4,31 +4,13 @@
 
 mod status;
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
-use proto::grid_admin::grid_admin_client::GridAdminClient;
-use proto::grid_admin::{
-    AddNodeRequest, DrainRequest, IdentifyReply, IdentifyRequest, InitRequest, Member, RemoveNodeRequest,
-    StatusRequest, TransferRequest,
-};
-use proto::transport::Transport;
+use proto::grid_admin::{AddNodeRequest, DrainRequest, RemoveNodeRequest, StatusRequest, TransferRequest};
 use serde_json::json;
-use tonic::Status;
 
 use super::configuration;
 use crate::cli::{ClusterCommand, ClusterNode, SettingsOnly};
 use crate::failure::{Context, Failure};
-use crate::platform::grid::link;
-use crate::settings::Settings;
-
-/// How long a node may take to say who it is.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long a change may take: moving a partition takes as long as its snapshot.
-const CHANGE_TIMEOUT: Duration = Duration::from_secs(600);
-
-type Admin = GridAdminClient<Transport>;
+use crate::platform::grid::admin_client::{ANSWER_TIMEOUT, Nodes, answer, change};
 
 /// Does it.
 pub async fn execute(command: ClusterCommand) -> Result<(), Failure> {
@@ -39,87 +21,22 @@ pub async fn execute(command: ClusterCommand) -> Result<(), Failure> {
         ClusterCommand::Status(rest) => status::execute(&rest).await,
         ClusterCommand::Transfer { grid, partition, node, rest } => transfer(&grid, partition, node, &rest).await,
         ClusterCommand::Drain(ClusterNode { node, rest }) => drain(node, &rest).await,
-        ClusterCommand::Certificates(_) => Err(Failure::Usage("certificates are not made yet".to_owned())),
+        ClusterCommand::Certificates(arguments) => super::certificates::execute(&arguments),
     }
 }
 
-/// Some nodes of a cluster, reached through the seeds.
-struct Nodes {
-    settings: Settings,
-    reached: Vec<(IdentifyReply, Admin)>,
-}
-
-impl Nodes {
-    /// Asks every seed who it is.
-    async fn of(rest: &SettingsOnly) -> Result<Self, Failure> {
-        let settings = configuration::settings(&rest.settings)?;
-        if settings.grid.seeds.is_empty() {
-            return Err(Failure::Usage(
-                "no node is known: name some with --grid-seeds, such as 127.0.0.1:7075".to_owned(),
-            ));
-        }
-        let (mut reached, mut unreached) = (Vec::new(), Vec::new());
-        for seed in &settings.grid.seeds {
-            match identify(seed, &settings).await {
-                Ok(node) => reached.push(node),
-                Err(failure) => unreached.push(format!("{seed}: {failure}")),
-            }
-        }
-        if reached.is_empty() {
-            return Err(Failure::Failed(format!("no node answers:\n  {}", unreached.join("\n  "))));
-        }
-        unreached.iter().for_each(|line| eprintln!("comanda: {line}"));
-        Ok(Self { settings, reached })
+/// The nodes that the seeds name; at least one of them answers.
+async fn nodes(rest: &SettingsOnly) -> Result<Nodes, Failure> {
+    let settings = configuration::settings(&rest.settings)?.grid;
+    if settings.seeds.is_empty() {
+        return Err(Failure::Usage("no node is known: name some with --grid-seeds, such as 127.0.0.1:7075".to_owned()));
     }
-
-    fn grids(&self) -> Vec<String> {
-        let mut grids: Vec<String> = self.reached.iter().flat_map(|(node, _)| node.grids.clone()).collect();
-        grids.sort_unstable();
-        grids.dedup();
-        grids
+    let nodes = Nodes::of(&settings).await?;
+    if nodes.reached.is_empty() {
+        return Err(Failure::Failed(format!("no node answers:\n  {}", nodes.unreached.join("\n  "))));
     }
-
-    /// A node that runs `grid`.
-    fn any(&self, grid: &str) -> Result<Admin, Failure> {
-        let of_grid = self.reached.iter().find(|(node, _)| node.grids.iter().any(|name| name == grid));
-        let known = self.grids().join(", ");
-        of_grid
-            .map(|(_, admin)| admin.clone())
-            .ok_or_else(|| Failure::Usage(format!("no node runs grid {grid:?}; known: {known}")))
-    }
-}
-
-async fn identify(address: &str, settings: &Settings) -> Result<(IdentifyReply, Admin), String> {
-    let transport = link::connect(address, &settings.grid).map_err(|error| error.to_string())?;
-    let mut admin = GridAdminClient::new(transport);
-    let reply = answer(admin.identify(IdentifyRequest {}), ANSWER_TIMEOUT).await.map_err(|status| said(&status))?;
-    if reply.cluster == settings.grid.cluster {
-        Ok((reply, admin))
-    } else {
-        Err(format!("it belongs to cluster {:?}, not to {:?}", reply.cluster, settings.grid.cluster))
-    }
-}
-
-async fn answer<T>(
-    call: impl Future<Output = Result<tonic::Response<T>, Status>>,
-    timeout: Duration,
-) -> Result<T, Status> {
-    match tokio::time::timeout(timeout, call).await {
-        Ok(answered) => answered.map(tonic::Response::into_inner),
-        Err(_) => Err(Status::deadline_exceeded(format!("no answer within {timeout:?}"))),
-    }
-}
-
-fn said(status: &Status) -> String {
-    match status.message() {
-        "" => format!("{:?}", status.code()),
-        message => message.to_owned(),
-    }
-}
-
-async fn change<T>(what: &str, call: impl Future<Output = Result<tonic::Response<T>, Status>>) -> Result<(), Failure> {
-    let done = answer(call, CHANGE_TIMEOUT).await;
-    done.map(|_| ()).map_err(|status| Failure::Failed(format!("{what}: {}", said(&status))))
+    nodes.unreached.iter().for_each(|line| eprintln!("comanda: {line}"));
+    Ok(nodes)
 }
 
 fn done(rest: &SettingsOnly, text: &str) {
@@ -127,20 +44,7 @@ fn done(rest: &SettingsOnly, text: &str) {
 }
 
 async fn init(rest: &SettingsOnly) -> Result<(), Failure> {
-    let nodes = Nodes::of(rest).await?;
-    if nodes.reached.len() < nodes.settings.grid.seeds.len() {
-        return Err(Failure::Failed("every node named must answer before a cluster is formed of them".to_owned()));
-    }
-    let mut members: BTreeMap<String, Vec<Member>> = BTreeMap::new();
-    for (node, _) in &nodes.reached {
-        for grid in &node.grids {
-            members.entry(grid.clone()).or_default().extend(node.member.clone());
-        }
-    }
-    for (grid, members) in members {
-        let mut admin = nodes.any(&grid)?;
-        let count = members.len();
-        change(&format!("forming {grid}"), admin.init(InitRequest { grid: grid.clone(), members })).await?;
+    for (grid, count) in nodes(rest).await?.form().await? {
         eprintln!("comanda: {grid} is formed of {count} nodes");
     }
     done(rest, "the cluster is formed");
@@ -148,10 +52,8 @@ async fn init(rest: &SettingsOnly) -> Result<(), Failure> {
 }
 
 async fn add(address: &str, rest: &SettingsOnly) -> Result<(), Failure> {
-    let nodes = Nodes::of(rest).await?;
-    let (node, _) = identify(address, &nodes.settings)
-        .await
-        .map_err(|reason| Failure::Failed(format!("{address}: {reason}")))?;
+    let nodes = nodes(rest).await?;
+    let (node, _) = nodes.identify(address).await.map_err(|reason| Failure::Failed(format!("{address}: {reason}")))?;
     let id = node.member.as_ref().map_or(0, |member| member.id);
     for grid in node.grids {
         let mut admin = nodes.any(&grid)?;
@@ -163,7 +65,7 @@ async fn add(address: &str, rest: &SettingsOnly) -> Result<(), Failure> {
 }
 
 async fn remove(node: u64, rest: &SettingsOnly) -> Result<(), Failure> {
-    let nodes = Nodes::of(rest).await?;
+    let nodes = nodes(rest).await?;
     for grid in nodes.grids() {
         // The node that goes may be the one that was asked: it cannot see its own end.
         let others = nodes.reached.iter().filter(|(reached, _)| reached.member.as_ref().is_none_or(|m| m.id != node));
@@ -177,7 +79,7 @@ async fn remove(node: u64, rest: &SettingsOnly) -> Result<(), Failure> {
 }
 
 async fn transfer(grid: &str, partition: u16, node: u64, rest: &SettingsOnly) -> Result<(), Failure> {
-    let nodes = Nodes::of(rest).await?;
+    let nodes = nodes(rest).await?;
     let request = TransferRequest { grid: grid.to_owned(), partition: u32::from(partition), to: node };
     change(&format!("transferring partition {partition} of {grid}"), nodes.any(grid)?.transfer(request)).await?;
     done(rest, &format!("node {node} leads partition {partition} of {grid}"));
@@ -185,7 +87,7 @@ async fn transfer(grid: &str, partition: u16, node: u64, rest: &SettingsOnly) ->
 }
 
 async fn drain(node: u64, rest: &SettingsOnly) -> Result<(), Failure> {
-    let nodes = Nodes::of(rest).await?;
+    let nodes = nodes(rest).await?;
     for grid in nodes.grids() {
         let mut any = nodes.any(&grid)?;
         let seen = answer(any.status(StatusRequest { grid: grid.clone() }), ANSWER_TIMEOUT).await;
@@ -193,7 +95,8 @@ async fn drain(node: u64, rest: &SettingsOnly) -> Result<(), Failure> {
         let Some(member) = seen.members.into_iter().find(|member| member.id == node) else {
             return Err(Failure::Usage(format!("node {node} is not a member of {grid}")));
         };
-        let (_, mut admin) = identify(&member.address, &nodes.settings)
+        let (_, mut admin) = nodes
+            .identify(&member.address)
             .await
             .map_err(|reason| Failure::Failed(format!("node {node} at {}: {reason}", member.address)))?;
         change(&format!("draining node {node} of {grid}"), admin.drain(DrainRequest { grid: grid.clone() })).await?;

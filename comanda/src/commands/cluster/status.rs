@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use proto::grid_admin::{Member, Partition, StatusReply, StatusRequest};
 use serde_json::{Value, json};
 
-use super::{ANSWER_TIMEOUT, Nodes, answer, identify};
 use crate::cli::SettingsOnly;
 use crate::failure::Failure;
+use crate::platform::grid::admin_client::{ANSWER_TIMEOUT, Nodes, answer};
 
 /// One grid, as its members see it.
 struct GridView {
@@ -22,7 +22,7 @@ struct GridView {
 
 /// Asks and prints.
 pub(super) async fn execute(rest: &SettingsOnly) -> Result<(), Failure> {
-    let nodes = Nodes::of(rest).await?;
+    let nodes = super::nodes(rest).await?;
     let mut views = Vec::new();
     for grid in nodes.grids() {
         views.push(view(&nodes, grid).await?);
@@ -45,7 +45,7 @@ async fn view(nodes: &Nodes, grid: String) -> Result<GridView, Failure> {
             continue;
         }
         asked.push(member.address.clone());
-        let Ok((_, mut admin)) = identify(&member.address, &nodes.settings).await else { continue };
+        let Ok((_, mut admin)) = nodes.identify(&member.address).await else { continue };
         let Ok(status) = answer(admin.status(request()), ANSWER_TIMEOUT).await else { continue };
         members.extend(status.members.iter().cloned());
         by_node.insert(member.id, status);
@@ -63,9 +63,7 @@ impl GridView {
 }
 
 fn as_json(view: &GridView) -> Value {
-    let member = |member: &Member| {
-        json!({"id": member.id, "address": member.address, "reachable": view.by_node.contains_key(&member.id)})
-    };
+    let member = |member: &Member| json!({"id": member.id, "address": member.address, "reachable": view.by_node.contains_key(&member.id)});
     let partition = |partition: &Partition| {
         let replica = |node: &u64| {
             let own = view.own(*node, partition.partition);

@@ -1,0 +1,291 @@
+//! This process as a node of the grid: who it is, its logs, its listener, and the grids that run on it.
+//!
+//! Everything of the grid runs on a runtime of its own, so that a flood of polls cannot starve elections. The services get
+//! a [`Grid`] each and know nothing of this.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use order_events::state::FeedPartition;
+use order_model::SharedClock;
+use parking_lot::Mutex;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use replicated_grid::log::disk::RealDisk;
+use replicated_grid::log::snapshots::SnapshotFiles;
+use replicated_grid::log::wal::{self, Health, Reads, Wal};
+use replicated_grid::log::{LogStore, MemoryLog, MemorySnapshots, SnapshotStore};
+use replicated_grid::replicated::{Config, Dependencies, Identity, ReplicatedNode};
+use replicated_grid::transport::{
+    self, ClusterName, ConnectionSecurity, GridServer, GridServerConfig, LinkSecurity, Links, LinksConfig, Membership,
+    NodeTls, TcpDialer, TlsConfig, tcp_incoming,
+};
+use replicated_grid::{Grid, Member, NodeId, StateMachine};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tonic::service::Routes;
+
+use super::admin_server::{AdminServer, NamedGrid};
+use super::{link, node_id};
+use crate::failure::{Context, Failure};
+use crate::platform::listeners;
+use crate::platform::members::{Members, Stage};
+use crate::settings::Settings;
+
+/// Threads of the grid's runtime: elections need one that is free, and more compete with the polls.
+const RUNTIME_THREADS: usize = 2;
+
+/// What is left of a drain when a process ends is not worth more than this.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The name of order-events' grid.
+const ORDER_EVENTS: &str = "order-events";
+
+/// A node, built and bound, not yet serving its peers.
+pub struct GridNode {
+    runtime: Runtime,
+    listener: TcpListener,
+    member: Member,
+    server: GridServer,
+    tls: Option<NodeTls>,
+    is_durable: bool,
+    cluster: String,
+    grids: Vec<NamedGrid>,
+    logs: Vec<Wal>,
+    order_events: Grid<FeedPartition>,
+}
+
+/// What every grid of a node is started from.
+struct Foundation<'a> {
+    settings: &'a Settings,
+    identity: Identity,
+    address: String,
+    links: Links,
+    clock: SharedClock,
+}
+
+impl GridNode {
+    /// Binds the listener, opens the logs, starts the grids from them.
+    ///
+    /// # Errors
+    /// When an address, a file or a directory cannot be used.
+    pub async fn build(settings: &Settings, limits: order_events::Limits, clock: SharedClock) -> Result<Self, Failure> {
+        let grid = &settings.grid;
+        let cluster = ClusterName::new(&grid.cluster).context("reading the cluster's name")?;
+        let listener = listeners::bind("grid_addr", grid.listen).await?;
+        let address = advertised(settings, listener.local_addr().context("reading the grid's address")?);
+        let certified = match &grid.tls {
+            Some(files) => link::identity(files, &cluster).await?.node(),
+            None => None,
+        };
+        let identity = node_id::choose(grid.node_id.map(NodeId), certified, settings.data_dir.as_deref())?;
+        let (members, membership) = watch::channel(Membership::Unknown);
+        let tls = match &grid.tls {
+            Some(files) => Some(load_tls(files, &cluster, identity.id(), &membership, &clock).await?),
+            None => None,
+        };
+        let links = LinksConfig {
+            node: identity.id(),
+            cluster: cluster.clone(),
+            security: tls.as_ref().map_or(LinkSecurity::Plain, |tls| LinkSecurity::Mutual(tls.client())),
+        };
+        let links = Links::new(links, Arc::new(TcpDialer), Arc::new(Mutex::new(StdRng::from_os_rng())));
+        let server = GridServer::new(GridServerConfig {
+            node: identity.id(),
+            cluster,
+            membership,
+            security: tls.as_ref().map_or(ConnectionSecurity::Plain, |tls| ConnectionSecurity::Mutual(tls.server())),
+        });
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(RUNTIME_THREADS)
+            .thread_name("grid")
+            .enable_all()
+            .build()
+            .context("starting the grid's runtime")?;
+        let mut node = Unfinished { runtime, server, members, grids: Vec::new(), logs: Vec::new() };
+        let foundation = Foundation { settings, identity, address, links, clock };
+        let feed = Config {
+            replication_factor: grid.replication_factor.try_into().context("reading replication_factor")?,
+            ..Config::new(ORDER_EVENTS, grid.order_events_partitions)
+        };
+        let order_events = node.start(&foundation, feed, move || FeedPartition::new(limits)).await?;
+        Ok(node.finish(foundation, listener, tls, order_events))
+    }
+
+    /// Who this node is.
+    pub fn id(&self) -> NodeId {
+        self.member.id
+    }
+
+    /// At which address others reach it.
+    pub fn address(&self) -> &str {
+        &self.member.address
+    }
+
+    /// The grid of order-events.
+    pub fn order_events(&self) -> Grid<FeedPartition> {
+        self.order_events.clone()
+    }
+
+    /// Why the node cannot do its part.
+    pub fn readiness(&self) -> impl Fn() -> Result<(), String> + Send + Sync + 'static {
+        let (grids, health) = (self.grids.clone(), self.logs.iter().map(Wal::health).collect::<Vec<_>>());
+        move || {
+            for log in &health {
+                match *log.borrow() {
+                    Health::Writable => {}
+                    Health::Full => return Err("the disk of its log is full".to_owned()),
+                    Health::Closed => return Err("its log failed; it needs a restart".to_owned()),
+                }
+            }
+            grids.iter().try_for_each(|(name, grid)| grid.readiness().map_err(|reason| format!("{name}: {reason}")))
+        }
+    }
+
+    /// Serves peers, operators and `routes` until told to stop. What it leads is handed over before anything else ends.
+    pub fn add_to(self, members: &mut Members, routes: Routes, drain_timeout: Duration) {
+        let grids: Arc<[NamedGrid]> = self.grids.into();
+        let draining = Arc::clone(&grids);
+        members.add("grid-drain", Stage::Edge, move |token| async move {
+            token.cancelled().await;
+            for (name, grid) in draining.iter() {
+                if let Err(error) = grid.drain(drain_timeout).await {
+                    tracing::warn!(grid = name, error = %error, "not everything led here was handed over");
+                }
+            }
+            Ok::<(), std::convert::Infallible>(())
+        });
+        let admin = AdminServer::new(self.member, self.cluster, self.is_durable, Arc::clone(&grids));
+        let routes = routes.add_service(admin);
+        let (runtime, listener, server, tls, logs) = (self.runtime, self.listener, self.server, self.tls, self.logs);
+        members.add("grid-node", Stage::Foundation, move |token| async move {
+            if let Some(tls) = tls {
+                let token = token.clone();
+                runtime.spawn(async move { tls.follow(token).await });
+            }
+            let serving = runtime.spawn(async move { server.serve(tcp_incoming(listener), routes, token).await });
+            let served = serving.await.unwrap_or(Ok(()));
+            for (_, grid) in grids.iter() {
+                // Nothing is lost by a grid that does not end in time: what it acknowledged is in its log.
+                let _ = tokio::time::timeout(STOP_TIMEOUT, grid.stop()).await;
+            }
+            logs.iter().for_each(Wal::close);
+            runtime.shutdown_background();
+            served
+        });
+    }
+}
+
+/// Where a grid keeps what must outlast a crash.
+type Storage = (Arc<dyn LogStore>, Arc<dyn SnapshotStore>);
+
+/// A node whose grids are being started.
+struct Unfinished {
+    runtime: Runtime,
+    server: GridServer,
+    members: watch::Sender<Membership>,
+    grids: Vec<NamedGrid>,
+    logs: Vec<Wal>,
+}
+
+impl Unfinished {
+    async fn start<M: StateMachine>(
+        &mut self,
+        foundation: &Foundation<'_>,
+        config: Config,
+        initial: impl Fn() -> M + Send + Sync + 'static,
+    ) -> Result<Grid<M>, Failure> {
+        let name = config.name;
+        let (log, snapshots) = self.storage(foundation, name)?;
+        let dependencies = Dependencies {
+            identity: foundation.identity.clone(),
+            address: foundation.address.clone(),
+            log,
+            snapshots,
+            peers: Arc::new(foundation.links.peers(name)),
+            clock: Arc::clone(&foundation.clock),
+        };
+        let starting = self.runtime.spawn(ReplicatedNode::start(config, dependencies, initial));
+        let started = starting.await.context(&format!("starting the grid of {name}"))?;
+        let node = started.context(&format!("starting the grid of {name}"))?;
+        self.server.register(name, node.requests());
+        self.runtime.spawn(tell(node.membership(), self.members.clone()));
+        self.grids.push((name, Arc::new(node.clone())));
+        Ok(Grid::from(node))
+    }
+
+    /// On disk if there is a data directory.
+    fn storage(&mut self, foundation: &Foundation<'_>, name: &'static str) -> Result<Storage, Failure> {
+        let Some(directory) = &foundation.settings.data_dir else {
+            return Ok((Arc::new(MemoryLog::default()), Arc::new(MemorySnapshots::default())));
+        };
+        let opened = |path: PathBuf| -> Result<Arc<RealDisk>, Failure> {
+            let step = format!("opening {}", path.display());
+            RealDisk::open(path).map(Arc::new).context(&step)
+        };
+        let base: &Path = &directory.join(name);
+        let config = wal::Config::new(name, foundation.settings.grid.cluster.clone(), foundation.identity.id());
+        let log = Wal::start(opened(base.join("log"))?, Arc::clone(&foundation.clock), &config);
+        let log = log.context(&format!("opening the log of {name}"))?;
+        self.logs.push(log.clone());
+        let snapshots = SnapshotFiles::open(opened(base.join("snapshots"))?, Reads::BlockingThread);
+        let snapshots = snapshots.context(&format!("opening the snapshots of {name}"))?;
+        Ok((Arc::new(log), Arc::new(snapshots)))
+    }
+
+    fn finish(
+        self,
+        foundation: Foundation<'_>,
+        listener: TcpListener,
+        tls: Option<NodeTls>,
+        order_events: Grid<FeedPartition>,
+    ) -> GridNode {
+        GridNode {
+            runtime: self.runtime,
+            listener,
+            member: Member { id: foundation.identity.id(), address: foundation.address },
+            server: self.server,
+            tls,
+            is_durable: foundation.identity.is_durable(),
+            cluster: foundation.settings.grid.cluster.clone(),
+            grids: self.grids,
+            logs: self.logs,
+            order_events,
+        }
+    }
+}
+
+/// A listener on every address has none that others could use.
+fn advertised(settings: &Settings, bound: SocketAddr) -> String {
+    settings.grid.advertised.clone().unwrap_or_else(|| bound.to_string())
+}
+
+async fn load_tls(
+    files: &crate::settings::grid::GridTls,
+    cluster: &ClusterName,
+    id: NodeId,
+    membership: &transport::MembershipWatch,
+    clock: &SharedClock,
+) -> Result<NodeTls, Failure> {
+    let config = TlsConfig {
+        files: link::tls_files(files),
+        cluster: cluster.clone(),
+        identity: transport::Identity::Node(id),
+        membership: membership.clone(),
+        clock: Arc::clone(clock),
+    };
+    NodeTls::load(config).await.context("reading the grid's certificates")
+}
+
+/// Who may speak to this node: the members of its grid, as they change.
+async fn tell(mut of_grid: transport::MembershipWatch, members: watch::Sender<Membership>) {
+    loop {
+        members.send_replace(of_grid.borrow_and_update().clone());
+        if of_grid.changed().await.is_err() {
+            return;
+        }
+    }
+}

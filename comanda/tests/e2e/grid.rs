@@ -1,0 +1,146 @@
+//! order-events as a cluster of three nodes with logs on disk, under a steady stream of orders: nodes are killed, hung,
+//! restarted one after the other and all at once, added and taken out; the whole history is judged.
+//!
+//! kitchen-api is never touched, so no poll may fail in any of this.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+use serde_json::Value;
+
+use crate::deployment::{Deployment, NODES, Plan};
+use crate::history::Minimum;
+use crate::kill::{SETTLE_LIMIT, judge, seed};
+use crate::platform::eventually;
+use crate::steady_stream::{Load, Stream};
+
+const PLAN: Plan<'_> = Plan {
+    merchants: 40,
+    log: "info,openraft=error",
+    flags: &[("sweep-interval", "1s"), ("offline-after", "30s"), ("shadow-reads-per-mille", "50")],
+    nodes: 3,
+};
+
+const ALL_ANSWERED: Minimum = Minimum { orders: 1, faults: 1, polls: 100, polls_answered_percent: 100 };
+
+/// How long partitions may take to move, and leaderships to spread.
+const MOVED_LIMIT: Duration = Duration::from_secs(60);
+
+/// What `cluster status` says of order-events.
+fn status(deployment: &Deployment) -> Value {
+    let printed: Value = serde_json::from_str(&deployment.cluster(&["status", "--json"])).unwrap();
+    printed["grids"].as_array().unwrap().iter().find(|grid| grid["grid"] == "order-events").unwrap().clone()
+}
+
+fn leads(status: &Value, node: u64) -> usize {
+    let partitions = status["partitions"].as_array().unwrap().iter();
+    partitions.filter(|partition| partition["leader"] == node).count()
+}
+
+async fn wait_until(deployment: &Deployment, what: &str, holds: impl Fn(&Value) -> bool) {
+    eventually(what, MOVED_LIMIT, async || holds(&status(deployment)).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_or_comes_back_while_nodes_are_killed_and_hang() {
+    let seed = seed();
+    let deployment = Arc::new(Deployment::start(&PLAN).await);
+    let load = Load { orders: 700, orders_per_second: 15, terminals: 8 };
+    let stream = Stream::start(&deployment, load, seed).await;
+    let mut rng = StdRng::seed_from_u64(seed);
+    while !stream.is_all_sent() {
+        let node = *NODES[..3].choose(&mut rng).unwrap();
+        tokio::time::sleep(Duration::from_millis(rng.random_range(500..3_000))).await;
+        stream.count_fault();
+        if rng.random_bool(0.5) {
+            eprintln!("{:.1?}: kill -9 {node}", stream.elapsed());
+            deployment.kill(node);
+            deployment.restart(node);
+        } else {
+            let hangs = Duration::from_millis(rng.random_range(300..6_000));
+            eprintln!("{:.1?}: {node} hangs for {hangs:?}", stream.elapsed());
+            deployment.signal(node, "STOP");
+            tokio::time::sleep(hangs).await;
+            deployment.signal(node, "CONT");
+        }
+    }
+    let (history, problems) = stream.finish(SETTLE_LIMIT).await;
+    judge(&deployment, &history, problems, Minimum { orders: 700, faults: 8, ..ALL_ANSWERED }, seed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_node_is_restarted_in_turn_and_no_poll_fails() {
+    let seed = seed();
+    let deployment = Arc::new(Deployment::start(&PLAN).await);
+    let stream = Stream::start(&deployment, Load { orders: 300, orders_per_second: 10, terminals: 8 }, seed).await;
+    let mut restarts = 0;
+    while !stream.is_all_sent() || restarts < 6 {
+        let node = NODES[restarts % 3];
+        deployment.stop(node);
+        deployment.restart(node);
+        deployment.wait_until_ready(node).await;
+        stream.count_fault();
+        restarts += 1;
+    }
+    eprintln!("{restarts} restarts");
+    let (history, problems) = stream.finish(SETTLE_LIMIT).await;
+    judge(&deployment, &history, problems, Minimum { orders: 300, faults: 6, ..ALL_ANSWERED }, seed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_is_killed_whole_comes_back_as_it_was() {
+    let seed = seed();
+    let deployment = Arc::new(Deployment::start(&PLAN).await);
+    let stream = Stream::start(&deployment, Load { orders: 200, orders_per_second: 10, terminals: 4 }, seed).await;
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        stream.count_fault();
+        NODES[..3].iter().for_each(|node| deployment.kill(node));
+        tokio::task::block_in_place(|| {
+            std::thread::scope(|scope| {
+                NODES[..3].iter().for_each(|node| drop(scope.spawn(|| deployment.restart(node))))
+            });
+        });
+    }
+    let (history, problems) = stream.finish(SETTLE_LIMIT).await;
+    judge(&deployment, &history, problems, Minimum { orders: 200, faults: 2, ..ALL_ANSWERED }, seed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_drained_and_leaderships_spread_again() {
+    let deployment = Deployment::start(&PLAN).await;
+    wait_until(&deployment, "every node leads", |status| (1..=3).all(|node| leads(status, node) >= 5)).await;
+    deployment.cluster(&["drain", "2"]);
+    assert_eq!(leads(&status(&deployment), 2), 0, "it leads nothing");
+    deployment.stop("node-2");
+    deployment.restart("node-2");
+    wait_until(&deployment, "it leads again", |status| (1..=3).all(|node| leads(status, node) >= 4)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_taken_in_and_out_under_load() {
+    let seed = seed();
+    let deployment = Arc::new(Deployment::start(&PLAN).await);
+    let stream = Stream::start(&deployment, Load { orders: 250, orders_per_second: 10, terminals: 4 }, seed).await;
+    deployment.add_node("node-4");
+    stream.count_fault();
+    let holds = |status: &Value, node: u64| {
+        let of = |partition: &&Value| {
+            partition["replicas"].as_array().unwrap().iter().any(|replica| replica["node"] == node)
+        };
+        status["partitions"].as_array().unwrap().iter().filter(of).count()
+    };
+    // 16 partitions of 3 copies over 4 nodes: 12 each.
+    wait_until(&deployment, "the new node holds its share", |status| (1..=4).all(|node| holds(status, node) == 12))
+        .await;
+    wait_until(&deployment, "it leads", |status| leads(status, 4) >= 3).await;
+    deployment.cluster(&["remove", "1"]);
+    stream.count_fault();
+    let after = status(&deployment);
+    assert_eq!((holds(&after, 1), after["members"].as_array().unwrap().len()), (0, 3), "{after}");
+    let (history, problems) = stream.finish(SETTLE_LIMIT).await;
+    judge(&deployment, &history, problems, Minimum { orders: 250, faults: 2, ..ALL_ANSWERED }, seed);
+}

@@ -266,7 +266,7 @@ async fn serve_through_outages(deployment: &Deployment, searched: &mut Searched)
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_personal_and_no_secret_gets_out() {
     let deployment =
-        Deployment::start(&Plan { log: "debug", flags: &[("sweep-interval", "200ms")], ..Plan::default() }).await;
+        Deployment::start(&Plan { log: "debug", flags: &[("sweep-interval", "200ms")], ..Plan::DEFAULT }).await;
     let open_delivery_merchant = uuid();
     deployment.typed(&[
         "merchant",

@@ -31,7 +31,7 @@ const POLL_EVERY: Duration = Duration::from_millis(150);
 const ACTION_LIMIT: Duration = Duration::from_secs(5);
 
 const PLAN: Plan<'_> =
-    Plan { merchants: 4, log: "info", flags: &[("sweep-interval", "200ms"), ("offline-after", "4s")], nodes: 0 };
+    Plan { merchants: 4, log: "info", flags: &[("sweep-interval", "200ms"), ("offline-after", "4s")], ..Plan::DEFAULT };
 
 /// How a service is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

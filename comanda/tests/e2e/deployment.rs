@@ -21,6 +21,7 @@ use serde_json::Value;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
+use crate::link_proxy::LinkProxy;
 use crate::platform::{Process, client, eventually, run};
 use crate::proxy::AwsProxy;
 
@@ -46,12 +47,16 @@ pub struct Plan<'a> {
     pub flags: &'a [(&'a str, &'a str)],
     /// Nodes of order-events' cluster; 0: one process without a log.
     pub nodes: usize,
+    /// Each node is reached through a proxy that can cut its links.
+    pub are_links_proxied: bool,
+    /// Nodes and whoever calls them prove who they are with certificates of a private authority.
+    pub is_tls_mutual: bool,
 }
 
-impl Default for Plan<'_> {
-    fn default() -> Self {
-        Self { merchants: 4, log: "info", flags: &[], nodes: 0 }
-    }
+impl Plan<'_> {
+    /// One process for each role, four merchants.
+    pub const DEFAULT: Self =
+        Self { merchants: 4, log: "info", flags: &[], nodes: 0, are_links_proxied: false, is_tls_mutual: false };
 }
 
 /// Where everything listens, the same after a restart.
@@ -71,7 +76,10 @@ pub struct Deployment {
     addresses: Addresses,
     /// What runs, in the order in which it is asked whether it is ready.
     pub roles: Vec<&'static str>,
-    /// Where nodes keep their logs.
+    /// In front of each node, where a plan asks for it.
+    pub links: BTreeMap<&'static str, LinkProxy>,
+    is_tls_mutual: bool,
+    /// Where nodes keep their logs, and where the certificates are.
     data: tempfile::TempDir,
     environment: Vec<(String, String)>,
     flags: Vec<String>,
@@ -118,14 +126,28 @@ impl Deployment {
         flags.extend(plan.flags.iter().flat_map(|(flag, value)| [format!("--{flag}"), (*value).to_owned()]));
         let nodes = &NODES[..plan.nodes];
         let alone = |role: &&'static str| plan.nodes == 0 || *role != "order-events";
+        // One more than are started, to be added.
+        let addresses = Addresses::free(if nodes.is_empty() { &[] } else { &NODES[..=plan.nodes] });
+        let data = tempfile::tempdir().unwrap();
+        if plan.is_tls_mutual {
+            let directory = data.path().join("certificates").display().to_string();
+            let nodes = ["--node", "1", "--node", "2", "--node", "3", "--node", "4"];
+            let made = ["cluster", "certificates", &directory, "--client", "rest"];
+            typed(&made.iter().chain(&nodes).copied().collect::<Vec<_>>(), &[]);
+        }
+        let mut links = BTreeMap::new();
+        for (node, address) in addresses.nodes.iter().filter(|_| plan.are_links_proxied) {
+            links.insert(*node, LinkProxy::start(address).await);
+        }
         let deployment = Self {
             aws_process,
             proxy,
             aws,
-            // One more than are started, to be added.
-            addresses: Addresses::free(if nodes.is_empty() { &[] } else { &NODES[..=plan.nodes] }),
+            addresses,
+            links,
+            is_tls_mutual: plan.is_tls_mutual,
             roles: ROLES.into_iter().filter(alone).chain(nodes.iter().copied()).collect(),
-            data: tempfile::tempdir().unwrap(),
+            data,
             environment,
             flags,
             running: Mutex::default(),
@@ -151,7 +173,7 @@ impl Deployment {
     fn form_cluster(&self) {
         let deadline = Instant::now() + STARTED_LIMIT;
         loop {
-            let (code, _, stderr) = run(&["cluster", "init", "--grid-seeds", &self.seeds()], &[]);
+            let (code, _, stderr) = self.try_cluster(&["init"]);
             if code == 0 {
                 return;
             }
@@ -162,24 +184,53 @@ impl Deployment {
 
     /// Types a `cluster` command that asks the nodes of the deployment; what it printed.
     pub fn cluster(&self, arguments: &[&str]) -> String {
-        let (seeds, before) = (self.seeds(), ["cluster"]);
-        let all: Vec<&str> = before.iter().chain(arguments).copied().chain(["--grid-seeds", &seeds]).collect();
-        typed(&all, &[])
+        let (code, stdout, stderr) = self.try_cluster(arguments);
+        assert_eq!(code, 0, "comanda cluster {arguments:?}\n{stderr}");
+        stdout
+    }
+
+    /// The same, whatever becomes of it: exit code, standard output, standard error.
+    pub fn try_cluster(&self, arguments: &[&str]) -> (i32, String, String) {
+        self.try_cluster_as("client-rest", arguments)
+    }
+
+    /// The same under the certificate of `who`.
+    pub fn try_cluster_as(&self, who: &str, arguments: &[&str]) -> (i32, String, String) {
+        let mut all = vec!["cluster".to_owned()];
+        all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        all.extend(["--grid-seeds".to_owned(), self.seeds()]);
+        all.extend(self.certificate(who));
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        blocking(|| run(&all, &[]))
+    }
+
+    /// The flags that say who a process is, if it has to.
+    fn certificate(&self, name: &str) -> Vec<String> {
+        if !self.is_tls_mutual {
+            return Vec::new();
+        }
+        let file = |name: String| self.data.path().join("certificates").join(name).display().to_string();
+        let files = [("ca", "ca.pem".to_owned()), ("cert", format!("{name}.pem")), ("key", format!("{name}-key.pem"))];
+        files.into_iter().flat_map(|(flag, name)| [format!("--grid-{flag}-file"), file(name)]).collect()
+    }
+
+    /// Where others reach a node.
+    pub fn advertised(&self, node: &str) -> &str {
+        self.links.get(node).map_or_else(|| self.addresses.nodes[node].as_str(), |link| &link.address)
     }
 
     fn seeds(&self) -> String {
-        let members = self.addresses.nodes.iter().filter(|(node, _)| self.roles.contains(node));
-        members.map(|(_, address)| address.clone()).collect::<Vec<_>>().join(",")
+        let members = self.addresses.nodes.keys().filter(|node| self.roles.contains(node));
+        members.map(|node| self.advertised(node).to_owned()).collect::<Vec<_>>().join(",")
     }
 
     /// Starts the node that is no member yet, and takes it in; returns once it is ready.
     pub fn add_node(&self, node: &'static str) {
-        let address = self.addresses.nodes[node].clone();
         blocking(|| {
             std::thread::scope(|scope| {
                 scope.spawn(|| self.spawn(node));
                 let deadline = Instant::now() + STARTED_LIMIT;
-                while run(&["cluster", "add", &address, "--grid-seeds", &self.seeds()], &[]).0 != 0 {
+                while self.try_cluster(&["add", self.advertised(node)]).0 != 0 {
                     assert!(Instant::now() < deadline, "{node} is not taken in");
                     std::thread::sleep(Duration::from_millis(100));
                 }
@@ -202,6 +253,10 @@ impl Deployment {
             let (id, directory) = (role.trim_start_matches("node-"), self.data.path().join(role));
             arguments.extend(["--grid-addr".to_owned(), address.clone(), "--node-id".to_owned(), id.to_owned()]);
             arguments.extend(["--data-dir".to_owned(), directory.display().to_string()]);
+            arguments.extend(["--grid-advertised-addr".to_owned(), self.advertised(role).to_owned()]);
+            arguments.extend(self.certificate(role));
+        } else {
+            arguments.extend(self.certificate("client-rest"));
         }
         arguments.extend(["--http-addr".to_owned(), self.addresses.http.clone()]);
         arguments.extend(["--ops-addr".to_owned(), self.addresses.ops[role].clone()]);

@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::deployment::{Deployment, NODES, Plan};
 use crate::history::Minimum;
 use crate::kill::{SETTLE_LIMIT, judge, seed};
+use crate::link_proxy::Cut;
 use crate::platform::eventually;
 use crate::steady_stream::{Load, Stream};
 
@@ -22,9 +23,13 @@ const PLAN: Plan<'_> = Plan {
     log: "info,openraft=error",
     flags: &[("sweep-interval", "1s"), ("offline-after", "30s"), ("shadow-reads-per-mille", "50")],
     nodes: 3,
+    ..Plan::DEFAULT
 };
 
 const ALL_ANSWERED: Minimum = Minimum { orders: 1, faults: 1, polls: 100, polls_answered_percent: 100 };
+
+/// Every node is restarted this often in a row.
+const ROLLING_RESTARTS: usize = 15;
 
 /// How long partitions may take to move, and leaderships to spread.
 const MOVED_LIMIT: Duration = Duration::from_secs(60);
@@ -75,19 +80,61 @@ async fn nothing_is_lost_or_comes_back_while_nodes_are_killed_and_hang() {
 async fn every_node_is_restarted_in_turn_and_no_poll_fails() {
     let seed = seed();
     let deployment = Arc::new(Deployment::start(&PLAN).await);
-    let stream = Stream::start(&deployment, Load { orders: 300, orders_per_second: 10, terminals: 8 }, seed).await;
-    let mut restarts = 0;
-    while !stream.is_all_sent() || restarts < 6 {
-        let node = NODES[restarts % 3];
-        deployment.stop(node);
-        deployment.restart(node);
-        deployment.wait_until_ready(node).await;
-        stream.count_fault();
-        restarts += 1;
+    let stream = Stream::start(&deployment, Load { orders: 900, orders_per_second: 10, terminals: 8 }, seed).await;
+    for _ in 0..ROLLING_RESTARTS {
+        for node in &NODES[..3] {
+            deployment.stop(node);
+            deployment.restart(node);
+            deployment.wait_until_ready(node).await;
+            stream.count_fault();
+        }
     }
-    eprintln!("{restarts} restarts");
+    eprintln!("{ROLLING_RESTARTS} restarts of each node in {:.0?}", stream.elapsed());
     let (history, problems) = stream.finish(SETTLE_LIMIT).await;
-    judge(&deployment, &history, problems, Minimum { orders: 300, faults: 6, ..ALL_ANSWERED }, seed);
+    let minimum = Minimum { orders: 900, faults: 3 * ROLLING_RESTARTS, ..ALL_ANSWERED };
+    judge(&deployment, &history, problems, minimum, seed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_that_lose_what_is_sent_one_way_lose_nothing_for_good() {
+    let seed = seed();
+    let deployment = Arc::new(Deployment::start(&Plan { are_links_proxied: true, ..PLAN }).await);
+    let stream = Stream::start(&deployment, Load { orders: 450, orders_per_second: 10, terminals: 8 }, seed).await;
+    let mut rng = StdRng::seed_from_u64(seed);
+    let cuts = [(true, false), (false, true), (true, true)].map(|(requests, answers)| Cut { requests, answers });
+    for (node, cut) in NODES[..3].iter().flat_map(|node| cuts.map(|cut| (node, cut))) {
+        tokio::time::sleep(Duration::from_millis(rng.random_range(500..2_000))).await;
+        let lasts = Duration::from_millis(rng.random_range(1_000..6_000));
+        eprintln!("{:.1?}: {node} loses {cut:?} for {lasts:?}", stream.elapsed());
+        let since = stream.elapsed();
+        deployment.links[node].set(cut);
+        stream.count_fault();
+        tokio::time::sleep(lasts).await;
+        deployment.links[node].set(Cut::default());
+        stream.end_fault(since);
+    }
+    assert!(!stream.is_all_sent(), "this happens under load");
+    let (history, problems) = stream.finish(SETTLE_LIMIT).await;
+    judge(&deployment, &history, problems, Minimum { orders: 450, faults: 9, ..ALL_ANSWERED }, seed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_with_certificates_refuse_plaintext_and_a_node_that_was_removed() {
+    let seed = seed();
+    let deployment = Arc::new(Deployment::start(&Plan { is_tls_mutual: true, ..PLAN }).await);
+    let stream = Stream::start(&deployment, Load { orders: 60, orders_per_second: 10, terminals: 4 }, seed).await;
+    deployment.add_node("node-4");
+    deployment.cluster(&["remove", "1"]);
+    stream.count_fault();
+    let asked = ["cluster", "status", "--grid-seeds", deployment.advertised("node-2")];
+    let (code, _, stderr) = tokio::task::block_in_place(|| crate::platform::run(&asked, &[]));
+    assert_eq!(code, 1, "a plaintext caller is refused: {stderr}");
+    let (code, _, stderr) = deployment.try_cluster_as("node-1", &["status"]);
+    assert_eq!(code, 1, "the certificate of a removed node is refused: {stderr}");
+    let (code, _, stderr) = deployment.try_cluster_as("node-4", &["status"]);
+    assert_eq!(code, 0, "the certificate of a member is taken: {stderr}");
+    let (history, problems) = stream.finish(SETTLE_LIMIT).await;
+    judge(&deployment, &history, problems, Minimum { orders: 60, ..ALL_ANSWERED }, seed);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,7 +31,7 @@ const PLAN: Plan<'_> = Plan {
     merchants: 40,
     log: "info",
     flags: &[("sweep-interval", "1s"), ("offline-after", "30s"), ("shadow-reads-per-mille", "50")],
-    nodes: 0,
+    ..Plan::DEFAULT
 };
 
 pub fn seed() -> u64 {

@@ -10,6 +10,7 @@ mod first_order;
 mod grid;
 mod history;
 mod kill;
+mod link_proxy;
 mod platform;
 mod proxy;
 mod script;

@@ -388,6 +388,12 @@ pub struct BenchPollArgs {
     /// Length of each phase
     #[arg(long, default_value = "10s", value_parser = parse_duration)]
     pub duration: std::time::Duration,
+    /// Processes of the grid, each with a log on disk; 0: order-events in the platform's own process, without one
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=9))]
+    pub nodes: u16,
+    /// Events that arrive a second meanwhile, and stay pending
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub events_per_second: u32,
     /// Pairs of phases (empty handler, poll)
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub rounds: u32,

@@ -16,8 +16,8 @@ const READY_TIMEOUT: Duration = Duration::from_secs(300);
 /// A running platform.
 pub struct Platform {
     child: Child,
-    /// Its process id.
-    pub pid: u32,
+    /// Its process, and those of its grid nodes where it has some.
+    pub pids: Vec<u32>,
     /// The public API.
     pub http: SocketAddr,
     /// The in-process AWS.
@@ -27,13 +27,13 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Starts one with `merchants` seeded and waits until it is ready.
-    pub async fn start(merchants: u32) -> Result<Self, Failure> {
+    /// Starts one with `merchants` seeded, and a grid of `nodes` processes unless that is 0; waits until it is ready.
+    pub async fn start(merchants: u32, nodes: u16) -> Result<Self, Failure> {
         let program = std::env::current_exe().context("finding the running executable")?;
         let mut child = Command::new(program)
             .args(["dev", "--json", "--http-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0"])
             .args(["--local-aws-addr", "127.0.0.1:0", "--yardstick-addr", "127.0.0.1:0", "--log", "warn"])
-            .args(["--merchants", &merchants.to_string()])
+            .args(["--merchants", &merchants.to_string(), "--nodes", &nodes.max(1).to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -48,7 +48,7 @@ impl Platform {
         let ready: Value = serde_json::from_str(&line).context("reading the platform's ready line")?;
         Ok(Self {
             child,
-            pid,
+            pids: pids(pid, &ready),
             http: address(&ready, "http")?,
             aws: address(&ready, "aws")?,
             yardstick: address(&ready, "yardstick")?,
@@ -60,6 +60,15 @@ impl Platform {
         // The benchmark has its figures; how the platform ends is the business of other tests.
         let _ = self.child.kill().await;
     }
+}
+
+/// Without a cluster the one node is the platform itself.
+fn pids(own: u32, ready: &Value) -> Vec<u32> {
+    let nodes = ready["nodes"].as_array().into_iter().flatten();
+    let mut all: Vec<u32> = nodes.filter_map(|node| u32::try_from(node["pid"].as_u64()?).ok()).collect();
+    all.retain(|pid| *pid != own);
+    all.push(own);
+    all
 }
 
 fn address(ready: &Value, key: &str) -> Result<SocketAddr, Failure> {

@@ -37,7 +37,7 @@ type Outstanding = Arc<Mutex<HashMap<String, Instant>>>;
 /// Runs the benchmark and prints it.
 pub async fn execute(arguments: BenchIngestArgs) -> Result<(), Failure> {
     eprintln!("starting a platform with {} merchants …", arguments.merchants);
-    let platform = Platform::start(arguments.merchants).await?;
+    let platform = Platform::start(arguments.merchants, 0).await?;
     let (client_id, secret) = seed::DEV_POS;
     let client =
         KitchenClient::new(&format!("http://{}", platform.http), client_id, secret).context("making a client")?;
@@ -49,12 +49,12 @@ pub async fn execute(arguments: BenchIngestArgs) -> Result<(), Failure> {
     let outstanding = Outstanding::default();
     let stop = CancellationToken::new();
     let poller = tokio::spawn(poll_until(client, arguments.merchants, Arc::clone(&outstanding), stop.clone()));
-    let before = ProcessorTime::of(platform.pid);
+    let before = ProcessorTime::of(&platform.pids);
     let started = tokio::time::Instant::now();
     let sent = send_orders(&aws.sqs, &queue_url, &arguments, &outstanding).await;
     let missing = wait_for_stragglers(&outstanding).await;
     let elapsed = started.elapsed();
-    let after = ProcessorTime::of(platform.pid);
+    let after = ProcessorTime::of(&platform.pids);
     stop.cancel();
     let latencies = poller.await.context("polling")?.context("polling")?;
     platform.stop().await;

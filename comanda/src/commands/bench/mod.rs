@@ -3,6 +3,7 @@
 //! The platform runs as a child process, so that its CPU time can be told from the load's. Every figure is a median of
 //! several phases of one run; absolute figures of a shared machine mean little, ratios within one run do.
 
+mod arrivals;
 mod child;
 mod ingest;
 mod load;

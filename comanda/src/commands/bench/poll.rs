@@ -1,7 +1,7 @@
 //! `comanda bench poll`: polls with token, scope and heartbeat against an empty handler behind the same accept loop.
 //!
 //! Both are served by one process in one run, in turns, with the same request headers; CPU is that process's own, less
-//! what it uses when idle.
+//! what it uses when idle. With `--nodes` order-events is a grid of that many processes, and a poll goes over one hop.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::arrivals::Arrivals;
 use super::child::Platform;
 use super::load::Load;
 use super::percentiles::median;
@@ -16,6 +17,7 @@ use super::processor_time::{ProcessorTime, load_average};
 use crate::cli::BenchPollArgs;
 use crate::failure::{Context, Failure};
 use crate::kitchen_client::KitchenClient;
+use crate::platform::aws::AwsClients;
 use crate::platform::seed;
 
 /// One phase, measured.
@@ -29,7 +31,7 @@ struct Phase {
 /// Runs the benchmark and prints it.
 pub async fn execute(arguments: BenchPollArgs) -> Result<(), Failure> {
     eprintln!("starting a platform with {} merchants …", arguments.merchants);
-    let platform = Platform::start(arguments.merchants).await?;
+    let platform = Platform::start(arguments.merchants, arguments.nodes).await?;
     let (client_id, secret) = seed::DEV_POS;
     let client =
         KitchenClient::new(&format!("http://{}", platform.http), client_id, secret).context("making a client")?;
@@ -40,7 +42,9 @@ pub async fn execute(arguments: BenchPollArgs) -> Result<(), Failure> {
 
     warm_up(&platform, &arguments, &polls, &empties).await?;
     eprintln!("waiting until {} merchants have come online …", arguments.merchants);
-    let idle_per_second = settle(&platform).await;
+    let idle_per_second = settle(&platform, arguments.nodes).await;
+    let aws = AwsClients::local(&format!("http://{}", platform.aws)).await;
+    let arrivals = Arrivals::start(aws, arguments.events_per_second, arguments.merchants);
     let mut empty = Vec::new();
     let mut poll = Vec::new();
     for round in 1..=arguments.rounds {
@@ -49,7 +53,7 @@ pub async fn execute(arguments: BenchPollArgs) -> Result<(), Failure> {
         poll.push(phase(&platform, platform.http, &polls, &arguments, idle_per_second).await?);
     }
     platform.stop().await;
-    print(&arguments, &empty, &poll, idle_per_second);
+    print(&arguments, &empty, &poll, idle_per_second, arrivals.taken());
     Ok(())
 }
 
@@ -94,18 +98,21 @@ async fn warm_up(
 const IDLE_SPAN: Duration = Duration::from_secs(4);
 /// Below this part of a core the platform counts as idle.
 const IDLE_MOST: f64 = 0.10;
+/// And so much more for each process of the grid: elections and leases never rest.
+const IDLE_MOST_OF_A_NODE: f64 = 0.12;
 /// Looks before the benchmark goes on all the same.
 const IDLE_LOOKS_MAX: usize = 45;
 
 /// Waits until what the first polls set off (every merchant comes online, is stored and published) is done; gives the CPU
 /// seconds a second that our threads then use when nobody polls.
-async fn settle(platform: &Platform) -> f64 {
+async fn settle(platform: &Platform, nodes: u16) -> f64 {
+    let most = IDLE_MOST + IDLE_MOST_OF_A_NODE * f64::from(nodes);
     let mut idle_per_second = 0.0;
     for _ in 0..IDLE_LOOKS_MAX {
-        let before = ProcessorTime::of(platform.pid);
+        let before = ProcessorTime::of(&platform.pids);
         tokio::time::sleep(IDLE_SPAN).await;
         idle_per_second = ours(&before, platform) / IDLE_SPAN.as_secs_f64();
-        if idle_per_second < IDLE_MOST {
+        if idle_per_second < most {
             break;
         }
     }
@@ -114,7 +121,7 @@ async fn settle(platform: &Platform) -> f64 {
 
 /// CPU seconds of our own threads since `before`; the in-process AWS is not part of a poll.
 fn ours(before: &ProcessorTime, platform: &Platform) -> f64 {
-    ProcessorTime::of(platform.pid).since(before, |name| !name.starts_with("local-aws")).as_secs_f64()
+    ProcessorTime::of(&platform.pids).since(before, |name| !name.starts_with("local-aws")).as_secs_f64()
 }
 
 async fn phase(
@@ -131,7 +138,7 @@ async fn phase(
         connections: arguments.connections,
         duration: arguments.duration,
     };
-    let before = ProcessorTime::of(platform.pid);
+    let before = ProcessorTime::of(&platform.pids);
     let outcome = load.run().await.context("running the load")?;
     let used = ours(&before, platform);
     if outcome.failures > 0 {
@@ -144,7 +151,7 @@ async fn phase(
     Ok(Phase { cpu_us_per_request, p50_ms: at(50.0), p99_ms: at(99.0), p999_ms: at(99.9) })
 }
 
-fn print(arguments: &BenchPollArgs, empty: &[Phase], poll: &[Phase], idle_per_second: f64) {
+fn print(arguments: &BenchPollArgs, empty: &[Phase], poll: &[Phase], idle_per_second: f64, arrived: u64) {
     let of = |phases: &[Phase], pick: fn(&Phase) -> f64| median(&phases.iter().map(pick).collect::<Vec<_>>());
     let ratios = |pick: fn(&Phase) -> f64| {
         median(&poll.iter().zip(empty).map(|(poll, empty)| pick(poll) / pick(empty).max(1e-9)).collect::<Vec<_>>())
@@ -159,7 +166,7 @@ fn print(arguments: &BenchPollArgs, empty: &[Phase], poll: &[Phase], idle_per_se
     };
     let result = json!({
         "rate": arguments.rate, "merchants": arguments.merchants, "connections": arguments.connections,
-        "rounds": arguments.rounds, "loadAverage": load_average(), "idleCpuPercent": idle_per_second * 100.0,
+        "rounds": arguments.rounds, "nodes": arguments.nodes, "eventsArrived": arrived, "loadAverage": load_average(), "idleCpuPercent": idle_per_second * 100.0,
         "empty": row(empty), "poll": row(poll),
         "cpuRatio": ratios(|phase| phase.cpu_us_per_request), "p99Ratio": ratios(|phase| phase.p99_ms),
     });
@@ -168,13 +175,16 @@ fn print(arguments: &BenchPollArgs, empty: &[Phase], poll: &[Phase], idle_per_se
         return;
     }
     println!(
-        "{} requests/s, {} connections, {} merchants; medians of {} rounds; load average {}",
+        "{} requests/s, {} connections, {} merchants, {arrived} events arrived; medians of {} rounds; load average {}",
         arguments.rate,
         arguments.connections,
         arguments.merchants,
         arguments.rounds,
         load_average()
     );
+    if arguments.nodes > 0 {
+        println!("a grid of {} processes; CPU is of all of them", arguments.nodes);
+    }
     println!("{:<16}{:>12}{:>10}{:>10}{:>10}", "", "CPU us/req", "p50 ms", "p99 ms", "p99.9 ms");
     for (name, key) in [("empty handler", "empty"), ("poll", "poll")] {
         let figure = |figure: &str| result[key][figure].as_f64().unwrap_or(0.0);

@@ -1,4 +1,4 @@
-//! CPU time of another process, by thread name, from `/proc` (Linux).
+//! CPU time of other processes, by thread name, from `/proc` (Linux).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,10 +10,11 @@ pub struct ProcessorTime {
 }
 
 impl ProcessorTime {
-    /// Reads it for `pid`. Threads that have ended are not counted, so compare over spans in which the same ones live.
-    pub fn of(pid: u32) -> Self {
+    /// Reads it for all of `pids` together. Threads that have ended are not counted, so compare over spans in which the
+    /// same ones live.
+    pub fn of(pids: &[u32]) -> Self {
         let mut by_thread_name: BTreeMap<String, Duration> = BTreeMap::new();
-        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        let tasks = pids.iter().flat_map(|pid| std::fs::read_dir(format!("/proc/{pid}/task"))).flatten().flatten();
         for task in tasks.map(|entry| entry.path()) {
             let name = std::fs::read_to_string(task.join("comm")).unwrap_or_default().trim().to_owned();
             let schedstat = std::fs::read_to_string(task.join("schedstat")).unwrap_or_default();

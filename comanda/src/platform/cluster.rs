@@ -52,6 +52,7 @@ pub struct Cluster {
     gateway_agent: Option<gateway_agent::Service>,
     grid_node: Option<GridNode>,
     feed_peers: Option<FeedPeers>,
+    grid_link: Option<GridLink>,
     internal: Vec<(Role, InternalListener)>,
 }
 
@@ -61,8 +62,6 @@ pub struct Builder<'a> {
     pub(super) aws: &'a AwsClients,
     pub(super) secrets: &'a Secrets,
     pub(super) clock: SharedClock,
-    /// How to reach grid nodes, when there is a cluster.
-    pub(super) grid_link: Option<GridLink>,
     cluster: Cluster,
 }
 
@@ -81,7 +80,7 @@ impl Cluster {
         let mut builder = Builder::new(settings, aws, secrets, clock);
         let has = |role| roles.contains(&role);
         if settings.grid.is_cluster() {
-            builder.grid_link = Some(GridLink::new(&settings.grid).await?);
+            builder.cluster.grid_link = Some(GridLink::new(&settings.grid).await?);
             if has(Role::OrderEvents) {
                 builder.cluster.grid_node = Some(roles::grid_node(&builder).await?);
             }
@@ -159,6 +158,12 @@ impl Cluster {
             }
             node.add_to(members, routes, drain_timeout);
         }
+        if let Some(link) = self.grid_link {
+            members.add("grid-certificates", Stage::Foundation, move |token| async move {
+                link.follow(token).await;
+                Ok::<(), std::convert::Infallible>(())
+            });
+        }
         if let Some(peers) = self.feed_peers {
             members.add("feed-peers", Stage::Feeds, move |token| async move {
                 peers.follow(token).await;
@@ -186,7 +191,7 @@ impl Cluster {
 impl<'a> Builder<'a> {
     /// Nothing built yet.
     pub fn new(settings: &'a Settings, aws: &'a AwsClients, secrets: &'a Secrets, clock: SharedClock) -> Self {
-        Self { settings, aws, secrets, clock, grid_link: None, cluster: Cluster::default() }
+        Self { settings, aws, secrets, clock, cluster: Cluster::default() }
     }
 
     /// A core that lives in a command, over the same tables, with nothing running in the background.
@@ -238,6 +243,11 @@ impl<'a> Builder<'a> {
         let most = connection_polling::MESSAGE_BYTES_MAX;
         let client = ConnectionPollingClient::new(self.connection_polling()?);
         Ok(client.max_decoding_message_size(most).max_encoding_message_size(most))
+    }
+
+    /// How to reach grid nodes, when there is a cluster.
+    pub(super) fn grid_link(&self) -> Option<&GridLink> {
+        self.cluster.grid_link.as_ref()
     }
 
     /// This process as a node of the grid, if it is one.

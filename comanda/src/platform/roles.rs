@@ -87,7 +87,10 @@ fn order_events_config(builder: &Builder<'_>) -> order_events::Config {
 }
 
 pub(super) async fn grid_node(builder: &Builder<'_>) -> Result<GridNode, Failure> {
-    GridNode::build(builder.settings, order_events_config(builder).limits, Arc::clone(&builder.clock)).await
+    let Some(link) = builder.grid_link() else {
+        return Err(Failure::Failed("a grid node was asked for without a cluster".to_owned()));
+    };
+    GridNode::build(builder.settings, order_events_config(builder).limits, Arc::clone(&builder.clock), link).await
 }
 
 pub(super) fn order_events(builder: &Builder<'_>) -> Result<order_events::Service, Failure> {
@@ -115,7 +118,7 @@ fn primary_feed(
     random: &SharedRandom,
 ) -> Result<(Arc<dyn PrimaryFeed>, Option<FeedPeers>), Failure> {
     let settings = builder.settings;
-    let Some(link) = &builder.grid_link else {
+    let Some(link) = builder.grid_link() else {
         return Ok(match builder.order_events_handle() {
             Some(handle) => (Arc::new(LocalFeed::new(handle)), None),
             None => (Arc::new(RemoteFeed::new(remote(settings.internal.order_events)?, Arc::clone(random))), None),

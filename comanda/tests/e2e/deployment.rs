@@ -170,7 +170,7 @@ impl Deployment {
     }
 
     /// Types `cluster init` until every node answers.
-    fn form_cluster(&self) {
+    pub fn form_cluster(&self) {
         let deadline = Instant::now() + STARTED_LIMIT;
         loop {
             let (code, _, stderr) = self.try_cluster(&["init"]);
@@ -244,6 +244,26 @@ impl Deployment {
     }
 
     fn spawn(&self, role: &'static str) {
+        let arguments = self.arguments(role);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let process = Process::start(&arguments, &borrowed(&self.environment));
+        assert!(self.running.lock().insert(role, process).is_none(), "{role} was running");
+    }
+
+    /// Starts a role that must refuse to run: its exit code, and what it said on standard error.
+    pub fn start_refused(&self, role: &'static str) -> (i32, String) {
+        let arguments = self.arguments(role);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let (code, _, stderr) = blocking(|| run(&arguments, &borrowed(&self.environment)));
+        (code, stderr)
+    }
+
+    /// Takes a node's disk away for good; the node is down.
+    pub fn lose_disk(&self, node: &str) {
+        std::fs::remove_dir_all(self.data.path().join(node)).unwrap();
+    }
+
+    fn arguments(&self, role: &'static str) -> Vec<String> {
         let service = if self.addresses.nodes.contains_key(role) { "order-events" } else { role };
         let mut arguments = vec!["run".to_owned(), service.to_owned(), "--json".to_owned()];
         if !self.addresses.nodes.is_empty() {
@@ -263,9 +283,7 @@ impl Deployment {
         arguments
             .extend(self.addresses.internal.iter().flat_map(|(flag, address)| [format!("--{flag}"), address.clone()]));
         arguments.extend(self.flags.iter().cloned());
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let process = Process::start(&arguments, &borrowed(&self.environment));
-        assert!(self.running.lock().insert(role, process).is_none(), "{role} was running");
+        arguments
     }
 
     /// kill -9.

@@ -157,6 +157,44 @@ async fn a_cluster_that_is_killed_whole_comes_back_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_lost_every_disk_is_formed_again_and_rebuilds_from_dynamodb() {
+    let seed = seed();
+    let deployment = Arc::new(Deployment::start(&PLAN).await);
+    let stream = Stream::start(&deployment, Load { orders: 200, orders_per_second: 10, terminals: 4 }, seed).await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    stream.count_fault();
+    NODES[..3].iter().for_each(|node| deployment.kill(node));
+    NODES[..3].iter().for_each(|node| deployment.lose_disk(node));
+    tokio::task::block_in_place(|| {
+        std::thread::scope(|scope| {
+            NODES[..3].iter().for_each(|node| drop(scope.spawn(|| deployment.restart(node))));
+            deployment.form_cluster();
+        });
+    });
+    let (history, problems) = stream.finish(SETTLE_LIMIT).await;
+    judge(&deployment, &history, problems, Minimum { orders: 200, ..ALL_ANSWERED }, seed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_lost_its_disk_is_refused_and_replaced_by_a_new_one() {
+    let seed = seed();
+    let deployment = Arc::new(Deployment::start(&PLAN).await);
+    let stream = Stream::start(&deployment, Load { orders: 200, orders_per_second: 10, terminals: 4 }, seed).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    deployment.kill("node-2");
+    stream.count_fault();
+    deployment.lose_disk("node-2");
+    let (code, stderr) = deployment.start_refused("node-2");
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("its disk was lost") && stderr.contains("cluster remove 2"), "{stderr}");
+    deployment.cluster(&["remove", "2"]);
+    deployment.add_node("node-4");
+    wait_until(&deployment, "the new node leads its share", |status| leads(status, 4) >= 4).await;
+    let (history, problems) = stream.finish(SETTLE_LIMIT).await;
+    judge(&deployment, &history, problems, Minimum { orders: 200, ..ALL_ANSWERED }, seed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_is_drained_and_leaderships_spread_again() {
     let deployment = Deployment::start(&PLAN).await;
     wait_until(&deployment, "every node leads", |status| (1..=3).all(|node| leads(status, node) >= 5)).await;

@@ -7,6 +7,7 @@ use replicated_grid::transport::{
     ClusterName, Expect, Identity, Membership, NodeTls, TcpDialer, TlsConfig, TlsFiles, internal,
 };
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::failure::{Context, Failure};
 use crate::settings::grid::{GridSettings, GridTls};
@@ -35,6 +36,14 @@ impl GridLink {
         };
         let tls = NodeTls::load(config).await.context("reading the grid's certificates")?;
         Ok(Self { tls: Some(tls) })
+    }
+
+    /// Takes new certificates from their files until `shutdown`.
+    pub async fn follow(self, shutdown: CancellationToken) {
+        match &self.tls {
+            Some(tls) => tls.follow(shutdown).await,
+            None => shutdown.cancelled().await,
+        }
     }
 
     /// A node's transport; connects at the first call.

@@ -4,7 +4,7 @@
 //! a [`Grid`] each and know nothing of this.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +29,8 @@ use tokio::sync::watch;
 use tonic::service::Routes;
 
 use super::admin_server::{AdminServer, NamedGrid};
-use super::{link, node_id};
+use super::link::GridLink;
+use super::{link, lost_log, node_id};
 use crate::failure::{Context, Failure};
 use crate::platform::listeners;
 use crate::platform::members::{Members, Stage};
@@ -72,16 +73,22 @@ impl GridNode {
     ///
     /// # Errors
     /// When an address, a file or a directory cannot be used.
-    pub async fn build(settings: &Settings, limits: order_events::Limits, clock: SharedClock) -> Result<Self, Failure> {
+    pub async fn build(
+        settings: &Settings,
+        limits: order_events::Limits,
+        clock: SharedClock,
+        link: &GridLink,
+    ) -> Result<Self, Failure> {
         let grid = &settings.grid;
         let cluster = ClusterName::new(&grid.cluster).context("reading the cluster's name")?;
-        let listener = listeners::bind("grid_addr", grid.listen).await?;
-        let address = advertised(settings, listener.local_addr().context("reading the grid's address")?);
         let certified = match &grid.tls {
             Some(files) => link::identity(files, &cluster).await?.node(),
             None => None,
         };
         let identity = node_id::choose(grid.node_id.map(NodeId), certified, settings.data_dir.as_deref())?;
+        refuse_a_lost_log(settings, identity.id(), link).await?;
+        let listener = listeners::bind("grid_addr", grid.listen).await?;
+        let address = advertised(settings, listener.local_addr().context("reading the grid's address")?);
         let (members, membership) = watch::channel(Membership::Unknown);
         let tls = match &grid.tls {
             Some(files) => Some(load_tls(files, &cluster, identity.id(), &membership, &clock).await?),
@@ -222,16 +229,12 @@ impl Unfinished {
         let Some(directory) = &foundation.settings.data_dir else {
             return Ok((Arc::new(MemoryLog::default()), Arc::new(MemorySnapshots::default())));
         };
-        let opened = |path: PathBuf| -> Result<Arc<RealDisk>, Failure> {
-            let step = format!("opening {}", path.display());
-            RealDisk::open(path).map(Arc::new).context(&step)
-        };
         let base: &Path = &directory.join(name);
         let config = wal::Config::new(name, foundation.settings.grid.cluster.clone(), foundation.identity.id());
-        let log = Wal::start(opened(base.join("log"))?, Arc::clone(&foundation.clock), &config);
+        let log = Wal::start(opened(&base.join("log"))?, Arc::clone(&foundation.clock), &config);
         let log = log.context(&format!("opening the log of {name}"))?;
         self.logs.push(log.clone());
-        let snapshots = SnapshotFiles::open(opened(base.join("snapshots"))?, Reads::BlockingThread);
+        let snapshots = SnapshotFiles::open(opened(&base.join("snapshots"))?, Reads::BlockingThread);
         let snapshots = snapshots.context(&format!("opening the snapshots of {name}"))?;
         Ok((Arc::new(log), Arc::new(snapshots)))
     }
@@ -256,6 +259,22 @@ impl Unfinished {
             order_events,
         }
     }
+}
+
+fn opened(path: &Path) -> Result<Arc<RealDisk>, Failure> {
+    RealDisk::open(path.to_owned()).map(Arc::new).context(&format!("opening {}", path.display()))
+}
+
+/// Before anything listens: nodes that start together must not wait for each other's answers.
+async fn refuse_a_lost_log(settings: &Settings, id: NodeId, link: &GridLink) -> Result<(), Failure> {
+    for name in [ORDER_EVENTS] {
+        let Some(directory) = settings.data_dir.as_ref().map(|directory| directory.join(name)) else { continue };
+        let log = opened(&directory.join("log"))?;
+        if wal::is_new(&*log).context(&format!("reading {}", directory.display()))? {
+            lost_log::refuse_a_member(name, id, &directory, &settings.grid.seeds, link).await?;
+        }
+    }
+    Ok(())
 }
 
 /// A listener on every address has none that others could use.

@@ -35,6 +35,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::disk::Disk;
+pub use super::Health;
 use super::{Durable, GroupId, GroupLog, LogEntry, LogError, LogStore};
 use crate::node::NodeId;
 pub use error::OpenError;
@@ -96,23 +97,20 @@ impl Config {
     }
 }
 
-/// What the log can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Health {
-    /// Everything.
-    Writable,
-    /// The disk is full: no entries are taken. Votes, truncations and purges are, as long as the reserve lasts.
-    Full,
-    /// Reads only, until a restart.
-    Closed,
-}
-
 /// A node's write-ahead log. Clones share it. Blocking: `open`, `start` and `close`.
 #[derive(Clone)]
 pub struct Wal {
     shared: Arc<Shared>,
     reads: Reads,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+/// Whether no log was ever opened in `disk`: a node that was a member with one has lost it, and its vote.
+///
+/// # Errors
+/// What the disk says.
+pub fn is_new(disk: &dyn Disk) -> std::io::Result<bool> {
+    Ok(!disk.list()?.iter().any(|name| name == identity::NODE_NAME))
 }
 
 impl Wal {
@@ -171,6 +169,10 @@ impl Wal {
 }
 
 impl LogStore for Wal {
+    fn health(&self) -> watch::Receiver<Health> {
+        self.shared.health()
+    }
+
     fn group(&self, group: GroupId) -> GroupLog {
         self.shared.group(group)
     }

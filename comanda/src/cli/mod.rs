@@ -371,6 +371,9 @@ pub enum BenchCommand {
     /// Queue to visible, and sustained ingest
     #[command(after_help = "Example: comanda bench ingest --rate 100 --duration 20s")]
     Ingest(BenchIngestArgs),
+    /// Serving again after everything but DynamoDB was lost
+    #[command(after_help = "Example: comanda bench rebuild --events 100000")]
+    Rebuild(BenchRebuildArgs),
 }
 
 /// `bench poll`.
@@ -414,6 +417,20 @@ pub struct BenchIngestArgs {
     /// How long orders arrive
     #[arg(long, default_value = "20s", value_parser = parse_duration)]
     pub duration: std::time::Duration,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "flattened")]
+    pub output: Output,
+}
+
+/// `bench rebuild`.
+#[derive(Debug, Args)]
+pub struct BenchRebuildArgs {
+    /// Live events
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub events: u64,
+    /// Merchants they are spread over
+    #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub merchants: u32,
     #[command(flatten)]
     #[allow(missing_docs, reason = "flattened")]
     pub output: Output,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use event_feed::{FeedEvent, TraceId, notification};
 use message_bus::{OutgoingMessage, Queue};
-use order_model::{EventCategory, EventCode, EventId, OrderId, SharedClock};
+use order_model::{EventCategory, EventCode, EventId, EventIdKey, MerchantId, OrderId, SharedClock, Timestamp};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
@@ -69,20 +69,24 @@ async fn send(aws: AwsClients, per_second: u32, merchants: u32, taken: Arc<Atomi
 }
 
 fn message(merchant: u32, clock: &SharedClock) -> OutgoingMessage {
-    let (created_at, order) = (clock.now(), OrderId::from_uuid(Uuid::new_v4()));
-    let merchant = seed::merchant_id(merchant);
-    let event = FeedEvent {
-        id: EventId::derive(&dev_event_id_key(), created_at, merchant, order, 1),
+    let order = OrderId::from_uuid(Uuid::new_v4());
+    let event = event(&dev_event_id_key(), seed::merchant_id(merchant), order, clock.now());
+    let (body, attributes) = notification::encode(&event, "BENCH", None);
+    OutgoingMessage { body, attributes }
+}
+
+/// The PLACED event of an order, made now.
+pub fn event(key: &EventIdKey, merchant: MerchantId, order: OrderId, now: Timestamp) -> FeedEvent {
+    FeedEvent {
+        id: EventId::derive(key, now, merchant, order, 1),
         order,
         merchant,
         code: EventCode::Placed,
         category: EventCategory::Food,
         sequence: 1,
-        created_at,
-        expires_at: created_at.plus(LIFETIME),
+        created_at: now,
+        expires_at: now.plus(LIFETIME),
         trace: TraceId(*Uuid::new_v4().as_bytes()),
         body: bytes::Bytes::new(),
-    };
-    let (body, attributes) = notification::encode(&event, "BENCH", None);
-    OutgoingMessage { body, attributes }
+    }
 }

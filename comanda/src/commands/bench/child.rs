@@ -29,23 +29,11 @@ pub struct Platform {
 impl Platform {
     /// Starts one with `merchants` seeded, and a grid of `nodes` processes unless that is 0; waits until it is ready.
     pub async fn start(merchants: u32, nodes: u16) -> Result<Self, Failure> {
-        let program = std::env::current_exe().context("finding the running executable")?;
-        let mut child = Command::new(program)
-            .args(["dev", "--json", "--http-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0"])
-            .args(["--local-aws-addr", "127.0.0.1:0", "--yardstick-addr", "127.0.0.1:0", "--log", "warn"])
-            .args(["--merchants", &merchants.to_string(), "--nodes", &nodes.max(1).to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .context("starting the platform")?;
+        let (merchants, nodes) = (merchants.to_string(), nodes.max(1).to_string());
+        let dev = ["dev", "--http-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0", "--local-aws-addr", "127.0.0.1:0"];
+        let rest = ["--yardstick-addr", "127.0.0.1:0", "--log", "warn", "--merchants", &merchants, "--nodes", &nodes];
+        let (child, ready) = start(&[dev.as_slice(), &rest].concat(), &[]).await?;
         let pid = child.id().unwrap_or_default();
-        let stdout = child.stdout.take().ok_or_else(|| Failure::Failed("the platform has no output".to_owned()))?;
-        let mut line = String::new();
-        let mut reader = BufReader::new(stdout);
-        let read = tokio::time::timeout(READY_TIMEOUT, reader.read_line(&mut line));
-        read.await.context("waiting for the platform to be ready")?.context("reading what the platform says")?;
-        let ready: Value = serde_json::from_str(&line).context("reading the platform's ready line")?;
         Ok(Self {
             child,
             pids: pids(pid, &ready),
@@ -62,6 +50,30 @@ impl Platform {
     }
 }
 
+/// Starts this very program with `arguments` and `--json`, waits until it says that it is ready, and answers what it said.
+///
+/// # Errors
+/// When it cannot be started or ends first.
+pub async fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Result<(Child, Value), Failure> {
+    let program = std::env::current_exe().context("finding the running executable")?;
+    let mut child = Command::new(program)
+        .args(arguments)
+        .arg("--json")
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .context("starting the platform")?;
+    let stdout = child.stdout.take().ok_or_else(|| Failure::Failed("the platform has no output".to_owned()))?;
+    let mut line = String::new();
+    let mut reader = BufReader::new(stdout);
+    let read = tokio::time::timeout(READY_TIMEOUT, reader.read_line(&mut line));
+    read.await.context("waiting for the platform to be ready")?.context("reading what the platform says")?;
+    let ready = serde_json::from_str(&line).context("reading the platform's ready line")?;
+    Ok((child, ready))
+}
+
 /// Without a cluster the one node is the platform itself.
 fn pids(own: u32, ready: &Value) -> Vec<u32> {
     let nodes = ready["nodes"].as_array().into_iter().flatten();
@@ -71,7 +83,11 @@ fn pids(own: u32, ready: &Value) -> Vec<u32> {
     all
 }
 
-fn address(ready: &Value, key: &str) -> Result<SocketAddr, Failure> {
+/// The address under `key` of a ready line.
+///
+/// # Errors
+/// When there is none.
+pub fn address(ready: &Value, key: &str) -> Result<SocketAddr, Failure> {
     let text = ready[key].as_str().unwrap_or_default();
     text.parse().map_err(|_| Failure::Failed(format!("the platform's ready line has no address {key:?}")))
 }

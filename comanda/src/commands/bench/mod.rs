@@ -10,6 +10,7 @@ mod load;
 mod percentiles;
 mod poll;
 mod processor_time;
+mod rebuild;
 
 use crate::cli::BenchCommand;
 use crate::failure::Failure;
@@ -19,5 +20,6 @@ pub async fn execute(command: BenchCommand) -> Result<(), Failure> {
     match command {
         BenchCommand::Poll(arguments) => poll::execute(arguments).await,
         BenchCommand::Ingest(arguments) => ingest::execute(arguments).await,
+        BenchCommand::Rebuild(arguments) => rebuild::execute(arguments).await,
     }
 }

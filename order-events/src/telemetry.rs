@@ -9,6 +9,7 @@ pub(crate) struct Telemetry {
     pub(crate) polls_with_events: Counter,
     pub(crate) polls_empty: Counter,
     pub(crate) polls_refused: Counter,
+    /// Of a share of the polls, see [`crate::poll`].
     pub(crate) poll_seconds: Histogram,
     pub(crate) events_delivered_first: Counter,
     pub(crate) acknowledge_seconds: Histogram,

@@ -88,6 +88,18 @@ impl<M: StateMachine> Grid<M> {
         }
     }
 
+    /// Reads a partition that this node leads, within its leader's lease alone: nothing that is committed is missing,
+    /// whether or not the partition serves. For callers that bear what the serving lease guards against.
+    ///
+    /// # Errors
+    /// When another node leads, or the leader's lease had ended before `look` or ended while it ran.
+    pub fn read_as_leader<R>(&self, partition: u16, look: impl FnOnce(&M) -> R) -> Result<R, ReadError> {
+        match &self.runner {
+            Runner::SingleNode(grid) => grid.read_as_leader(partition, look),
+            Runner::Replicated(grid) => grid.read_as_leader(partition, look),
+        }
+    }
+
     /// Reads this node's copy of a partition, however old: for status and upkeep, and callers that accept what may be stale.
     ///
     /// # Errors

@@ -12,6 +12,8 @@ pub mod leadership;
 pub mod log;
 pub mod node;
 pub mod peers;
+#[cfg(feature = "planted-bugs")]
+pub mod planted_bugs;
 pub mod replicated;
 pub mod single_node;
 pub mod spawn;

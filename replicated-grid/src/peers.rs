@@ -67,4 +67,10 @@ pub trait Peers: Send + Sync + 'static {
 pub trait PeerRequests: Send + Sync + 'static {
     /// Answers one request of `from`, whose identity the transport has verified.
     fn answer(self: Arc<Self>, from: NodeId, lane: Lane, request: Bytes) -> BoxFuture<'static, Result<Bytes, String>>;
+
+    /// Answers one request of a node that is no member, and of whose identity nothing is verified. Refuses, unless the
+    /// request is one that a stranger may make.
+    fn answer_stranger(self: Arc<Self>, from: NodeId, _request: Bytes) -> BoxFuture<'static, Result<Bytes, String>> {
+        Box::pin(async move { Err(format!("node {from} is not a member of this grid")) })
+    }
 }

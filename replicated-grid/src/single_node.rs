@@ -140,6 +140,21 @@ impl<M: StateMachine> SingleNode<M> {
         if self.shared.is_serving(led) { Ok(found) } else { Err(expired) }
     }
 
+    /// Reads a partition that this node leads, whether it serves or not.
+    ///
+    /// # Errors
+    /// When it was handed over before `look` or while it ran.
+    pub fn read_as_leader<R>(&self, partition: u16, look: impl FnOnce(&M) -> R) -> Result<R, ReadError> {
+        let led = self.partition(partition).ok_or(ReadError::UnknownPartition { partition })?;
+        let not_led = ReadError::NotLeader { partition, leader: None };
+        let term = led.term.load(Ordering::SeqCst);
+        if term == 0 {
+            return Err(not_led);
+        }
+        let found = look(&led.state.read());
+        if led.term.load(Ordering::SeqCst) == term { Ok(found) } else { Err(not_led) }
+    }
+
     /// Reads a partition whether it serves or not: for status, rebuilding, and callers that accept what may be stale.
     ///
     /// # Errors

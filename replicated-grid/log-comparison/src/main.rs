@@ -28,7 +28,7 @@ struct Figures {
     commits_per_second: f64,
     p50_us: f64,
     p99_us: f64,
-    cpu_us_per_event: f64,
+    cpu_us_per_commit: f64,
 }
 
 fn main() -> Result<(), AnyError> {
@@ -55,7 +55,7 @@ fn main() -> Result<(), AnyError> {
     }
     println!("load after: {}\n", load().trim());
     println!(
-        "| events a commit | writers | store | commits/s | p50 us | p99 us | CPU us/event |\n|---|---|---|---|---|---|---|"
+        "| events a commit | writers | store | commits/s | p50 us | p99 us | CPU us/commit |\n|---|---|---|---|---|---|---|"
     );
     for ((batch, writers, kind), figures) in cells.iter().zip(&measured) {
         let median = |value: fn(&Figures) -> f64| {
@@ -69,7 +69,7 @@ fn main() -> Result<(), AnyError> {
             median(|figures| figures.commits_per_second),
             median(|figures| figures.p50_us),
             median(|figures| figures.p99_us),
-            median(|figures| figures.cpu_us_per_event),
+            median(|figures| figures.cpu_us_per_commit),
         );
     }
     Ok(())
@@ -115,7 +115,7 @@ fn measure(kind: StoreKind, path: &Path, batch: usize, writers: usize, lasts: Du
         commits_per_second: latencies.len() as f64 / elapsed.as_secs_f64(),
         p50_us: at(0.50),
         p99_us: at(0.99),
-        cpu_us_per_event: cpu.as_secs_f64() * 1e6 / (latencies.len() * batch) as f64,
+        cpu_us_per_commit: cpu.as_secs_f64() * 1e6 / latencies.len() as f64,
     })
 }
 

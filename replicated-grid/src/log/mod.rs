@@ -14,6 +14,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use tokio::sync::watch;
 
 /// A raft group on a node: a partition, or the control group.
 pub type GroupId = u16;
@@ -38,6 +39,17 @@ pub struct GroupLog {
     pub purged: Option<(u64, Bytes)>,
     /// The last entry; `None` when there is none after what was purged.
     pub last_index: Option<u64>,
+}
+
+/// What a log can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// Everything.
+    Writable,
+    /// The disk is full: no entries are taken. Votes, truncations and purges are, as long as the reserve lasts.
+    Full,
+    /// Reads only, until a restart.
+    Closed,
 }
 
 /// A step on the log failed.
@@ -102,6 +114,12 @@ pub trait LogStore: Send + Sync + 'static {
     /// Whether it outlives the process. One that does not goes only with a node id that does not either.
     fn is_durable(&self) -> bool {
         true
+    }
+
+    /// What it can do, and every change of it. A log that cannot fail need not say anything; whoever wraps another log
+    /// must pass this on.
+    fn health(&self) -> watch::Receiver<Health> {
+        watch::channel(Health::Writable).1
     }
 
     /// What is there of `group`.

@@ -34,6 +34,7 @@ struct State {
     locks: BTreeMap<String, u64>,
     capacity_bytes: Option<u64>,
     failing_syncs: Option<FailingSyncs>,
+    ignores_syncs: bool,
     syncs: u64,
 }
 
@@ -80,14 +81,20 @@ impl SimulatedDisk {
         self.set_failing(calls, true);
     }
 
+    /// From now on syncs of files succeed and keep nothing: a disk that lies, or a sync that somebody forgot.
+    pub fn ignore_syncs(&self) {
+        self.state.lock().ignores_syncs = true;
+    }
+
     fn set_failing(&self, calls: u64, keeps_unsynced: bool) {
         let mut state = self.state.lock();
         state.failing_syncs = Some(FailingSyncs { from_sync: state.syncs + calls, keeps_unsynced });
     }
 
-    /// Syncs succeed again.
+    /// Syncs succeed again, and keep what they should.
     pub fn heal(&self) {
-        self.state.lock().failing_syncs = None;
+        let mut state = self.state.lock();
+        (state.failing_syncs, state.ignores_syncs) = (None, false);
     }
 
     /// Sets the size of the disk; `None` is endless.
@@ -318,6 +325,9 @@ impl DiskFile for SimulatedFile {
         self.with(|state| {
             let fails = state.failing_syncs.filter(|failing| state.syncs >= failing.from_sync);
             state.syncs += 1;
+            if state.ignores_syncs {
+                return Ok(());
+            }
             let Some(content) = state.files.get_mut(&self.file) else { return Ok(()) };
             if let Some(failing) = fails {
                 if !failing.keeps_unsynced {

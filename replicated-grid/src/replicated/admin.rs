@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -18,6 +17,9 @@ use crate::state_machine::StateMachine;
 
 /// How long another node may take to say who it is, or to pass a change on.
 const CALL_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a drain goes on when nobody could take over what is still led here: a node that is being restarted is back,
+/// or another one elected, within a few of these; who stops everything at once wants to be gone.
+const NOBODY_FOR: Duration = Duration::from_secs(1);
 /// A pause before asking again.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -167,34 +169,32 @@ impl<M: StateMachine> ReplicatedNode<M> {
         }
     }
 
-    /// Hands every leadership of this node over; it takes no new one until it is started again.
+    /// Hands every leadership of this node over; it takes no new one until it is started again. Does not wait for what
+    /// cannot be: once no other voter that is reached and may lead has been known for a second (a node that has fallen
+    /// silent is no longer counted on after 1.5 s), it ends.
     ///
     /// # Errors
-    /// When something is still led here after `timeout`, as a partition without another replica always is.
+    /// When something is still led here after `timeout`, or after that second, as a partition without another replica
+    /// always is.
     pub async fn drain(&self, timeout: Duration) -> Result<(), AdminError> {
         let shared = &self.shared;
-        shared.is_draining.store(true, Ordering::SeqCst);
+        shared.around.standing.send_modify(|standing| standing.is_draining = true);
         shared.around.roles_changed.notify_one();
         let deadline = Instant::now() + timeout;
+        let mut nobody_since = None;
         loop {
-            let mut led = Vec::new();
-            for partition in shared.partition_numbers() {
-                if let Some(group) = shared.partition(partition)
-                    && !group.give_up().await
-                {
-                    led.push(partition.to_string());
-                }
-            }
-            if let Some(control) = shared.control.load_full()
-                && !control.give_up().await
-            {
-                led.push("control".to_owned());
-            }
-            if led.is_empty() {
+            let still_led = shared.give_up().await;
+            let (now, led) = (Instant::now(), still_led.groups.join(", "));
+            if still_led.groups.is_empty() {
                 return Ok(());
             }
-            if Instant::now() >= deadline {
-                return Err(AdminError::NotYet { what: format!("still led here: {}", led.join(", ")) });
+            if still_led.has_successor {
+                nobody_since = None;
+            } else if now >= *nobody_since.get_or_insert(now) + NOBODY_FOR {
+                return Err(AdminError::NotYet { what: format!("still led here, nobody else could: {led}") });
+            }
+            if now >= deadline {
+                return Err(AdminError::NotYet { what: format!("still led here: {led}") });
             }
             tokio::time::sleep(PAUSE).await;
         }

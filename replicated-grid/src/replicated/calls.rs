@@ -50,6 +50,19 @@ impl<M: StateMachine> ReplicatedNode<M> {
         }
     }
 
+    /// See [`crate::Grid::read_as_leader`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn read_as_leader<R>(&self, partition: u16, look: impl FnOnce(&M) -> R) -> Result<R, ReadError> {
+        let slot = self.shared.partitions.get(usize::from(partition));
+        let group = slot.ok_or(ReadError::UnknownPartition { partition })?.load();
+        match &*group {
+            Some(group) => group.read_as_leader(look),
+            None => Err(self.elsewhere(partition)),
+        }
+    }
+
     /// Reads this node's copy of a partition, however old.
     ///
     /// # Errors

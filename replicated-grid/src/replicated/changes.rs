@@ -9,6 +9,7 @@ use openraft::{BasicNode, ChangeMembers};
 use super::group::Group;
 use super::node::Shared;
 use super::role::Role;
+use super::standing::GivenUp;
 use crate::log::GroupId;
 use crate::node::{Member, NodeId};
 use crate::state_machine::StateMachine;
@@ -139,26 +140,25 @@ impl<M: StateMachine> Group<M> {
         others.filter_map(|(node, matched)| matched.map(|matched| (matched, *node))).max().map(|(_, node)| NodeId(node))
     }
 
-    /// Gives the leadership up, if there is one, and stands for no other; `false` while it is still led here.
-    pub(super) async fn give_up(&self) -> bool {
-        self.elect(false);
+    /// Hands the leadership, if there is one, to one of `willing`.
+    pub(super) async fn give_up(&self, willing: &BTreeSet<NodeId>) -> GivenUp {
         let role = *self.role.borrow();
         match role {
-            Role::Following { .. } => true,
-            Role::Preparing { .. } => false,
-            Role::Leading { .. } => {
-                if let Some(to) = self.successor(|node| node != *self.raft.node_id()) {
+            Role::Following { .. } => GivenUp::NotLed,
+            Role::Preparing { .. } => {
+                let may = |voter| willing.contains(&NodeId(voter));
+                let has_willing = self.metrics().membership_config.voter_ids().any(may);
+                if has_willing { GivenUp::HandingOver } else { GivenUp::Nobody }
+            }
+            Role::Leading { .. } => match self.successor(|node| willing.contains(&NodeId(node))) {
+                Some(to) => {
                     // Asked again by the caller until it shows.
                     let _ = self.hand_over(to).await;
+                    GivenUp::HandingOver
                 }
-                false
-            }
+                None => GivenUp::Nobody,
+            },
         }
-    }
-
-    /// Whether this node stands for election in the group.
-    pub(super) fn elect(&self, enabled: bool) {
-        self.raft.runtime_config().elect(enabled);
     }
 }
 

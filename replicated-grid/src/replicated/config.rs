@@ -27,7 +27,8 @@ pub struct Config {
     pub election_timeout_min: Duration,
     /// At most for this long; also the leader's lease. Default 350 ms: failover takes this and an election timeout.
     pub election_timeout_max: Duration,
-    /// How often a leader shows itself. Default 50 ms.
+    /// How often a leader shows itself. Default 75 ms: an idle node costs a third less than at 50, a failover takes as long,
+    /// and a lease still outlives two that are lost.
     pub heartbeat_interval: Duration,
     /// The most commands of one log entry; a proposal with more is one entry all the same. Default 64.
     pub batch_commands_max: usize,
@@ -51,7 +52,7 @@ impl Config {
             replication_factor: NonZeroU16::new(3).expect("three is not zero"),
             election_timeout_min: Duration::from_millis(250),
             election_timeout_max: Duration::from_millis(350),
-            heartbeat_interval: Duration::from_millis(50),
+            heartbeat_interval: Duration::from_millis(75),
             batch_commands_max: BATCH_COMMANDS_MAX,
             linger: Duration::ZERO,
             snapshot_after_entries: 20_000,

@@ -2,9 +2,10 @@
 //!
 //! Learnt from the control group's state and from the reports of the others; published to whoever routes by it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::control::plan::SeenGroup;
 use super::group::Group;
@@ -22,6 +23,8 @@ use crate::transport::Membership;
 
 /// How long a report may take; the next one says it all again.
 const REPORT_DEADLINE: Duration = Duration::from_millis(500);
+/// How long a node counts as up to date after it was: a change of members is here within a moment.
+const UP_TO_DATE_FOR: Duration = Duration::from_secs(2);
 /// Reports are sent at most this often, however much happens.
 const REPORT_PAUSE: Duration = Duration::from_millis(10);
 
@@ -48,10 +51,9 @@ fn learn<M: StateMachine>(shared: &Shared<M>) {
         return;
     }
     shared.around.addresses.learn(state.all_members());
-    let members: BTreeSet<NodeId> = state.members.keys().copied().collect();
-    shared.reports.retain(|node| members.contains(&node));
-    shared.membership.send_replace(Membership::Known(members));
+    shared.reports.retain(|node| state.members.contains_key(&node));
     shared.view.send_replace(Arc::new(state));
+    shared.publish_membership();
     shared.plan_again.notify_one();
     shared.publish_leadership();
 }
@@ -60,6 +62,7 @@ fn learn<M: StateMachine>(shared: &Shared<M>) {
 pub(super) async fn report<M: StateMachine>(shared: Arc<Shared<M>>) {
     loop {
         shared.publish_leadership();
+        shared.publish_membership();
         shared.plan_again.notify_one();
         shared.measure();
         let report = shared.report();
@@ -102,7 +105,54 @@ impl<M: StateMachine> Shared<M> {
             let seen = seen(&group, self.ours.id)?;
             Some((partition, seen, group.time.peek(now)?))
         });
-        Report { is_draining: self.is_draining(), led: led.collect() }
+        Report {
+            is_draining: !self.around.standing.borrow().may_lead(),
+            led: led.collect(),
+            control_applied: self.control_applied(),
+        }
+    }
+
+    fn control_applied(&self) -> u64 {
+        let control = self.control.load();
+        let applied = control.as_ref().and_then(|control| *control.replica.applied().borrow());
+        applied.map_or(0, |applied| applied.index + 1)
+    }
+
+    /// Publishes who may speak: the members as they are known here while this node is up to date, everyone while it is not.
+    /// One that was away, or reads the control log from its beginning, knows members of the past, and whoever could tell
+    /// it more may have come after them.
+    fn publish_membership(&self) {
+        let view = Arc::clone(&self.view.borrow());
+        if !view.is_formed() {
+            return;
+        }
+        let now = Instant::now();
+        if self.has_all_of_control() {
+            *self.up_to_date_at.lock() = Some(now);
+        }
+        let is_up_to_date = self.up_to_date_at.lock().is_some_and(|at| now < at + UP_TO_DATE_FOR);
+        let membership = match is_up_to_date {
+            true => Membership::Known(view.members.keys().copied().collect()),
+            false => Membership::Unknown,
+        };
+        self.membership.send_if_modified(|published| {
+            let changed = *published != membership;
+            *published = membership;
+            changed
+        });
+    }
+
+    /// Whether nobody who has been heard lately knows more of the control group, and somebody has been heard.
+    fn has_all_of_control(&self) -> bool {
+        if self.led_control().is_some() {
+            return true;
+        }
+        let (ours, mut is_heard, mut is_behind) = (self.control_applied(), false, false);
+        self.reports.for_each(|node, report| {
+            is_heard |= node != self.ours.id;
+            is_behind |= report.control_applied > ours;
+        });
+        is_heard && !is_behind
     }
 
     /// The control group, if this node leads it.
@@ -119,6 +169,7 @@ impl<M: StateMachine> Shared<M> {
             }
         }
         self.reports.keep(from, report);
+        self.publish_membership();
         self.publish_leadership();
         self.plan_again.notify_one();
     }

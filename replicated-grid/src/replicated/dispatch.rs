@@ -33,6 +33,16 @@ impl<M: StateMachine> PeerRequests for Shared<M> {
             self.dispatch(from, group, kind, body).await
         })
     }
+
+    fn answer_stranger(self: Arc<Self>, from: NodeId, request: Bytes) -> BoxFuture<'static, Result<Bytes, String>> {
+        Box::pin(async move {
+            let (_, kind, body) = open_request(request).map_err(unreadable)?;
+            match kind {
+                Kind::Rejoin => self.answer_rejoin(from, body).await,
+                _ => Err(format!("node {from} is not a member of this grid")),
+            }
+        })
+    }
 }
 
 impl<M: StateMachine> Shared<M> {
@@ -71,6 +81,7 @@ impl<M: StateMachine> Shared<M> {
                 self.led_here(group)?.hand_over(*to).await?;
                 Ok(answer().finish())
             }
+            Kind::Rejoin => self.answer_rejoin(from, body).await,
             Kind::Hello => {
                 let mut hello = answer();
                 hello.flag(self.is_known(CONTROL));

@@ -25,7 +25,9 @@ use super::proposals::{Outcome, Proposals};
 use super::raft_types::{Raft, RaftMetrics};
 use super::role::Role;
 use super::snapshot_transfer::SnapshotInbox;
+use super::standing::Standing;
 use super::time::GroupTime;
+use crate::clock::ClockReading;
 use crate::error::{ProposeError, ReadError};
 use crate::leadership::Leadership;
 use crate::log::{GroupId, LogStore, SnapshotStore};
@@ -45,8 +47,12 @@ pub(super) struct Surroundings {
     pub(super) peers: Arc<dyn Peers>,
     pub(super) addresses: Arc<Addresses>,
     pub(super) clock: SharedClock,
+    /// What the clocks said when the node was started.
+    pub(super) started: ClockReading,
     /// Told whenever a role changes.
     pub(super) roles_changed: Arc<Notify>,
+    /// Whether this node may lead.
+    pub(super) standing: watch::Sender<Standing>,
 }
 
 /// See the module.
@@ -61,6 +67,7 @@ pub(super) struct Group<M: StateMachine> {
     pub(super) votes_from: Instant,
     /// Held while a membership change of this group is under way.
     pub(super) changing: tokio::sync::Mutex<()>,
+    pub(super) standing: watch::Receiver<Standing>,
     lease: Arc<TermLease>,
     serving: TermLease,
     proposals: Arc<Proposals>,
@@ -76,7 +83,8 @@ impl<M: StateMachine> Group<M> {
         let failed = |reason: String| StartError::Group { group: id, reason };
         let storage = GroupLogStorage::new(Arc::clone(&around.log), id);
         let has_voted = storage.vote().map_err(|error| failed(error.to_string()))?.is_some();
-        let replica = Replica::load(id, Arc::clone(&around.snapshots), initial).await;
+        let ending = CancellationToken::new();
+        let replica = Replica::load(id, Arc::clone(&around.snapshots), ending.clone(), initial).await;
         let replica = Arc::new(replica.map_err(|error| failed(error.to_string()))?);
         let lease = Arc::new(TermLease::default());
         let network = Network {
@@ -95,16 +103,17 @@ impl<M: StateMachine> Group<M> {
             raft: raft.clone(),
             replica,
             role: watched,
-            time: Arc::default(),
+            time: Arc::new(GroupTime::new(around.started)),
             inbox: SnapshotInbox::default(),
             votes_from: Instant::now() + promised,
             changing: tokio::sync::Mutex::default(),
+            standing: around.standing.subscribe(),
             lease,
             serving: TermLease::default(),
             proposals: Arc::default(),
             clock: Arc::clone(&around.clock),
             node: around.node,
-            ending: CancellationToken::new(),
+            ending,
             proposal_seconds: metrics::histogram!("comanda_grid_proposal_seconds", "grid" => around.config.name),
         });
         group.start_tasks(around, role);
@@ -113,9 +122,15 @@ impl<M: StateMachine> Group<M> {
 
     fn start_tasks(&self, around: &Surroundings, role: watch::Sender<Role>) {
         let (raft, ending, votes_from) = (self.raft.clone(), self.ending.clone(), self.votes_from);
+        let mut standing = self.standing.clone();
         spawn(ending.run_until_cancelled_owned(async move {
             tokio::time::sleep_until(votes_from).await;
-            raft.runtime_config().elect(true);
+            loop {
+                raft.runtime_config().elect(standing.borrow_and_update().may_lead());
+                if standing.changed().await.is_err() {
+                    return;
+                }
+            }
         }));
         let watch = GroupWatch {
             node: self.node,
@@ -160,6 +175,9 @@ impl<M: StateMachine> Group<M> {
         if let Role::Following { leader, .. } = *self.role.borrow() {
             return Err(ProposeError::NotLeader { partition, leader });
         }
+        if !self.standing.borrow().takes_entries() {
+            return Err(ProposeError::NotLeader { partition, leader: None });
+        }
         let began = self.clock.monotonic();
         let (ticket, outcome) = self.proposals.push(partition, commands)?;
         let outcome = match tokio::time::timeout(timeout, outcome).await {
@@ -179,8 +197,21 @@ impl<M: StateMachine> Group<M> {
         if self.served_term() == Some(term) { Ok(found) } else { Err(self.refusal()) }
     }
 
+    /// Reads within the leader's lease alone.
+    pub(super) fn read_as_leader<R>(&self, look: impl FnOnce(&M) -> R) -> Result<R, ReadError> {
+        let Some(term) = self.lease.term_at(self.clock.monotonic()) else { return Err(self.refusal()) };
+        let found = self.replica.look(look);
+        if self.lease.term_at(self.clock.monotonic()) == Some(term) { Ok(found) } else { Err(self.refusal()) }
+    }
+
     /// The term in which this node may answer reads at this moment.
     pub(super) fn served_term(&self) -> Option<u64> {
+        #[cfg(feature = "planted-bugs")]
+        if crate::planted_bugs::GridBug::StaleRead.is_planted()
+            && let Role::Leading { term } = *self.role.borrow()
+        {
+            return Some(term);
+        }
         let now = self.clock.monotonic();
         let term = self.lease.term_at(now)?;
         (self.serving.term_at(now) == Some(term)).then_some(term)

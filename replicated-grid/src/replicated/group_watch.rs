@@ -45,9 +45,13 @@ impl<M: StateMachine> GroupWatch<M> {
     pub(super) async fn run(mut self) {
         loop {
             self.look();
-            // A leader without followers gets no acknowledgments whose arrival would show.
-            let refresh = tokio::time::timeout(self.lease_length / 4, self.metrics.changed());
-            if let Ok(Err(_)) = refresh.await {
+            let is_alone = self.is_only_voter(&self.metrics.borrow_watched());
+            let changed = match is_alone {
+                // It gets no acknowledgments whose arrival would show, and renews its lease by itself.
+                true => tokio::time::timeout(self.lease_length / 4, self.metrics.changed()).await.unwrap_or(Ok(())),
+                false => self.metrics.changed().await,
+            };
+            if changed.is_err() {
                 // openraft has ended, and has said so in its last metrics.
                 self.look();
                 return;
@@ -83,11 +87,15 @@ impl<M: StateMachine> GroupWatch<M> {
 
     /// How long ago messages were sent that a quorum has answered.
     fn acknowledged_ago(&self, metrics: &RaftMetrics) -> Option<Duration> {
-        let mut voters = metrics.membership_config.voter_ids();
-        if voters.next() == Some(self.node.0) && voters.next().is_none() {
+        if self.is_only_voter(metrics) {
             return Some(Duration::ZERO);
         }
         metrics.last_quorum_acked.map(|acked| acked.into_inner().elapsed())
+    }
+
+    fn is_only_voter(&self, metrics: &RaftMetrics) -> bool {
+        let mut voters = metrics.membership_config.voter_ids();
+        voters.next() == Some(self.node.0) && voters.next().is_none()
     }
 
     fn follow(&self, role: Role) {

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -17,7 +16,7 @@ use super::config::StartError;
 use super::control::ControlState;
 use super::group::Group;
 use super::node::{CONTROL, Shared};
-use crate::log::GroupId;
+use crate::log::{GroupId, Health};
 use crate::state_machine::StateMachine;
 
 /// How often groups are looked after.
@@ -77,7 +76,7 @@ impl<M: StateMachine> Keeper<M> {
         if group == CONTROL {
             if shared.control.load().is_none() {
                 let control = Group::open(CONTROL, &shared.around, ControlState::default()).await?;
-                self.admit(&shared.control, control);
+                shared.control.store(Some(control));
                 shared.control_opened.notify_one();
             }
             return Ok(());
@@ -87,16 +86,9 @@ impl<M: StateMachine> Keeper<M> {
         };
         if slot.load().is_none() {
             let opened = Group::open(group, &shared.around, (shared.initial)()).await?;
-            self.admit(slot, opened);
+            slot.store(Some(opened));
         }
         Ok(())
-    }
-
-    fn admit<S: StateMachine>(&self, slot: &ArcSwapOption<Group<S>>, group: Arc<Group<S>>) {
-        if self.shared.is_draining() {
-            group.elect(false);
-        }
-        slot.store(Some(group));
     }
 
     async fn round(&mut self) {
@@ -120,6 +112,10 @@ impl<M: StateMachine> Keeper<M> {
         let grid = self.shared.around.config.name;
         if self.failed.insert(group, failure.clone()).is_none() {
             tracing::error!(grid, group, error = %failure, "a group has stopped; it is started again until it goes on");
+        }
+        if self.shared.around.standing.borrow().log == Health::Closed {
+            // It could not even vote.
+            return;
         }
         self.close(group).await;
         if self.open(group).await.is_ok() {

@@ -119,6 +119,12 @@ impl RaftLogReader<Types> for GroupLogStorage {
                     return None;
                 }
                 match storage.read(from, end).await {
+                    // A log that failed a write has set itself back. openraft takes a stream that ends for "all applied"
+                    // and would go on without the rest.
+                    Ok(entries) if entries.is_empty() && end != u64::MAX => {
+                        let missing = format!("entries from {from} to {end} are not in the log any more");
+                        Some((vec![Err(io::Error::new(io::ErrorKind::NotFound, missing))], None))
+                    }
                     Ok(entries) if entries.is_empty() => None,
                     Ok(entries) => {
                         let next = from + entries.len() as u64;
@@ -215,4 +221,27 @@ fn failed(error: LogError) -> io::Error {
 
 fn unreadable(error: DecodeError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt;
+    use openraft::EntryPayload;
+    use openraft::entry::RaftEntry;
+
+    use super::super::raft_types::log_id;
+    use super::*;
+    use crate::log::memory::MemoryLog;
+
+    #[tokio::test]
+    async fn entries_that_are_not_there_any_more_are_an_error_and_no_end() {
+        let mut storage = GroupLogStorage::new(Arc::new(MemoryLog::default()), 3);
+        let entry = |index| -> Entry { RaftEntry::new(log_id(1, index), EntryPayload::Blank) };
+        let stored = (0..3).map(|index| LogEntry { index, payload: encode_entry(&entry(index)) }).collect();
+        storage.log.append(3, stored, Box::new(|_| {}));
+        let whole: Vec<_> = storage.entries_stream(0..3).await.collect().await;
+        assert_eq!(whole.into_iter().filter(Result::is_ok).count(), 3);
+        let cut: Vec<_> = storage.entries_stream(1..5).await.collect().await;
+        assert_eq!(cut.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, true, false]);
+    }
 }

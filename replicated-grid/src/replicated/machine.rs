@@ -4,6 +4,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -12,6 +13,7 @@ use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend};
 use parking_lot::RwLock;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::entries::decode_batch;
 use super::raft_types::{Entry, LogId, Replies, Snapshot, SnapshotMeta, StoredMembership, Types};
@@ -22,12 +24,17 @@ use crate::state_machine::{ReplicatedTime, StateMachine};
 /// The most entries applied under one acquisition of the write lock: a read waits for at most that many batches.
 const ENTRIES_AT_ONCE: usize = 8;
 
+/// A pause before a snapshot is tried again for which there was no space.
+const FULL_PAUSE: Duration = Duration::from_secs(1);
+
 /// The state of a group here.
 pub(super) struct Replica<M> {
     group: GroupId,
     content: RwLock<Content<M>>,
     applied: watch::Sender<Option<LogId>>,
     snapshots: Arc<dyn SnapshotStore>,
+    /// Of the group.
+    ending: CancellationToken,
     /// What the last snapshot saved covers. Held while one is saved, so that a slow build cannot replace what a leader has
     /// sent meanwhile.
     saved: tokio::sync::Mutex<Option<LogId>>,
@@ -40,14 +47,19 @@ struct Content<M> {
 
 impl<M: StateMachine> Replica<M> {
     /// What the last snapshot holds, or `initial`.
-    pub(super) async fn load(group: GroupId, snapshots: Arc<dyn SnapshotStore>, initial: M) -> io::Result<Self> {
+    pub(super) async fn load(
+        group: GroupId,
+        snapshots: Arc<dyn SnapshotStore>,
+        ending: CancellationToken,
+        initial: M,
+    ) -> io::Result<Self> {
         let content = match snapshots.load(group).await.map_err(failed)? {
             Some(stored) => Content::restore(from_stored(&stored))?,
             None => Content { machine: initial, position: Position::default() },
         };
         let last = content.position.last;
         let (applied, saved) = (watch::Sender::new(last), tokio::sync::Mutex::new(last));
-        Ok(Self { group, content: RwLock::new(content), applied, snapshots, saved })
+        Ok(Self { group, content: RwLock::new(content), applied, snapshots, ending, saved })
     }
 
     /// Looks at the state.
@@ -170,12 +182,28 @@ impl<M: StateMachine> RaftSnapshotBuilder<Types> for Machine<M> {
     type SnapshotData = Bytes;
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
-        let (meta, snapshot) = self.0.take_snapshot();
-        self.0.save(meta.last_log_id, snapshot.clone()).await?;
-        Ok(Snapshot { meta, snapshot })
+        loop {
+            let (meta, snapshot) = self.0.take_snapshot();
+            match self.0.save(meta.last_log_id, snapshot.clone()).await {
+                Ok(()) => return Ok(Snapshot { meta, snapshot }),
+                // openraft gives a group up whose snapshot fails, and a full disk is no reason to.
+                Err(error) if is_full(&error) && !self.0.ending.is_cancelled() => {
+                    self.0.ending.run_until_cancelled(tokio::time::sleep(FULL_PAUSE)).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 
 fn failed(error: SnapshotStoreError) -> io::Error {
-    io::Error::other(error)
+    let kind = match &error {
+        SnapshotStoreError::Io { source, .. } => source.kind(),
+        SnapshotStoreError::Damaged { .. } => io::ErrorKind::InvalidData,
+    };
+    io::Error::new(kind, error)
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

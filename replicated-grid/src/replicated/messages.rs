@@ -30,9 +30,10 @@ pub(super) enum Kind {
     Move,
     Lead,
     Hello,
+    Rejoin,
 }
 
-const KINDS: [Kind; 12] = [
+const KINDS: [Kind; 13] = [
     Kind::Append,
     Kind::Vote,
     Kind::PreVote,
@@ -45,6 +46,7 @@ const KINDS: [Kind; 12] = [
     Kind::Move,
     Kind::Lead,
     Kind::Hello,
+    Kind::Rejoin,
 ];
 
 /// Begins a request; its body follows.

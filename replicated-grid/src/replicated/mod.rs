@@ -27,12 +27,14 @@ mod node;
 mod proposals;
 mod raft_types;
 mod reconcile;
+mod rejoin;
 mod reports;
 mod requests;
 mod role;
 mod runtime;
 mod snapshot;
 mod snapshot_transfer;
+mod standing;
 mod status;
 mod time;
 

@@ -3,10 +3,12 @@
 //! Everything runs on the runtime on which the node is started, so that polls elsewhere cannot starve elections.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::config::{Config, Dependencies, StartError};
@@ -14,6 +16,8 @@ use super::control::ControlState;
 use super::group::{Group, Surroundings};
 use super::keeper::{self, Keeper};
 use super::reports::Reports;
+use super::standing::{self, Standing};
+use super::time::reading;
 use super::{directory, reconcile};
 use crate::leadership::Leadership;
 use crate::log::{GroupId, GroupLog};
@@ -51,7 +55,10 @@ pub(super) struct Shared<M: StateMachine> {
     pub(super) leadership: watch::Sender<Arc<[Leadership]>>,
     pub(super) membership: watch::Sender<Membership>,
     pub(super) reports: Reports,
-    pub(super) is_draining: AtomicBool,
+    /// When this node last had all that others have of the control group.
+    pub(super) up_to_date_at: Mutex<Option<Instant>>,
+    /// The id of the node whose place this one takes; 0: nobody's.
+    pub(super) replaces: AtomicU64,
     /// Told when the control group is opened anew.
     pub(super) control_opened: Notify,
     /// Told when there may be something to do for whoever leads the control group.
@@ -75,6 +82,7 @@ impl<M: StateMachine> ReplicatedNode<M> {
         let node = dependencies.identity.claim(config.name, dependencies.log.is_durable())?;
         let (keeper, requests) = mpsc::channel(KEEPER_QUEUE);
         let count = usize::from(config.partitions.get());
+        let standing = Standing { is_draining: false, log: *dependencies.log.health().borrow() };
         let around = Surroundings {
             node,
             raft_config: Arc::new(config.raft()?),
@@ -83,8 +91,10 @@ impl<M: StateMachine> ReplicatedNode<M> {
             snapshots: dependencies.snapshots,
             peers: dependencies.peers,
             addresses: Arc::default(),
+            started: reading(&*dependencies.clock),
             clock: dependencies.clock,
             roles_changed: Arc::default(),
+            standing: watch::Sender::new(standing),
         };
         let shared = Arc::new(Shared {
             around,
@@ -97,7 +107,8 @@ impl<M: StateMachine> ReplicatedNode<M> {
             leadership: watch::Sender::new(vec![Leadership::default(); count].into()),
             membership: watch::Sender::default(),
             reports: Reports::default(),
-            is_draining: AtomicBool::new(false),
+            up_to_date_at: Mutex::default(),
+            replaces: AtomicU64::new(0),
             control_opened: Notify::new(),
             plan_again: Notify::new(),
             ending: CancellationToken::new(),
@@ -129,6 +140,7 @@ impl<M: StateMachine> Shared<M> {
         spawn(ending().run_until_cancelled_owned(directory::follow_control(Arc::clone(self))));
         spawn(ending().run_until_cancelled_owned(directory::report(Arc::clone(self))));
         spawn(ending().run_until_cancelled_owned(reconcile::run(Arc::clone(self))));
+        spawn(ending().run_until_cancelled_owned(standing::follow_log(Arc::clone(self))));
     }
 
     /// The group of `partition`, if it is here.
@@ -144,9 +156,5 @@ impl<M: StateMachine> Shared<M> {
     /// Whether anything of `group` is in the log.
     pub(super) fn is_known(&self, group: GroupId) -> bool {
         self.around.log.group(group) != GroupLog::default()
-    }
-
-    pub(super) fn is_draining(&self) -> bool {
-        self.is_draining.load(Ordering::SeqCst)
     }
 }

@@ -25,10 +25,12 @@ const REPORT_LIFETIME: Duration = Duration::from_millis(1_500);
 /// What a node says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Report {
-    /// It hands its leaderships over and wants no new ones.
+    /// It hands its leaderships over and wants no new ones: it drains, or its log takes nothing.
     pub(super) is_draining: bool,
     /// The groups it leads.
     pub(super) led: Vec<(GroupId, SeenGroup, ReplicatedTime)>,
+    /// How many entries of the control group it has applied.
+    pub(super) control_applied: u64,
 }
 
 impl Report {
@@ -47,6 +49,7 @@ impl Report {
                 writer.u64(*index);
             });
         });
+        writer.u64(self.control_applied);
     }
 
     /// Reads the report of `from`.
@@ -61,8 +64,9 @@ impl Report {
             let matched = reader.list(|reader| Ok((NodeId(reader.u64()?), reader.u64()?)))?.into_iter().collect();
             Ok((id, SeenGroup { leader: from, term, voters, learners, is_joint, last_index, matched }, time))
         })?;
+        let control_applied = reader.u64()?;
         reader.finish()?;
-        Ok(Self { is_draining, led })
+        Ok(Self { is_draining, led, control_applied })
     }
 
     pub(super) fn encode(&self, mut writer: Writer) -> Bytes {
@@ -112,7 +116,8 @@ mod tests {
             last_index: 77,
             matched: [(NodeId(5), 76)].into(),
         };
-        let report = Report { is_draining: true, led: vec![(3, group, ReplicatedTime { unix_ms: -5 })] };
+        let report =
+            Report { is_draining: true, led: vec![(3, group, ReplicatedTime { unix_ms: -5 })], control_applied: 12 };
         let bytes = report.encode(Writer::default());
         assert_eq!(Report::read(NodeId(4), Reader::new(bytes)).unwrap(), report);
     }

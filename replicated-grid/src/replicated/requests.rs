@@ -13,6 +13,7 @@ use super::group::Group;
 use super::messages::{Kind, answer, append_answer, read_append, read_transfer, read_vote_request, vote_answer};
 use super::raft_types::{Snapshot, Vote};
 use super::snapshot_transfer::{go_on, installed, read_chunk};
+use crate::log::Health;
 use crate::node::NodeId;
 use crate::state_machine::StateMachine;
 
@@ -24,15 +25,24 @@ impl<M: StateMachine> Group<M> {
             Kind::Vote | Kind::PreVote => self.answer_vote(from, kind, body).await,
             Kind::TransferLeader => self.answer_transfer(from, body).await,
             Kind::SnapshotChunk => self.answer_chunk(from, body).await,
-            Kind::Propose | Kind::Report | Kind::Change | Kind::Initialize | Kind::Move | Kind::Lead | Kind::Hello => {
-                Err("it is no message of the raft protocol".to_owned())
-            }
+            Kind::Propose
+            | Kind::Report
+            | Kind::Change
+            | Kind::Initialize
+            | Kind::Move
+            | Kind::Lead
+            | Kind::Hello
+            | Kind::Rejoin => Err("it is no message of the raft protocol".to_owned()),
         }
     }
 
     async fn answer_append(&self, from: NodeId, body: Reader) -> Result<Bytes, String> {
         let append = read_append(body).map_err(unreadable)?;
         is_from(from, &append.vote)?;
+        if !append.entries.is_empty() {
+            // Refused here, because openraft gives a group up whose write fails.
+            self.standing.borrow().check()?;
+        }
         let response = self.raft.append_entries(append).await.map_err(|error| error.to_string())?;
         Ok(append_answer(&response))
     }
@@ -40,6 +50,9 @@ impl<M: StateMachine> Group<M> {
     async fn answer_vote(&self, from: NodeId, kind: Kind, body: Reader) -> Result<Bytes, String> {
         let request = read_vote_request(body).map_err(unreadable)?;
         is_from(from, &request.vote)?;
+        if self.standing.borrow().log == Health::Closed {
+            return Err("its log has failed".to_owned());
+        }
         if !request.leadership_transfer && Instant::now() < self.votes_from {
             return Err("it has just been started and may have promised another leader to wait".to_owned());
         }
@@ -63,6 +76,7 @@ impl<M: StateMachine> Group<M> {
     async fn answer_chunk(&self, from: NodeId, body: Reader) -> Result<Bytes, String> {
         let chunk = read_chunk(body).map_err(unreadable)?;
         is_from(from, &chunk.vote)?;
+        self.standing.borrow().check()?;
         let vote = chunk.vote;
         let Some(snapshot) = self.inbox.take(from, chunk).map_err(unreadable)? else { return Ok(go_on()) };
         self.is_installable(&snapshot)?;

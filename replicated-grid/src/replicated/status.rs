@@ -1,8 +1,13 @@
 //! What a node says of the grid when asked: plain values.
 
+use std::sync::atomic::Ordering;
+
 use super::node::{ReplicatedNode, Shared};
 use crate::node::{Member, NodeId};
 use crate::state_machine::StateMachine;
+
+/// A replica this many entries behind has missed something: what is under way at full load is less.
+const BEHIND_ENTRIES: u64 = 1_000;
 
 /// A grid as one node sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +33,7 @@ pub struct MemberStatus {
     pub member: Member,
     /// It is being removed.
     pub is_leaving: bool,
-    /// It has handed its leaderships over.
+    /// It hands its leaderships over, or has done so: it drains, or its log takes nothing.
     pub is_draining: bool,
     /// It has reported lately.
     pub is_reached: bool,
@@ -73,24 +78,56 @@ impl<M: StateMachine> ReplicatedNode<M> {
         }
     }
 
-    /// Why this node cannot do its part, if it cannot: a group that has stopped, or no part in a grid.
+    /// Why this node cannot do its part, if it cannot: a log that takes nothing, no part in a grid, a place that it has not
+    /// taken over wholly, a partition that has not begun or has stopped, or a replica that is far behind.
     ///
     /// # Errors
     /// With the reason, in words.
     pub fn readiness(&self) -> Result<(), String> {
         let shared = &self.shared;
+        shared.around.standing.borrow().check()?;
         if !shared.view.borrow().is_formed() {
             return Err("it is not part of a grid".to_owned());
+        }
+        let replaced = NodeId(shared.replaces.load(Ordering::SeqCst));
+        if shared.view.borrow().members.contains_key(&replaced) {
+            return Err(format!("it has not taken over everything of node {replaced} yet"));
+        }
+        let unbegun = shared
+            .view
+            .borrow()
+            .partitions
+            .iter()
+            .position(|placement| !placement.is_started && placement.replicas.contains(&shared.ours.id));
+        if let Some(partition) = unbegun {
+            return Err(format!("partition {partition} has not begun yet"));
         }
         let failed = shared.partition_numbers().find_map(|partition| {
             let failure = shared.partition(partition)?.failure()?;
             Some(format!("partition {partition} has stopped: {failure}"))
         });
-        failed.map_or(Ok(()), Err)
+        failed.or_else(|| shared.far_behind()).map_or(Ok(()), Err)
     }
 }
 
 impl<M: StateMachine> Shared<M> {
+    /// A partition of which a leader says that our vote counts and that we miss much of it.
+    fn far_behind(&self) -> Option<String> {
+        let ours = self.ours.id;
+        let mut behind = None;
+        self.reports.for_each(|_, report| {
+            for (partition, group, _) in &report.led {
+                // A leader that has just been elected does not know yet.
+                let Some(matched) = group.matched.get(&ours) else { continue };
+                let missing = group.last_index.saturating_sub(*matched);
+                if group.leader != ours && group.voters.contains(&ours) && missing > BEHIND_ENTRIES {
+                    behind = Some(format!("partition {partition} is {missing} entries behind"));
+                }
+            }
+        });
+        behind
+    }
+
     fn member_statuses(&self) -> Vec<MemberStatus> {
         let state = self.control_state();
         let mut members: Vec<MemberStatus> = state

@@ -3,7 +3,7 @@
 //! The leader has a [`ReplicatedClock`]. Everyone else remembers what leaders said the time was, and lets the monotonic
 //! clock carry it on: a new leader starts from there, so that its wall clock is believed only where the old leader's was,
 //! and an idle hour before a failover is not lost. Only a node that has heard of no leader since it started, as after a
-//! restart of everything, believes its wall clock.
+//! restart of everything, believes its wall clock: as it was at that start, carried on like anything else it has heard.
 
 use std::time::Duration;
 
@@ -14,11 +14,13 @@ use crate::clock::{ClockReading, ReplicatedClock};
 use crate::state_machine::ReplicatedTime;
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct GroupTime(Mutex<Inner>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
+    /// What the wall clock said when the node was started; it may have jumped since, also before the group was opened.
+    started: Heard,
     leading: Option<ReplicatedClock>,
     heard: Option<Heard>,
     /// Steps refused by clocks of earlier leaderships.
@@ -39,6 +41,12 @@ impl Heard {
 }
 
 impl GroupTime {
+    /// For a group of a node whose clocks said this when it was started.
+    pub(super) fn new(started: ClockReading) -> Self {
+        let started = Heard { time: ReplicatedTime { unix_ms: started.unix_ms }, at: started.monotonic };
+        Self(Mutex::new(Inner { started, leading: None, heard: None, refused_before: 0 }))
+    }
+
     /// Learns what the leader's time is. Never goes back.
     pub(super) fn hear(&self, time: ReplicatedTime, monotonic: Duration) {
         let mut inner = self.0.lock();
@@ -53,13 +61,8 @@ impl GroupTime {
         if inner.leading.is_some() {
             return;
         }
-        inner.leading = Some(match inner.heard {
-            Some(heard) => {
-                let time = heard.carried_to(now.monotonic).max(applied);
-                ReplicatedClock::start(time, ClockReading { unix_ms: time.unix_ms, ..now })
-            }
-            None => ReplicatedClock::start(applied, now),
-        });
+        let time = inner.heard.unwrap_or(inner.started).carried_to(now.monotonic).max(applied);
+        inner.leading = Some(ReplicatedClock::start(time, ClockReading { unix_ms: time.unix_ms, ..now }));
     }
 
     /// Ends a leadership; its time is carried on like another leader's.
@@ -113,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_new_leader_goes_on_from_what_the_old_one_said() {
-        let group = GroupTime::default();
+        let group = GroupTime::new(at(0, 0));
         group.hear(time(1_000_000), Duration::from_millis(500));
         // An idle minute later it leads; its wall clock is two days ahead.
         group.lead(time(900_000), at(1_000_000 + 172_800_000, 60_500));
@@ -123,14 +126,21 @@ mod tests {
 
     #[test]
     fn after_a_restart_of_everything_the_wall_clock_is_believed() {
-        let group = GroupTime::default();
-        group.lead(time(900_000), at(2_000_000, 10));
-        assert_eq!(group.advance(at(2_000_005, 15)).unwrap().0, time(2_000_005));
+        let group = GroupTime::new(at(2_000_000, 10));
+        group.lead(time(900_000), at(2_000_500, 510));
+        assert_eq!(group.advance(at(2_000_505, 515)).unwrap().0, time(2_000_505));
+    }
+
+    #[test]
+    fn a_clock_that_jumped_after_the_restart_is_not_believed() {
+        let group = GroupTime::new(at(2_000_000, 10));
+        group.lead(time(900_000), at(2_000_500 + 172_800_000, 510));
+        assert_eq!(group.advance(at(2_000_505 + 172_800_000, 515)), Some((time(2_000_505), 1)));
     }
 
     #[test]
     fn what_is_heard_never_goes_back() {
-        let group = GroupTime::default();
+        let group = GroupTime::new(at(0, 0));
         group.hear(time(5_000), Duration::from_millis(0));
         group.hear(time(5_500), Duration::from_millis(1_000));
         assert_eq!(group.peek(at(0, 1_000)), Some(time(6_000)));

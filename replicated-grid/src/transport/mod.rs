@@ -26,6 +26,6 @@ pub mod tls;
 pub use gate::{ConnectionSecurity, Gate, Peer, PeerConnection};
 pub use io::{Accepted, BoxedIo, Dial, TcpDialer, tcp_incoming};
 pub use links::{LinkSecurity, Links, LinksConfig, SharedRandom, TransportPeers};
-pub use membership::{Membership, MembershipWatch};
+pub use membership::{Membership, MembershipWatch, Memberships};
 pub use server::{GridServer, GridServerConfig, ServeError};
 pub use tls::{ClientTls, ClusterName, Expect, Identity, NodeTls, ServerTls, TlsConfig, TlsError, TlsFiles};

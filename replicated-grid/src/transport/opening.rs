@@ -10,6 +10,8 @@ use crate::peers::Lane;
 
 /// The version of what follows the opening.
 const VERSION: &str = "1";
+/// Whoever is at the address: said by a node that is in no grid yet, which knows addresses and no ids.
+pub(super) const ANYBODY: NodeId = NodeId(0);
 /// Text of a stranger that is repeated in an answer, at most.
 const REPEATED_CHARACTERS_MAX: usize = 64;
 
@@ -20,7 +22,7 @@ pub(super) struct Opening {
     pub(super) cluster: ClusterName,
     /// Who the caller says it is.
     pub(super) from: NodeId,
-    /// Who it means to call.
+    /// Who it means to call; [`ANYBODY`] where it knows an address only.
     pub(super) to: NodeId,
     pub(super) lane: Lane,
 }
@@ -63,8 +65,9 @@ impl Opening {
             let named = repeated(named);
             return Err(Status::failed_precondition(format!("this is a node of cluster {cluster}, not of {named:?}")));
         }
-        let to = node(metadata, "comanda-to")?;
-        if to != ours {
+        let is_for_anybody = text(metadata, "comanda-to")? == ANYBODY.to_string();
+        let to = if is_for_anybody { ANYBODY } else { node(metadata, "comanda-to")? };
+        if !is_for_anybody && to != ours {
             return Err(Status::failed_precondition(format!("this is node {ours}, not {to}: its address is wrong")));
         }
         let lane = match text(metadata, "comanda-lane")? {
@@ -118,6 +121,9 @@ mod tests {
                 let mut metadata = MetadataMap::new();
                 opening().write(&mut metadata);
                 metadata.remove(key);
+                if key == "comanda-to" && wrong == Some("0") {
+                    continue;
+                }
                 if let Some(wrong) = wrong {
                     metadata.insert(key, wrong.parse().unwrap());
                 }

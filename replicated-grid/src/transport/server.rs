@@ -40,7 +40,7 @@ pub struct GridServerConfig {
     pub node: NodeId,
     /// Its cluster.
     pub cluster: ClusterName,
-    /// Who may call.
+    /// Who may call: the members of any of its grids, see [`super::Memberships::union`].
     pub membership: MembershipWatch,
     /// What callers must prove.
     pub security: ConnectionSecurity,
@@ -54,7 +54,7 @@ pub struct GridServer {
 
 struct Shared {
     config: GridServerConfig,
-    grids: RwLock<Vec<(Bytes, Arc<dyn PeerRequests>)>>,
+    grids: RwLock<Vec<ServedGrid>>,
     refusals: RefusalLog,
     stopping: CancellationToken,
     opened: mpsc::Sender<OpenedStream>,
@@ -62,10 +62,20 @@ struct Shared {
     opening: Mutex<Option<mpsc::Receiver<OpenedStream>>>,
 }
 
+/// A grid of this process.
+#[derive(Clone)]
+struct ServedGrid {
+    name: Bytes,
+    requests: Arc<dyn PeerRequests>,
+    /// Its own members; `None`: whoever may call at all.
+    membership: Option<MembershipWatch>,
+}
+
 /// A stream that was admitted, on its way from the task that tonic runs to the one that serves: tasks started there
 /// keep the seed of a simulation, tonic's do not.
 struct OpenedStream {
     opening: Opening,
+    is_stranger: bool,
     requests: Streaming<Frames>,
     answers: AnswerSender,
 }
@@ -92,14 +102,24 @@ impl GridServer {
 
     /// Hands requests for the grid `name` to `requests` from now on. Until then they are refused.
     pub fn register(&self, name: &str, requests: Arc<dyn PeerRequests>) {
+        self.put(name, requests, None);
+    }
+
+    /// As [`GridServer::register`], and refuses requests of nodes that are not in the grid's own `membership`, although
+    /// another grid of this process may have them.
+    pub fn register_with(&self, name: &str, requests: Arc<dyn PeerRequests>, membership: MembershipWatch) {
+        self.put(name, requests, Some(membership));
+    }
+
+    fn put(&self, name: &str, requests: Arc<dyn PeerRequests>, membership: Option<MembershipWatch>) {
         let mut grids = self.shared.grids.write();
-        grids.retain(|(registered, _)| registered != name.as_bytes());
-        grids.push((Bytes::copy_from_slice(name.as_bytes()), requests));
+        grids.retain(|grid| grid.name != name.as_bytes());
+        grids.push(ServedGrid { name: Bytes::copy_from_slice(name.as_bytes()), requests, membership });
     }
 
     /// Refuses requests for the grid `name` from now on.
     pub fn unregister(&self, name: &str) {
-        self.shared.grids.write().retain(|(registered, _)| registered != name.as_bytes());
+        self.shared.grids.write().retain(|grid| grid.name != name.as_bytes());
     }
 
     /// Serves the streams of other nodes, and `others` beside them, over what `incoming` brings, until `shutdown`;
@@ -150,13 +170,30 @@ impl GridServer {
         }
     }
 
-    fn grid(&self, name: &Bytes) -> Option<Arc<dyn PeerRequests>> {
+    /// What the grid `name` makes of a request of `from`.
+    fn asked(&self, name: &Bytes, from: NodeId) -> Asked {
         let grids = self.shared.grids.read();
-        grids.iter().find(|(registered, _)| registered == name).map(|(_, requests)| Arc::clone(requests))
+        let Some(grid) = grids.iter().find(|grid| grid.name == name) else {
+            return Asked::Refused("this grid is not served here".to_owned());
+        };
+        let members = grid.membership.as_ref().unwrap_or(&self.shared.config.membership);
+        if members.borrow().admits(from) {
+            Asked::ByMember(Arc::clone(&grid.requests))
+        } else if self.hears_strangers() {
+            Asked::ByStranger(Arc::clone(&grid.requests))
+        } else {
+            Asked::Refused(format!("node {from} is not a member of this grid"))
+        }
     }
 
-    /// Judges who opens a stream.
-    fn admit(&self, request: &Request<Streaming<Frames>>) -> Result<Opening, Status> {
+    /// Where nobody proves anything, a node that comes back under a new id may say so. Where certificates are shown, an
+    /// operator adds it.
+    fn hears_strangers(&self) -> bool {
+        matches!(self.shared.config.security, ConnectionSecurity::Plain)
+    }
+
+    /// Judges who opens a stream; answers also whether it is a stranger.
+    fn admit(&self, request: &Request<Streaming<Frames>>) -> Result<(Opening, bool), Status> {
         let config = &self.shared.config;
         let opening = Opening::read(request.metadata(), &config.cluster, config.node)?;
         let proven = request.extensions().get::<Peer>().and_then(|peer| peer.identity.clone());
@@ -170,11 +207,19 @@ impl GridServer {
             }
             (ConnectionSecurity::Mutual(_), Some(_)) | (ConnectionSecurity::Plain, _) => {}
         }
-        if !config.membership.borrow().admits(opening.from) {
+        let is_stranger = !config.membership.borrow().admits(opening.from);
+        if is_stranger && !(self.hears_strangers() && opening.lane == Lane::Proposal) {
             return Err(no_member(opening.from));
         }
-        Ok(opening)
+        Ok((opening, is_stranger))
     }
+}
+
+/// Whom a request is from, as its grid sees it.
+enum Asked {
+    ByMember(Arc<dyn PeerRequests>),
+    ByStranger(Arc<dyn PeerRequests>),
+    Refused(String),
 }
 
 fn no_member(node: NodeId) -> Status {
@@ -186,12 +231,12 @@ impl GridTransport for GridServer {
     type ExchangeStream = Answers;
 
     async fn exchange(&self, request: Request<Streaming<Frames>>) -> Result<Response<Answers>, Status> {
-        let opening = self.admit(&request).inspect_err(|status| {
+        let (opening, is_stranger) = self.admit(&request).inspect_err(|status| {
             let from = request.extensions().get::<Peer>().map_or("", |peer| &peer.from);
             self.shared.refusals.refused(from, status.message());
         })?;
         let (sender, answers) = answers();
-        let opened = OpenedStream { opening, requests: request.into_inner(), answers: sender };
+        let opened = OpenedStream { opening, is_stranger, requests: request.into_inner(), answers: sender };
         let stopping = |_| Status::unavailable("the node is stopping");
         self.shared.opened.send(opened).await.map_err(stopping)?;
         Ok(Response::new(answers))
@@ -201,12 +246,19 @@ impl GridTransport for GridServer {
 impl GridServer {
     /// Reads one stream until it ends, its node is removed, or the server stops.
     async fn attend(self, opened: OpenedStream) {
-        let OpenedStream { opening, requests, answers } = opened;
+        let OpenedStream { opening, is_stranger, requests, answers } = opened;
+        let no_longer_admitted = async {
+            // A stranger never was; each of its requests is judged.
+            if is_stranger {
+                std::future::pending::<()>().await;
+            }
+            removed(self.shared.config.membership.clone(), opening.from).await;
+        };
         let ended = tokio::select! {
             biased;
             // Nothing more is read; the stream ends with the last answer under way.
             () = self.shared.stopping.cancelled() => return,
-            () = removed(self.shared.config.membership.clone(), opening.from) => no_member(opening.from),
+            () = no_longer_admitted => no_member(opening.from),
             () = answers.closed() => return,
             ended = self.read(&opening, requests, &answers) => match ended {
                 Ok(()) => return,
@@ -234,9 +286,9 @@ impl GridServer {
                 let Ok(held) = Arc::clone(&under_way).acquire_many_owned(held).await else { return Ok(()) };
                 taken.increment(1);
                 let (from, lane, answers) = (opening.from, opening.lane, answers.clone());
-                let requests = self.grid(&grid);
+                let asked = self.asked(&grid, from);
                 crate::spawn::spawn(async move {
-                    let content = Some(answer(requests, from, lane, payload).await);
+                    let content = Some(answer(asked, from, lane, payload).await);
                     let frame = Frame { correlation, grid: Bytes::new(), content };
                     // The caller may be gone.
                     let _ = answers.try_send(Answer::Frame(frame, held));
@@ -247,11 +299,14 @@ impl GridServer {
     }
 }
 
-async fn answer(requests: Option<Arc<dyn PeerRequests>>, from: NodeId, lane: Lane, payload: Bytes) -> Content {
-    let Some(requests) = requests else {
-        return Content::Refusal("this grid is not served here".to_owned());
+async fn answer(asked: Asked, from: NodeId, lane: Lane, payload: Bytes) -> Content {
+    let answered = match asked {
+        Asked::ByMember(requests) => requests.answer(from, lane, payload).await,
+        Asked::ByStranger(requests) if lane == Lane::Proposal => requests.answer_stranger(from, payload).await,
+        Asked::ByStranger(_) => Err(format!("node {from} is not a member of this grid")),
+        Asked::Refused(reason) => Err(reason),
     };
-    match requests.answer(from, lane, payload).await {
+    match answered {
         Ok(payload) if payload.len() <= PAYLOAD_BYTES_MAX => Content::Payload(payload),
         Ok(payload) => Content::Refusal(format!("an answer of {} bytes exceeds {PAYLOAD_BYTES_MAX}", payload.len())),
         Err(reason) => Content::Refusal(shortened(reason)),

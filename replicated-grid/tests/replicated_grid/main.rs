@@ -3,13 +3,17 @@
 
 mod replicated_cluster;
 mod replicated_failover;
+mod replicated_full_disk;
 mod replicated_membership;
+mod served;
 mod transport_calls;
 mod transport_certificates;
 mod transport_faults;
 mod transport_nodes;
 mod transport_proxy;
 mod transport_tls;
+mod two_grids;
+mod volatile_restart;
 mod wal_damage;
 mod wal_failures;
 mod wal_model;

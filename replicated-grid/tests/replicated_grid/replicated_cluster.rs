@@ -11,6 +11,8 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use order_model::{Clock, Timestamp};
 use parking_lot::Mutex;
+use replicated_grid::log::simulated_disk::SimulatedDisk;
+use replicated_grid::log::wal::{self, Wal};
 use replicated_grid::log::{Durable, GroupId, GroupLog, LogEntry, LogError, LogStore, MemoryLog, MemorySnapshots};
 use replicated_grid::peers::{Lane, PeerError, PeerRequests, Peers};
 use replicated_grid::replicated::{Config, Dependencies, Identity, ReplicatedNode};
@@ -38,7 +40,7 @@ pub struct TestClock {
 }
 
 impl TestClock {
-    fn new() -> Arc<Self> {
+    pub fn new() -> Arc<Self> {
         let started = tokio::time::Instant::now();
         Arc::new(Self { started, skew_ms: AtomicI64::new(0), slept_ms: AtomicI64::new(0) })
     }
@@ -218,6 +220,19 @@ impl Cluster {
         let log = MemoryLog::default();
         let kept = KeptLog(log.clone());
         self.start_with(Identity::volatile(random), Arc::new(log), kept, MemorySnapshots::default()).await;
+    }
+
+    /// Starts node `id` with its log on `disk`.
+    pub async fn start_on(&mut self, id: u64, disk: &SimulatedDisk) {
+        let config = wal::Config {
+            segment_bytes: 64 * 1024,
+            reads: wal::Reads::Inline,
+            ..wal::Config::new("test", "town".to_owned(), NodeId(id))
+        };
+        let (log, writer) = Wal::open(Arc::new(disk.clone()), TestClock::new(), &config).unwrap();
+        tokio::spawn(writer.run_as_task());
+        let (kept, snapshots) = (KeptLog::default(), MemorySnapshots::default());
+        self.start_with(Identity::durable(NodeId(id)), Arc::new(log), kept, snapshots).await;
     }
 
     async fn start_with(

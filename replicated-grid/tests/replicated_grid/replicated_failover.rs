@@ -102,11 +102,34 @@ async fn the_lease_is_gone_before_another_leader_can_commit() {
         let others = (1..=3).filter(|node| *node != old);
         let committed = others.map(|node| cluster.journal(node, 0).len()).max().unwrap() > 1;
         assert!(!(committed && grid.read(0, |_| ()).is_ok()), "it served while another had committed");
+        let as_leader = grid.read_as_leader(0, |_| ());
+        assert!(!(committed && as_leader.is_ok()), "it read as the leader while another had committed");
         committed
     })
     .await;
     ending.cancel();
     task.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_may_be_read_without_its_serving_lease_and_never_without_its_own() {
+    let cluster = Cluster::formed(3, 1, |_| {}).await;
+    insist(&cluster.grid(1), 0, "before").await;
+    let old = cluster.leader(0).unwrap();
+    let grid = cluster.grid(old);
+    assert!(grid.read(0, |_| ()).is_err(), "nobody has let it serve");
+    eventually("it is read as the leader", || grid.read_as_leader(0, |journal| journal.0.len()) == Ok(1)).await;
+    let follower = cluster.grid((1..=3).find(|node| *node != old).unwrap());
+    let refused = follower.read_as_leader(0, |_| ());
+    assert!(matches!(refused, Err(ReadError::NotLeader { partition: 0, .. })), "{refused:?}");
+    assert_eq!(grid.read_as_leader(9, |_| ()), Err(ReadError::UnknownPartition { partition: 9 }));
+    cluster.net.isolate(old, 3);
+    eventually("cut off, it answers nothing", || grid.read_as_leader(0, |_| ()).is_err()).await;
+    let new = cluster.leader_besides(0, old).await;
+    insist(&cluster.grid(new), 0, "after").await;
+    assert!(grid.read_as_leader(0, |_| ()).is_err(), "nor does it come back");
+    let paused = cluster.grid(new).read_as_leader(0, |_| cluster.nodes[&new].clock.sleep(700));
+    assert!(paused.is_err(), "it stood still between the two looks at the lease");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

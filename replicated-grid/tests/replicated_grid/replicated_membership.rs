@@ -121,6 +121,31 @@ async fn a_draining_node_hands_everything_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_does_not_wait_for_a_quorum_that_is_gone() {
+    let mut cluster = Cluster::formed(3, 4, |_| {}).await;
+    eventually("node 1 leads something", || (0..4).any(|partition| cluster.leadership(1, partition).is_ours)).await;
+    for id in [2, 3] {
+        cluster.stop(id).await;
+    }
+    let started = tokio::time::Instant::now();
+    let drained = cluster.grid(1).drain(PATIENCE).await;
+    assert!(started.elapsed() < Duration::from_secs(8), "it waited {:?}: {drained:?}", started.elapsed());
+    let alone = Cluster::formed(1, 2, |_| {}).await;
+    let drained = alone.grid(1).drain(PATIENCE).await;
+    assert!(matches!(drained, Err(AdminError::NotYet { .. })), "{drained:?}");
+    assert!(started.elapsed() < Duration::from_secs(16));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_drain_all_at_once_do_not_wait_for_each_other() {
+    let cluster = Cluster::formed(3, 4, |_| {}).await;
+    let started = tokio::time::Instant::now();
+    let (one, two, three) = (cluster.grid(1), cluster.grid(2), cluster.grid(3));
+    let _ = tokio::join!(one.drain(PATIENCE), two.drain(PATIENCE), three.drain(PATIENCE));
+    assert!(started.elapsed() < Duration::from_secs(8), "they waited {:?}", started.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transfer_ends_the_old_lease_at_once() {
     let cluster = Cluster::formed(3, 1, |_| {}).await;
     insist(&cluster.grid(1), 0, "a").await;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use order_model::{ManualClock, Timestamp};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use replicated_grid::NodeId;
-use replicated_grid::transport::{Identity, Membership, NodeTls, TlsConfig, TlsError, TlsFiles};
+use replicated_grid::transport::{Identity, Membership, MembershipWatch, NodeTls, TlsConfig, TlsError, TlsFiles};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
@@ -80,7 +80,11 @@ impl Files {
     }
 
     pub async fn load(&self, identity: Identity, membership: &watch::Sender<Membership>) -> Result<NodeTls, TlsError> {
-        let (files, cluster, membership) = (self.files.clone(), west(), membership.subscribe());
+        self.load_judging(identity, membership.subscribe()).await
+    }
+
+    pub async fn load_judging(&self, identity: Identity, membership: MembershipWatch) -> Result<NodeTls, TlsError> {
+        let (files, cluster) = (self.files.clone(), west());
         NodeTls::load(TlsConfig { files, cluster, identity, membership, clock: Arc::<ManualClock>::clone(&self.clock) })
             .await
     }
@@ -88,7 +92,12 @@ impl Files {
 
 /// TLS of node `id` with a good certificate of `authority`, by the clock of [`NOW_MS`].
 pub async fn node_tls(authority: &Authority, id: u64, membership: &watch::Sender<Membership>) -> NodeTls {
+    node_tls_judging(authority, id, membership.subscribe()).await
+}
+
+/// As [`node_tls`], judging others by `membership`.
+pub async fn node_tls_judging(authority: &Authority, id: u64, membership: MembershipWatch) -> NodeTls {
     let identity = Identity::Node(NodeId(id));
     let pair = authority.issue(&[&identity.dns_name(&west())], VALID);
-    Files::new(&[authority], &pair).load(identity, membership).await.unwrap()
+    Files::new(&[authority], &pair).load_judging(identity, membership).await.unwrap()
 }

@@ -15,7 +15,7 @@ use rand::rngs::StdRng;
 use replicated_grid::peers::{Lane, PeerRequests};
 use replicated_grid::transport::{
     ClusterName, ConnectionSecurity, Dial, GridServer, GridServerConfig, LinkSecurity, Links, LinksConfig, Membership,
-    NodeTls, TcpDialer, tcp_incoming,
+    MembershipWatch, NodeTls, TcpDialer, tcp_incoming,
 };
 use replicated_grid::{Member, NodeId};
 use tokio::net::TcpListener;
@@ -118,10 +118,20 @@ impl Node {
     }
 
     pub async fn start(id: u64, security: ConnectionSecurity, membership: watch::Sender<Membership>) -> Self {
+        Self::judging(id, security, membership.subscribe(), membership).await
+    }
+
+    /// A node that judges its callers by `callers`.
+    pub async fn judging(
+        id: u64,
+        security: ConnectionSecurity,
+        callers: MembershipWatch,
+        membership: watch::Sender<Membership>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let node = NodeId(id);
-        let config = GridServerConfig { node, cluster: west(), membership: membership.subscribe(), security };
+        let config = GridServerConfig { node, cluster: west(), membership: callers, security };
         let (server, shutdown) = (GridServer::new(config), CancellationToken::new());
         let (orders, merchants) = (Grid::new("orders"), Grid::new("merchants"));
         server.register("orders", Arc::<Grid>::clone(&orders));

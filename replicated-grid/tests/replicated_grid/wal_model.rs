@@ -241,3 +241,27 @@ fn a_group_that_lags_does_not_keep_the_disk_from_being_freed() {
         assert!(run.disk.used_bytes() <= bound, "{} bytes, {bound} allowed", run.disk.used_bytes());
     }
 }
+
+/// The model is worth something: a log whose syncs keep nothing does not pass it.
+#[test]
+fn a_sync_that_is_missing_is_found() {
+    let lost = |seed: u64, has_syncs: bool| {
+        let steps = move || {
+            let mut run = Run::new();
+            if !has_syncs {
+                run.disk.ignore_syncs();
+            }
+            run.run(&Op::Append { group: 0, entries: 3, bytes: 400 });
+            run.run(&Op::Settle);
+            run.run(&Op::Vote { group: 1 });
+            run.run(&Op::Settle);
+            run.run(&Op::Crash { seed });
+        };
+        let outcome = std::panic::catch_unwind(steps);
+        let message =
+            |panic: Box<dyn std::any::Any + Send>| panic.downcast_ref::<String>().cloned().unwrap_or_default();
+        outcome.map_err(message).is_err_and(|message| message.contains("found") && message.contains("steps"))
+    };
+    assert!((0..40).filter(|seed| lost(*seed, false)).count() >= 10, "most crashes lose something");
+    assert!(!(0..40).any(|seed| lost(seed, true)), "with syncs none does");
+}

@@ -34,8 +34,8 @@ use order_model::SharedClock;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::disk::Disk;
 pub use super::Health;
+use super::disk::Disk;
 use super::{Durable, GroupId, GroupLog, LogEntry, LogError, LogStore};
 use crate::node::NodeId;
 pub use error::OpenError;

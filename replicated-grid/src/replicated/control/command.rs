@@ -35,6 +35,13 @@ pub(in crate::replicated) enum Command {
     },
     /// A partition has begun.
     Started(u16),
+    /// Takes a node in for one that has lost its memory and its id, and begins to move everything off that one.
+    Replace {
+        /// Which is gone.
+        old: NodeId,
+        /// Who came, at the same address.
+        new: Member,
+    },
 }
 
 impl Command {
@@ -69,6 +76,11 @@ impl Command {
                 writer.u8(5);
                 writer.u16(*partition);
             }
+            Self::Replace { old, new } => {
+                writer.u8(6);
+                writer.u64(old.0);
+                put_member(&mut writer, new);
+            }
         }
         writer.finish()
     }
@@ -87,6 +99,7 @@ impl Command {
             3 => Self::Forget(NodeId(reader.u64()?)),
             4 => Self::Assign { partition: reader.u16()?, replicas: read_nodes(&mut reader)? },
             5 => Self::Started(reader.u16()?),
+            6 => Self::Replace { old: NodeId(reader.u64()?), new: read_member(&mut reader)? },
             _ => return Err(DecodeError("its kind of command is not known")),
         };
         reader.finish()?;

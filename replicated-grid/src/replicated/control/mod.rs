@@ -76,6 +76,7 @@ impl ControlState {
             }
             Command::AddMember(member) => self.add(member),
             Command::Leave(node) => self.leave(node),
+            Command::Replace { old, new } => self.replace(old, new),
             Command::Forget(node) => self.forget(node),
             Command::Assign { partition, replicas } => self.assign(partition, replicas),
             Command::Started(partition) => {
@@ -115,6 +116,20 @@ impl ControlState {
         }
         self.members.insert(member.id, ControlMember { address: member.address, is_leaving: false });
         Ok(())
+    }
+
+    /// One at a time: whoever is being moved off still counts for what has not moved.
+    fn replace(&mut self, old: NodeId, new: Member) -> Result<(), &'static str> {
+        let gone = self.members.get(&old).ok_or("the node to replace is no member")?;
+        if gone.address != new.address {
+            return Err("the node to replace is at another address");
+        }
+        let is_other = |member: &ControlMember| member.is_leaving && member.address != new.address;
+        if self.members.values().any(is_other) {
+            return Err("another node is being removed");
+        }
+        self.add(new)?;
+        self.leave(old)
     }
 
     fn leave(&mut self, node: NodeId) -> Result<(), &'static str> {
@@ -220,6 +235,7 @@ mod tests {
             Command::AddMember(member(4)),
             Command::Started(2),
             Command::Assign { partition: 1, replicas: vec![NodeId(4), NodeId(2)] },
+            Command::Replace { old: NodeId(4), new: Member { id: NodeId(5), address: "node-4:1".to_owned() } },
             Command::Leave(NodeId(3)),
             Command::Assign { partition: 9, replicas: vec![NodeId(4)] },
         ];
@@ -239,6 +255,20 @@ mod tests {
         }
         state.forget(NodeId(1)).unwrap();
         assert_eq!(state.staying(), [NodeId(2), NodeId(3)].into());
+    }
+
+    #[test]
+    fn a_node_is_replaced_at_its_address_and_one_at_a_time() {
+        let mut state = formed();
+        let successor = |id, address: &str| Member { id: NodeId(id), address: address.to_owned() };
+        assert!(state.replace(NodeId(3), successor(7, "elsewhere:1")).is_err());
+        assert!(state.replace(NodeId(9), successor(7, "node-9:1")).is_err());
+        state.replace(NodeId(3), successor(7, "node-3:1")).unwrap();
+        assert_eq!(state.staying(), [NodeId(1), NodeId(2), NodeId(7)].into());
+        state.replace(NodeId(3), successor(7, "node-3:1")).unwrap();
+        assert!(state.replace(NodeId(2), successor(8, "node-2:1")).is_err(), "one is under way");
+        state.replace(NodeId(7), successor(8, "node-3:1")).unwrap();
+        assert_eq!(state.staying(), [NodeId(1), NodeId(2), NodeId(8)].into(), "it was restarted once more");
     }
 
     #[test]

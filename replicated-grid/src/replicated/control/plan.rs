@@ -119,7 +119,9 @@ fn starts(state: &ControlState, seen: &Seen) -> Vec<Step> {
         if seen.partitions.contains_key(&partition) {
             return Some(Step::Started { partition });
         }
-        placement.initial.first().map(|on| Step::Start { partition, on: *on })
+        // Whichever begins it, and if several do, the first entry is the same; a node that never comes back holds up nothing.
+        let on = placement.initial.iter().find(|node| seen.reached.contains(node)).or(placement.initial.first());
+        on.map(|on| Step::Start { partition, on: *on })
     };
     unstarted.filter_map(step).collect()
 }

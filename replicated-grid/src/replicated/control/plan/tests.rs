@@ -5,6 +5,16 @@ use crate::node::Member;
 use crate::replicated::control::command::Command;
 use crate::state_machine::{ReplicatedTime, StateMachine};
 
+#[test]
+fn a_partition_begins_although_its_first_node_is_gone() {
+    let mut model = Model::formed(3);
+    model.seen.reached.remove(&NodeId(1));
+    let steps = next_steps(&model.state, &model.seen);
+    let on = |step: &Step| if let Step::Start { on, .. } = step { Some(*on) } else { None };
+    let nodes: BTreeSet<NodeId> = steps.iter().filter_map(on).collect();
+    assert_eq!(nodes, [NodeId(2), NodeId(3)].into());
+}
+
 /// A grid in which every step succeeds at once.
 struct Model {
     state: ControlState,

@@ -132,6 +132,14 @@ impl AuthorisedMerchants {
         &self.merchants
     }
 
+    /// Adds the merchants of `other`, which must be of the same application and name none of these; otherwise nothing changes.
+    pub fn join(&mut self, other: &Self) {
+        let is_new = |granted: &GrantedMerchant| self.merchants.iter().all(|known| known.merchant != granted.merchant);
+        if self.application == other.application && other.merchants.iter().all(is_new) {
+            self.merchants.extend_from_slice(&other.merchants);
+        }
+    }
+
     /// The part of it that `keep` chooses, e.g. the merchants of one partition.
     #[must_use]
     pub fn restricted_to(&self, keep: impl Fn(MerchantId) -> bool) -> Self {
@@ -155,5 +163,23 @@ mod tests {
         assert_eq!(authorised.merchants(), [expected]);
         assert_eq!(scope.authorise(&[own, foreign]).unwrap_err().merchants, [foreign]);
         assert_eq!(scope.authorise_all(), authorised);
+    }
+
+    #[test]
+    fn only_what_one_application_may_see_is_joined() {
+        let granted = |number: u8| GrantedMerchant {
+            merchant: MerchantId::from_bytes([number; 16]),
+            visible_from: Timestamp::default(),
+        };
+        let of = |application: &str, numbers: &[u8]| {
+            let merchants = numbers.iter().copied().map(granted).collect();
+            AuthorisedMerchants::vouched_for_by_peer(application.parse().unwrap(), merchants)
+        };
+        let mut both = of("app", &[1]);
+        both.join(&of("other", &[2]));
+        both.join(&of("app", &[2, 1]));
+        assert_eq!(both, of("app", &[1]));
+        both.join(&of("app", &[2, 3]));
+        assert_eq!(both, of("app", &[1, 2, 3]));
     }
 }

@@ -7,13 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use metrics::Histogram;
-use order_model::SharedClock;
+use order_model::{MerchantId, SharedClock};
+use proto::conversions::to_bytes;
 use proto::gateway_core::gateway_core_client::GatewayCoreClient;
 use proto::gateway_core::{ActReply, ActRequest, GetOrderReply, GetOrderRequest, ReportServingRequest};
-use proto::merchant_connection::merchant_connection_client::MerchantConnectionClient;
 use proto::merchant_connection::{GetMerchantsReply, GetMerchantsRequest, MerchantPresence, PresenceRequest};
 use proto::transport::Transport;
 use tonic::{Code, Response, Status};
+
+use crate::presence::{Node, PresenceNodes};
 
 /// The largest answer we take: an order is at most 192 KiB, 100 merchants with their hours far less than this.
 const MESSAGE_MAX_BYTES: usize = 8 * 1024 * 1024;
@@ -127,26 +129,47 @@ impl Core {
 
 /// merchant-connection.
 pub(crate) struct Merchants {
-    client: MerchantConnectionClient<Transport>,
+    nodes: PresenceNodes,
     get_merchants: Operation,
     presence: Operation,
 }
 
 impl Merchants {
-    pub(crate) fn new(transport: Transport, clock: &SharedClock, timeout: Duration) -> Self {
+    pub(crate) fn new(nodes: PresenceNodes, clock: &SharedClock, timeout: Duration) -> Self {
         let operation = |name| Operation::new("merchant-connection", name, clock, timeout);
-        Self {
-            client: MerchantConnectionClient::new(transport).max_decoding_message_size(MESSAGE_MAX_BYTES),
-            get_merchants: operation("GetMerchants"),
-            presence: operation("Presence"),
-        }
+        Self { nodes, get_merchants: operation("GetMerchants"), presence: operation("Presence") }
     }
 
     pub(crate) async fn get_merchants(&self, request: GetMerchantsRequest) -> Result<GetMerchantsReply, CallError> {
-        self.get_merchants.run(self.client.clone().get_merchants(request)).await
+        self.get_merchants.run(self.nodes.any_client().get_merchants(request)).await
     }
 
-    pub(crate) async fn presence(&self, request: PresenceRequest) -> Result<Vec<MerchantPresence>, CallError> {
-        self.presence.run(self.client.clone().presence(request)).await.map(|reply| reply.presences)
+    /// The presence of one merchant, from the leader of its partition; a hint of who that is is followed once.
+    pub(crate) async fn presence(&self, merchant: MerchantId) -> Result<MerchantPresence, CallError> {
+        let partition = [self.nodes.partition_of(merchant)];
+        let (node, _) = self.nodes.route(&partition).pop().ok_or(CallError::Unavailable)?;
+        if let Some(presence) = self.presence_at(&node, merchant).await? {
+            return Ok(presence);
+        }
+        let (leader, _) = self.nodes.route_on(&node, &partition).pop().ok_or(CallError::Unavailable)?;
+        self.presence_at(&leader, merchant).await?.ok_or(CallError::Unavailable)
+    }
+
+    /// The presence as one node knows it; `None` where it refuses.
+    async fn presence_at(&self, node: &Node, merchant: MerchantId) -> Result<Option<MerchantPresence>, CallError> {
+        let merchant_ids = vec![to_bytes(merchant.as_bytes())];
+        let request = PresenceRequest { merchant_ids, with_last_change: false };
+        match self.presence.run(node.client().presence(request)).await {
+            Ok(reply) => {
+                self.nodes.learn(node, reply.node, &reply.leaders);
+                Ok(reply.presences.into_iter().find(|presence| *presence.merchant_id == *merchant.as_bytes()))
+            }
+            Err(error) => {
+                if matches!(error, CallError::Unavailable) {
+                    self.nodes.is_unreachable(node);
+                }
+                Err(error)
+            }
+        }
     }
 }

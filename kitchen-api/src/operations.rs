@@ -132,6 +132,16 @@ const fn action(operation: Operation, id: &'static str, paths: &'static [&'stati
     }
 }
 
+/// The poll; its paths are looked for before all others.
+pub(crate) const POLL: Row = Row {
+    tag: "events",
+    summary: "The events not acknowledged yet. Counts as a sign of life of its merchants.",
+    answers: Answers::Events,
+    parameters: POLL_PARAMETERS,
+    errors: &[400],
+    ..get(Operation::Poll, "poll", &["/events/v1.0/events:polling", "/order/v1.0/events:polling"])
+};
+
 /// The table.
 pub(crate) const OPERATIONS: &[Row] = &[
     Row {
@@ -144,14 +154,7 @@ pub(crate) const OPERATIONS: &[Row] = &[
         takes_token: false,
         ..get(Operation::Token, "token", &["/authentication/v1.0/oauth/token"])
     },
-    Row {
-        tag: "events",
-        summary: "The events not acknowledged yet. Counts as a sign of life of its merchants.",
-        answers: Answers::Events,
-        parameters: POLL_PARAMETERS,
-        errors: &[400],
-        ..get(Operation::Poll, "poll", &["/events/v1.0/events:polling", "/order/v1.0/events:polling"])
-    },
+    POLL,
     Row {
         verb: Verb::Post,
         tag: "events",

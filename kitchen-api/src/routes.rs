@@ -1,7 +1,8 @@
 //! The router: which handler answers which operation, measured, and with a token where one is needed.
 //!
-//! A handler of an operation that takes a token is only reached through [`authorised`], which gives it the proof. What no
-//! operation matches answers 404 or 405 in the usual envelope.
+//! A handler of an operation that takes a token is only reached with [`Authorised`], the proof. What no operation matches
+//! answers 404 or 405 in the usual envelope. Polls are most of all requests and are answered before the router, see
+//! [`Routes`].
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -10,16 +11,19 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use axum::routing::future::RouteFuture;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use bytes::Bytes;
-use http::Uri;
+use futures::future::{BoxFuture, Either, Ready, ready};
 use http::uri::PathAndQuery;
+use http::{Method, Uri};
 use proto::gateway_core::Action;
 
 use crate::api::Api;
 use crate::errors::ApiError;
+use crate::events::Polled;
 use crate::oauth::Authorised;
-use crate::operations::{OPERATIONS, Operation, Row, Verb};
+use crate::operations::{OPERATIONS, Operation, POLL, Row, Verb};
 use crate::orders::json_response;
 use crate::telemetry::EndpointMetrics;
 use crate::{events, merchants, oauth, openapi, orders};
@@ -29,8 +33,8 @@ pub(crate) fn path_segment(path: &str, index: usize) -> &str {
     path.strip_prefix('/').unwrap_or(path).split('/').nth(index).unwrap_or_default()
 }
 
-/// The public API.
-pub(crate) fn router(api: &Arc<Api>) -> Router {
+/// Every operation, polls included: what asks with HEAD, or with a method that there is not, comes here.
+fn router(api: &Arc<Api>) -> Router {
     let document = openapi::document().to_json().map(Bytes::from).expect("a document of texts is JSON");
     let mut router = Router::new();
     for row in OPERATIONS {
@@ -123,22 +127,55 @@ impl Wiring {
     }
 }
 
-/// The router behind a decoder of `%3A`, which some clients send for the colon of `events:polling`.
+/// The public API as the server calls it: the router behind a decoder of `%3A`, which some clients send for the colon of
+/// `events:polling`, with polls taken out before it. The router boxes a future for each request and looks its path up;
+/// a poll needs neither.
 #[derive(Clone)]
-pub(crate) struct Decoded {
-    router: Router,
+pub(crate) struct Routes {
+    shared: Arc<Shared>,
 }
 
-impl Decoded {
-    pub(crate) fn new(router: Router) -> Self {
-        Self { router }
+struct Shared {
+    router: Router,
+    api: Arc<Api>,
+    poll_metrics: EndpointMetrics,
+}
+
+/// The answer to one request: there already, being waited for, or the router's.
+pub(crate) type Answering = Either<Ready<Answer>, Either<BoxFuture<'static, Answer>, RouteFuture<Infallible>>>;
+
+type Answer = Result<Response, Infallible>;
+
+impl Routes {
+    pub(crate) fn new(api: &Arc<Api>) -> Self {
+        let poll_metrics = EndpointMetrics::new(POLL.id, api.clock.clone());
+        Self { shared: Arc::new(Shared { router: router(api), api: Arc::clone(api), poll_metrics }) }
+    }
+
+    fn poll(&self, request: &Request) -> Answering {
+        let Shared { api, poll_metrics, .. } = &*self.shared;
+        let started_at = poll_metrics.now();
+        let begun = api.authorise(request.headers()).and_then(|authorised| events::begin(api, authorised, request));
+        let response = match begun {
+            Ok(Polled::Answered(response)) => response,
+            Err(error) => error.into_response(),
+            Ok(Polled::Waiting(answer)) => {
+                let shared = Arc::clone(&self.shared);
+                let answer = async { answer.await.unwrap_or_else(ApiError::into_response) };
+                return Either::Right(Either::Left(Box::pin(async move {
+                    Ok(shared.poll_metrics.measure_from(started_at, answer).await)
+                })));
+            }
+        };
+        poll_metrics.answered(started_at, response.status());
+        Either::Left(ready(Ok(response)))
     }
 }
 
-impl tower::Service<Request> for Decoded {
+impl tower::Service<Request> for Routes {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = <Router as tower::Service<Request>>::Future;
+    type Future = Answering;
 
     fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Infallible>> {
         // A router is always ready.
@@ -151,7 +188,10 @@ impl tower::Service<Request> for Decoded {
         {
             *request.uri_mut() = uri;
         }
-        self.router.call(request)
+        if request.method() == Method::GET && POLL.paths.contains(&request.uri().path()) {
+            return self.poll(&request);
+        }
+        Either::Right(Either::Right(self.shared.router.clone().call(request)))
     }
 }
 

@@ -3,11 +3,14 @@
 //! Called by the binary. `build` binds and checks, `run` serves: a port in use or a wrong key is found before anything
 //! is started.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use axum::body::Body;
+use http::{Request, Response};
 use order_model::SharedClock;
 use parking_lot::Mutex;
 use proto::transport::Transport;
@@ -22,8 +25,8 @@ use crate::directory::{Directory, keep_fresh};
 use crate::entropy::Entropy;
 use crate::feed::{FeedDependencies, FeedRouter};
 use crate::oauth::{Attempts, KeyError, Limits, Tokens};
-use crate::presence::BeatKeeper;
-use crate::routes::{Decoded, router};
+use crate::presence::{BeatKeeper, PresenceNodes};
+use crate::routes::Routes;
 use crate::server::tls::{TlsError, acceptor};
 use crate::server::{Options, serve};
 use crate::store::ApplicationStore;
@@ -41,8 +44,8 @@ pub struct Dependencies {
     pub applications: Arc<dyn ApplicationStore>,
     /// gateway-core.
     pub core: Transport,
-    /// merchant-connection.
-    pub merchant_connection: Transport,
+    /// merchant-connection's nodes; often [`PresenceNodes::one`].
+    pub merchant_connection: PresenceNodes,
     /// Both feeds.
     pub feed: FeedDependencies,
 }
@@ -118,6 +121,17 @@ impl Service {
         self.handle.clone()
     }
 
+    /// The API without the accept loop around it, for whoever measures or tests one without a socket.
+    pub fn routes(
+        &self,
+    ) -> impl tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + use<> {
+        Routes::new(&self.api)
+    }
+
     /// Serves until `shutdown`, then drains within [`Config::drain_timeout`]: no new connections, requests in flight
     /// finish, and only then does what they need stop.
     ///
@@ -148,7 +162,7 @@ impl Service {
                 state.draining.store(true, Ordering::Release);
             });
         }
-        serve(listener, options, Decoded::new(router(&api)), shutdown).await;
+        serve(listener, options, Routes::new(&api), shutdown).await;
         handle.state.serving.store(false, Ordering::Release);
         background.cancel();
         // Beats not sent yet are worth a moment; nothing else here is.

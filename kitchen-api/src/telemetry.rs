@@ -38,10 +38,25 @@ impl EndpointMetrics {
     /// Measures one request until its answer is there. One that is dropped before (the client left, or it took too
     /// long) counts as abandoned.
     pub(crate) async fn measure(&self, answer: impl Future<Output = Response>) -> Response {
-        let mut running = Running { metrics: self, started_at: self.clock.monotonic(), status: None };
+        self.measure_from(self.now(), answer).await
+    }
+
+    /// The same of a request that was begun at `started_at`, as [`EndpointMetrics::now`] told it.
+    pub(crate) async fn measure_from(&self, started_at: Duration, answer: impl Future<Output = Response>) -> Response {
+        let mut running = Running { metrics: self, started_at, status: None };
         let response = answer.await;
         running.status = Some(response.status());
         response
+    }
+
+    /// Notes a request that was answered in one piece.
+    pub(crate) fn answered(&self, started_at: Duration, status: StatusCode) {
+        drop(Running { metrics: self, started_at, status: Some(status) });
+    }
+
+    /// The clock that requests are measured by.
+    pub(crate) fn now(&self) -> Duration {
+        self.clock.monotonic()
     }
 }
 

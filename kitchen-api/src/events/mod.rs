@@ -9,4 +9,4 @@ mod polling;
 mod query;
 
 pub(crate) use acknowledgment::acknowledge;
-pub(crate) use polling::poll;
+pub(crate) use polling::{Polled, begin, poll};

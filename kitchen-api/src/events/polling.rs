@@ -1,7 +1,9 @@
 //! `GET events:polling`: the hot path.
 //!
-//! Per request: one digest of the token, one look-up, no lock held and no span made; a poll with nothing pending answers
-//! 204 without rendering anything. A page is rendered by concatenating bodies that were rendered when the events came in.
+//! A poll that the feed of this process answers is answered in one piece: no future, no lock held, no span, and one
+//! look-up of its token; with nothing pending it is a 204 without anything rendered. Only what has to wait (a leader
+//! elsewhere, the fallback, hidden events to acknowledge) becomes a future. A page is rendered by concatenating bodies
+//! that were rendered when the events came in.
 
 use std::sync::Arc;
 
@@ -9,42 +11,82 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::{BufMut, Bytes, BytesMut};
-use event_feed::FeedEvent;
+use event_feed::{AuthorisedMerchants, FeedEvent, Filter};
+use futures::future::BoxFuture;
 use http::{HeaderValue, StatusCode, header};
 
 use super::query::{PollQuery, Requested, requested_merchants};
 use crate::api::Api;
 use crate::errors::ApiError;
+use crate::feed::{Begun, PollOutcome};
 use crate::oauth::Authorised;
 
-/// Answers a poll. Authorisation comes before filtering, and the beat before anything that can fail for a reason of
-/// ours: a restaurant must not go offline because we could not answer it.
+/// How far a poll has come without waiting.
+pub(crate) enum Polled {
+    /// To the end.
+    Answered(Response),
+    /// Not yet; boxed, so that polls that need not wait do not carry it around.
+    Waiting(BoxFuture<'static, Result<Response, ApiError>>),
+}
+
+/// Answers a poll, waiting where that is needed.
 pub(crate) async fn poll(api: Arc<Api>, authorised: Authorised, request: Request) -> Result<Response, ApiError> {
+    match begin(&api, authorised, &request)? {
+        Polled::Answered(response) => Ok(response),
+        Polled::Waiting(answer) => answer.await,
+    }
+}
+
+/// Begins a poll. Authorisation comes before filtering, and the beat before anything that can fail for a reason of
+/// ours: a restaurant must not go offline because we could not answer it.
+pub(crate) fn begin(api: &Arc<Api>, authorised: Authorised, request: &Request) -> Result<Polled, ApiError> {
     let named = requested_merchants(request.headers(), authorised.scope())?;
-    let merchants = match &named {
-        Requested::Everything => &authorised.access().everything,
-        Requested::Named(merchants) => merchants,
-    };
+    let merchants = merchants_of(&named, &authorised);
     let query = PollQuery::read(request.uri().query());
     if query.is_heartbeat {
         api.beats.beat(merchants);
     }
     if query.filter.asks_for_nothing() {
-        return Ok(no_content());
+        return Ok(Polled::Answered(no_content()));
     }
-    let page = api.feed.poll(merchants, &query.filter).await.map_err(|_| ApiError::unavailable())?;
-    Ok(if page.events.is_empty() { no_content() } else { events(&page.events) })
+    Ok(match api.feed.begin(merchants, &query.filter) {
+        Begun::Answered(page) => Polled::Answered(answer(&page.events)),
+        Begun::Unfinished(so_far) => {
+            Polled::Waiting(Box::pin(finish(Arc::clone(api), authorised, named, query.filter, so_far)))
+        }
+    })
+}
+
+fn merchants_of<'a>(named: &'a Requested, authorised: &'a Authorised) -> &'a AuthorisedMerchants {
+    match named {
+        Requested::Everything => &authorised.access().everything,
+        Requested::Named(merchants) => merchants,
+    }
+}
+
+async fn finish(
+    api: Arc<Api>,
+    authorised: Authorised,
+    named: Requested,
+    filter: Filter,
+    so_far: Option<PollOutcome>,
+) -> Result<Response, ApiError> {
+    let page = api.feed.finish(merchants_of(&named, &authorised), &filter, so_far).await;
+    page.map(|page| answer(&page.events)).map_err(|_| ApiError::unavailable())
+}
+
+fn answer(events: &[FeedEvent]) -> Response {
+    if events.is_empty() {
+        return no_content();
+    }
+    let mut response = Response::new(Body::from(concatenate(events)));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 fn no_content() -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
-    response
-}
-
-fn events(events: &[FeedEvent]) -> Response {
-    let mut response = Response::new(Body::from(concatenate(events)));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 

@@ -3,7 +3,7 @@
 //! Pure; used by `polling`. Unknown codes, groups and categories are ignored; what is left of a filter may be nothing.
 
 use event_feed::{AuthorisedMerchants, CategoryFilter, Filter, Scope};
-use http::HeaderMap;
+use http::header::{HeaderMap, HeaderName};
 use order_model::{EventCategory, EventCode, EventGroup, MerchantId};
 
 use crate::errors::ApiError;
@@ -12,7 +12,9 @@ use crate::oauth::form_pairs;
 /// Merchants that one poll may name, and merchants above which it must name some.
 pub(super) const POLLING_MERCHANTS_MAX: usize = 500;
 /// Names the merchants of a poll.
-pub(super) const POLLING_MERCHANTS: &str = "x-polling-merchants";
+const POLLING_MERCHANTS: &str = "x-polling-merchants";
+/// The same as a header map looks it up, without reading the name for each poll.
+static POLLING_MERCHANTS_HEADER: HeaderName = HeaderName::from_static(POLLING_MERCHANTS);
 
 /// The query of a poll.
 #[derive(Debug, PartialEq, Eq)]
@@ -82,23 +84,48 @@ pub(super) enum Requested {
     Named(AuthorisedMerchants),
 }
 
+/// Merchants as they are read; most polls name one, which needs no list.
+enum Named {
+    Nobody,
+    One(MerchantId),
+    Several(Vec<MerchantId>),
+}
+
+impl Named {
+    fn push(&mut self, merchant: MerchantId) {
+        match self {
+            Self::Nobody => *self = Self::One(merchant),
+            Self::One(first) => *self = Self::Several(vec![*first, merchant]),
+            Self::Several(named) => named.push(merchant),
+        }
+    }
+
+    fn as_slice(&self) -> &[MerchantId] {
+        match self {
+            Self::Nobody => &[],
+            Self::One(merchant) => std::slice::from_ref(merchant),
+            Self::Several(named) => named,
+        }
+    }
+}
+
 /// Reads and authorises the header.
 pub(super) fn requested_merchants(headers: &HeaderMap, scope: &Scope) -> Result<Requested, ApiError> {
-    let mut named: Vec<MerchantId> = Vec::new();
-    for header in headers.get_all(POLLING_MERCHANTS) {
+    let mut named = Named::Nobody;
+    for header in headers.get_all(&POLLING_MERCHANTS_HEADER) {
         let not_uuid = || {
             let message = "x-polling-merchants must be a comma-separated list of merchant UUIDs.";
             ApiError::bad_request(message).at_field(POLLING_MERCHANTS)
         };
         for value in values(header.to_str().map_err(|_| not_uuid())?) {
-            if named.len() == POLLING_MERCHANTS_MAX {
+            if named.as_slice().len() == POLLING_MERCHANTS_MAX {
                 let message = format!("Too many polling merchants: at most {POLLING_MERCHANTS_MAX}.");
                 return Err(ApiError::bad_request(message).at_field(POLLING_MERCHANTS));
             }
             named.push(value.parse().map_err(|_| not_uuid())?);
         }
     }
-    if named.is_empty() {
+    if named.as_slice().is_empty() {
         if scope.merchants().len() > POLLING_MERCHANTS_MAX {
             let message = format!(
                 "The application has more than {POLLING_MERCHANTS_MAX} merchants: name some in x-polling-merchants."
@@ -107,7 +134,7 @@ pub(super) fn requested_merchants(headers: &HeaderMap, scope: &Scope) -> Result<
         }
         return Ok(Requested::Everything);
     }
-    let authorised = scope.authorise(&named);
+    let authorised = scope.authorise(named.as_slice());
     authorised.map(Requested::Named).map_err(|refused| ApiError::forbidden_merchants(refused.merchants))
 }
 

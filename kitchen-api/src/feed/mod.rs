@@ -21,6 +21,7 @@ mod router;
 mod served_log;
 mod serving;
 pub mod shadow;
+mod shadow_batch;
 mod wire;
 
 #[cfg(test)]
@@ -33,5 +34,5 @@ pub use leaders::{LeaderHint, LeaderMap, NodeId};
 pub use primary::{CachedOrder, PollOutcome, PollQuery, PrimaryError, PrimaryFeed, Refusal, Refused, Standing};
 pub use remote::RemoteFeed;
 pub use routed::{FeedNode, RoutedFeed};
-pub use router::{AnsweredBy, FeedConfig, FeedDependencies, FeedRouter, FeedUnavailable, PolledPage};
+pub use router::{AnsweredBy, Begun, FeedConfig, FeedDependencies, FeedRouter, FeedUnavailable, PolledPage};
 pub use shadow::SharedRandom;

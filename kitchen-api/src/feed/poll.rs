@@ -115,10 +115,26 @@ impl PollWalk {
         Self { primary, fallback, breakers: Breakers::new("polls", BreakerSettings::POLLS, partitions), clock }
     }
 
-    /// Gathers what can be had for `authorised`.
-    pub async fn gather(&self, authorised: &AuthorisedMerchants, filter: &Filter) -> Gathered {
+    /// What the primary answers without being waited for; `None` where it has to be, or where a breaker has to be asked
+    /// first. An answer that is not whole belongs to [`PollWalk::gather`]: what it holds is marked as delivered.
+    pub fn ask_at_once(&self, authorised: &AuthorisedMerchants, filter: &Filter) -> Option<PollOutcome> {
+        if !self.breakers.are_pristine() {
+            return None;
+        }
+        self.primary.poll_now(&query(authorised, filter, false, PRIMARY_DEADLINE))
+    }
+
+    /// Gathers what can be had for `authorised`, beginning with what the primary has answered already.
+    pub async fn gather(
+        &self,
+        authorised: &AuthorisedMerchants,
+        filter: &Filter,
+        so_far: Option<PollOutcome>,
+    ) -> Gathered {
         let mut gathered = Gathered::default();
-        if self.breakers.are_pristine() {
+        if let Some(outcome) = so_far {
+            gathered.missing = self.take_answer(&mut gathered, Ok(outcome), authorised);
+        } else if self.breakers.are_pristine() {
             gathered.missing = self.ask_primary(&mut gathered, authorised, filter).await;
         } else {
             let partitions = self.breakers.partitions_of(authorised);
@@ -142,6 +158,15 @@ impl PollWalk {
 
     async fn ask_primary(&self, gathered: &mut Gathered, asked: &AuthorisedMerchants, filter: &Filter) -> Vec<Missing> {
         let answer = self.primary_answer(query(asked, filter, false, PRIMARY_DEADLINE)).await;
+        self.take_answer(gathered, answer, asked)
+    }
+
+    fn take_answer(
+        &self,
+        gathered: &mut Gathered,
+        answer: Result<PollOutcome, PrimaryError>,
+        asked: &AuthorisedMerchants,
+    ) -> Vec<Missing> {
         let missing = match answer {
             Ok(outcome) => {
                 let missing = self.missing_in(&outcome, asked);

@@ -15,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::acknowledgment::{Acknowledger, AcknowledgmentError};
 use super::fallback::{Fallback, FallbackError};
+use super::page;
 use super::poll::{Gathered, PollWalk};
-use super::primary::{CachedOrder, PrimaryFeed};
+use super::primary::{CachedOrder, PollOutcome, PrimaryFeed};
 use super::served_log::ServedLog;
 use super::serving::ServingEvidence;
 use super::shadow::{ShadowReader, SharedRandom};
@@ -70,6 +71,15 @@ pub struct PolledPage {
     pub events: Vec<FeedEvent>,
     /// Who answered.
     pub answered_by: AnsweredBy,
+}
+
+/// How far a poll has come without waiting.
+#[derive(Debug)]
+pub enum Begun {
+    /// To the end.
+    Answered(PolledPage),
+    /// To what is to be passed to [`FeedRouter::finish`]: what the primary has answered already, if it was asked.
+    Unfinished(Option<PollOutcome>),
 }
 
 /// Who answered a poll.
@@ -154,8 +164,41 @@ impl FeedRouter {
     /// # Errors
     /// 503, when neither side can answer; nothing was acknowledged then.
     pub async fn poll(&self, authorised: &AuthorisedMerchants, filter: &Filter) -> Result<PolledPage, FeedUnavailable> {
+        match self.begin(authorised, filter) {
+            Begun::Answered(page) => Ok(page),
+            Begun::Unfinished(so_far) => self.finish(authorised, filter, so_far).await,
+        }
+    }
+
+    /// Answers a poll as far as nothing has to be waited for, which is nearly always all the way where the primary
+    /// lives in this process.
+    pub fn begin(&self, authorised: &AuthorisedMerchants, filter: &Filter) -> Begun {
         let parts = &*self.parts;
-        let gathered = parts.walk.gather(authorised, filter).await;
+        match parts.walk.ask_at_once(authorised, filter) {
+            Some(mut outcome) if outcome.refused.is_empty() && outcome.hidden.is_empty() => {
+                page::drop_foreign(&mut outcome.events, authorised);
+                parts.serving.served(parts.clock.monotonic());
+                if !outcome.is_cut {
+                    parts.shadow.offer(authorised, filter, &outcome.events);
+                }
+                Begun::Answered(parts.page(outcome.events, AnsweredBy::Primary))
+            }
+            so_far => Begun::Unfinished(so_far),
+        }
+    }
+
+    /// Finishes what [`FeedRouter::begin`] left unfinished.
+    ///
+    /// # Errors
+    /// 503, when neither side can answer; nothing was acknowledged then.
+    pub async fn finish(
+        &self,
+        authorised: &AuthorisedMerchants,
+        filter: &Filter,
+        so_far: Option<PollOutcome>,
+    ) -> Result<PolledPage, FeedUnavailable> {
+        let parts = &*self.parts;
+        let gathered = parts.walk.gather(authorised, filter, so_far).await;
         let now = parts.clock.monotonic();
         if gathered.missing.is_empty() {
             parts.serving.served(now);
@@ -172,9 +215,7 @@ impl FeedRouter {
             parts.shadow.offer(authorised, filter, &gathered.events);
         }
         parts.acknowledge_hidden(authorised.application(), &gathered.hidden).await;
-        parts.served.served(&gathered.events);
-        parts.polls.of(answered_by).increment(1);
-        Ok(PolledPage { events: gathered.events, answered_by })
+        Ok(parts.page(gathered.events, answered_by))
     }
 
     /// Acknowledges. `Ok` is a 202; ids that are not ours are dropped and counted.
@@ -217,6 +258,12 @@ impl FeedRouter {
 }
 
 impl Parts {
+    fn page(&self, events: Vec<FeedEvent>, answered_by: AnsweredBy) -> PolledPage {
+        self.served.served(&events);
+        self.polls.of(answered_by).increment(1);
+        PolledPage { events, answered_by }
+    }
+
     /// Bounded: a poll is worth more than a hidden event that is hidden once more.
     async fn acknowledge_hidden(&self, application: &ApplicationId, hidden: &[EventId]) {
         if hidden.is_empty() {

@@ -6,8 +6,6 @@ use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use order_model::MerchantId;
-use proto::conversions::to_bytes;
-use proto::merchant_connection::PresenceRequest;
 use serde_json::Value;
 
 use super::list::{fetch_one, merchant_in_path, refusal};
@@ -41,8 +39,6 @@ pub(crate) async fn one_status(api: Arc<Api>, authorised: Authorised, request: R
 
 async fn status_of(api: &Api, id: MerchantId) -> Result<StoreStatus, ApiError> {
     let merchant = fetch_one(api, id).await?;
-    let request = PresenceRequest { merchant_ids: vec![to_bytes(id.as_bytes())] };
-    let presences = api.merchants.presence(request).await.map_err(|error| refusal(&error))?;
-    let connected = presences.iter().any(|presence| *presence.merchant_id == *id.as_bytes() && presence.online);
-    Ok(StoreStatus::judge(&merchant, connected, api.clock.now()))
+    let presence = api.merchants.presence(id).await.map_err(|error| refusal(&error))?;
+    Ok(StoreStatus::judge(&merchant, presence.online, api.clock.now()))
 }

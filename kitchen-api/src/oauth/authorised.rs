@@ -5,13 +5,16 @@
 use std::sync::Arc;
 
 use event_feed::Scope;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use order_model::ApplicationId;
 
 use super::claims::TokenError;
 use crate::api::Api;
 use crate::directory::Access;
 use crate::errors::ApiError;
+
+/// How the value of an `Authorization` header begins, in any case.
+const SCHEME: &[u8] = b"Bearer ";
 
 /// An application whose token was checked for this request.
 #[derive(Debug, Clone)]
@@ -37,15 +40,11 @@ impl Authorised {
 }
 
 impl Api {
-    /// Checks the token of a request: its signature (once), its times and its application (every time).
+    /// Checks the token of a request, see [`super::Tokens::check`].
     pub(crate) fn authorise(&self, headers: &HeaderMap) -> Result<Authorised, ApiError> {
-        let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let value = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
         let token = value.and_then(bearer).ok_or_else(|| ApiError::unauthorized("A bearer token is required."))?;
-        let token = self.tokens.check(token, &self.directory).map_err(refusal)?;
-        let access = token.application.access();
-        if !access.takes_token_of(token.issued_at) {
-            return Err(refusal(TokenError::Revoked));
-        }
+        let access = self.tokens.check(token, &self.directory).map_err(refusal)?;
         Ok(Authorised { access })
     }
 }
@@ -60,9 +59,10 @@ fn refusal(error: TokenError) -> ApiError {
     }
 }
 
-fn bearer(value: &str) -> Option<&str> {
-    let (scheme, token) = value.trim().split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+/// Bytes, because what is inside is looked at only where a token is not known yet.
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.trim_ascii().split_at_checked(SCHEME.len())?;
+    scheme.eq_ignore_ascii_case(SCHEME).then(|| token.trim_ascii())
 }
 
 #[cfg(test)]
@@ -71,9 +71,10 @@ mod tests {
 
     #[test]
     fn the_scheme_is_read_in_any_case() {
-        assert_eq!(bearer("Bearer abc"), Some("abc"));
-        assert_eq!(bearer("bearer  abc "), Some("abc"));
-        assert_eq!(bearer("Basic abc"), None);
-        assert_eq!(bearer("abc"), None);
+        assert_eq!(bearer(b"Bearer abc"), Some(&b"abc"[..]));
+        assert_eq!(bearer(b" bearer  abc "), Some(&b"abc"[..]));
+        for other in [&b"Basic abc"[..], b"abc", b"Bearer", b"Bearerabc", b""] {
+            assert_eq!(bearer(other), None);
+        }
     }
 }

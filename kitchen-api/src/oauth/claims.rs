@@ -3,14 +3,16 @@
 //! Used by the token endpoint and by the check of every request. jsonwebtoken checks form, algorithm, signature, `iss` and
 //! `aud`; times are checked here, with the clock that was passed in.
 
+use std::sync::Arc;
+
 use jsonwebtoken::{Algorithm, Header, Validation};
 use order_model::{ApplicationId, SharedClock, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::cache::{Cache, CachedToken, TokenDigest};
+use super::cache::{Cache, CachedToken};
 use super::keys::{KeyError, Keys};
 use crate::config::TokenConfig;
-use crate::directory::Directory;
+use crate::directory::{Access, Directory};
 use crate::entropy::Entropy;
 
 /// How far the clocks of two instances may be apart, in seconds.
@@ -78,7 +80,7 @@ impl Tokens {
             issuer: config.issuer.clone(),
             audience: config.audience.clone(),
             lifetime_s: i64::try_from(config.lifetime.as_secs()).unwrap_or(i64::MAX),
-            cache: Cache::default(),
+            cache: Cache::new(&entropy),
             clock,
             entropy,
         })
@@ -110,22 +112,19 @@ impl Tokens {
         jsonwebtoken::encode(&self.header, &claims, &self.keys.signing)
     }
 
-    /// What `token` stands for. The signature is checked once per token; its times and its application every time.
-    pub(crate) fn check(&self, token: &str, directory: &Directory) -> Result<CachedToken, TokenError> {
+    /// What the bearer of `token` may do now. The signature is checked once per token; its times, its application and
+    /// whether it was revoked every time.
+    pub(crate) fn check(&self, token: &[u8], directory: &Directory) -> Result<Arc<Access>, TokenError> {
         let now = self.clock.now();
-        let digest = TokenDigest::of(token);
-        let token = match self.cache.find(&digest) {
-            Some(cached) => cached,
-            None => {
-                let verified = self.verify(token, now, directory)?;
-                self.cache.insert(digest, verified.clone(), now);
-                verified
-            }
-        };
-        if now >= token.expires_at {
-            return Err(TokenError::Expired);
+        let digest = self.cache.digest_of(token);
+        if let Some(known) = self.cache.look(&digest, |known| known.admit(now)) {
+            return known;
         }
-        Ok(token)
+        let token = std::str::from_utf8(token).map_err(|_| TokenError::Invalid)?;
+        let verified = self.verify(token, now, directory)?;
+        let access = verified.admit(now);
+        self.cache.insert(digest, verified, now);
+        access
     }
 
     fn verify(&self, token: &str, now: Timestamp, directory: &Directory) -> Result<CachedToken, TokenError> {
@@ -147,6 +146,16 @@ impl Tokens {
             issued_at: Timestamp::from_unix_ms(claims.iat.saturating_mul(1000)),
             expires_at: Timestamp::from_unix_ms(claims.exp.saturating_add(LEEWAY_S).saturating_mul(1000)),
         })
+    }
+}
+
+impl CachedToken {
+    fn admit(&self, now: Timestamp) -> Result<Arc<Access>, TokenError> {
+        if now >= self.expires_at {
+            return Err(TokenError::Expired);
+        }
+        let access = self.application.access();
+        if access.takes_token_of(self.issued_at) { Ok(access) } else { Err(TokenError::Revoked) }
     }
 }
 

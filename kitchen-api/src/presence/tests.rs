@@ -1,11 +1,11 @@
 //! Beats are kept until they are taken.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use event_feed::{AuthorisedMerchants, GrantedMerchant};
-use order_model::{Clock, MerchantId, Timestamp};
+use order_model::{Clock, MerchantId, PartitionCount, RoutingHash, Timestamp};
 use parking_lot::Mutex;
 use proto::conversions;
 use proto::merchant_connection as wire;
@@ -15,7 +15,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::BeatKeeper;
+use super::{BeatKeeper, PresenceNode, PresenceNodes};
+
+const PARTITIONS: PartitionCount = PartitionCount(std::num::NonZeroU16::new(4).unwrap());
 
 struct RuntimeClock {
     start: Instant,
@@ -35,6 +37,12 @@ impl Clock for RuntimeClock {
 struct Taken {
     is_down: bool,
     hangs: bool,
+    /// Who it says it is.
+    node: u64,
+    /// Whom it says to lead each partition, and in which term; it takes what it leads itself. Empty: it takes everything.
+    leaders: Vec<(u64, u64)>,
+    /// How often each partition's sender said that this is everything.
+    told_all: BTreeMap<u32, usize>,
     /// The instant of each merchant's latest beat, as reconstructed from its age.
     latest: BTreeMap<MerchantId, Instant>,
     batches: Vec<usize>,
@@ -55,13 +63,34 @@ impl MerchantConnection for FakeConnection {
         if taken.is_down {
             return Err(Status::unavailable("down"));
         }
-        let beats = request.into_inner().beats;
+        let wire::BeatRequest { beats, partitions, .. } = request.into_inner();
         taken.batches.push(beats.len());
+        let partition_of = |merchant| u32::from(RoutingHash::of(merchant).partition(PARTITIONS).0);
+        let leads = |taken: &Taken, partition: u32| {
+            taken.leaders.get(partition as usize).is_none_or(|(leader, _)| *leader == taken.node)
+        };
+        let mut asked: BTreeSet<u32> = partitions.iter().copied().collect();
         for beat in beats {
             let merchant = conversions::merchant_id(&beat.merchant_id).unwrap();
-            taken.latest.insert(merchant, Instant::now() - Duration::from_millis(beat.age_ms.into()));
+            asked.insert(partition_of(merchant));
+            if leads(&taken, partition_of(merchant)) {
+                taken.latest.insert(merchant, Instant::now() - Duration::from_millis(beat.age_ms.into()));
+            }
         }
-        Ok(Response::new(wire::BeatReply {}))
+        let led: Vec<u32> = partitions.into_iter().filter(|partition| leads(&taken, *partition)).collect();
+        for partition in led {
+            *taken.told_all.entry(partition).or_default() += 1;
+        }
+        let to_wire = |(partition, (leader, term)): (u32, &(u64, u64))| wire::PartitionLeader {
+            partition,
+            leader: *leader,
+            term: *term,
+        };
+        Ok(Response::new(wire::BeatReply {
+            refused_partitions: asked.into_iter().filter(|partition| !leads(&taken, *partition)).collect(),
+            leaders: (0..).zip(&taken.leaders).map(to_wire).collect(),
+            node: taken.node,
+        }))
     }
 
     async fn presence(&self, _: Request<wire::PresenceRequest>) -> Result<Response<wire::PresenceReply>, Status> {
@@ -102,9 +131,16 @@ fn merchants(numbers: std::ops::Range<u32>) -> AuthorisedMerchants {
 }
 
 fn keeper(connection: &FakeConnection, beats_max: usize) -> BeatKeeper {
-    let clock = Arc::new(RuntimeClock { start: Instant::now() });
-    let transport = proto::transport::local(MerchantConnectionServer::new(connection.clone()));
-    BeatKeeper::with_limit(transport, clock, beats_max)
+    keeper_of(&[connection], beats_max)
+}
+
+fn keeper_of(connections: &[&FakeConnection], beats_max: usize) -> BeatKeeper {
+    let node = |(number, connection): (usize, &&FakeConnection)| PresenceNode {
+        name: format!("node {number}"),
+        transport: proto::transport::local(MerchantConnectionServer::new(FakeConnection::clone(connection))),
+    };
+    let nodes = PresenceNodes::new(PARTITIONS, connections.iter().enumerate().map(node).collect());
+    BeatKeeper::with_limit(nodes, Arc::new(RuntimeClock { start: Instant::now() }), beats_max)
 }
 
 fn run(keeper: &BeatKeeper) -> (CancellationToken, JoinHandle<()>) {
@@ -225,4 +261,105 @@ async fn the_last_beats_go_out_at_shutdown() {
     let started = Instant::now();
     keeper.run(shutdown).await;
     assert!(started.elapsed() <= Duration::from_secs(3));
+}
+
+fn node(number: u64, leaders: &[(u64, u64)]) -> FakeConnection {
+    let connection = FakeConnection::default();
+    connection.taken.lock().node = number;
+    connection.taken.lock().leaders = leaders.to_vec();
+    connection
+}
+
+/// Merchants of a partition, among the first hundred.
+fn merchants_of(partition: u16) -> BTreeSet<MerchantId> {
+    (0..100).map(merchant).filter(|merchant| RoutingHash::of(*merchant).partition(PARTITIONS).0 == partition).collect()
+}
+
+fn taken_by(connection: &FakeConnection) -> BTreeSet<MerchantId> {
+    connection.taken.lock().latest.keys().copied().collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn beats_go_to_the_leader_of_their_partition_and_follow_it() {
+    let led = [(1, 5), (2, 5), (1, 5), (2, 5)];
+    let (one, two) = (node(1, &led), node(2, &led));
+    let keeper = keeper_of(&[&one, &two], 1_000);
+    let (shutdown, running) = run(&keeper);
+    keeper.beat(&merchants(0..100));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(keeper.untaken(), 0, "a hint is followed at once");
+    assert_eq!(taken_by(&one), &merchants_of(0) | &merchants_of(2));
+    assert_eq!(taken_by(&two), &merchants_of(1) | &merchants_of(3));
+
+    // Partition 0 moves; the former leader knows.
+    for connection in [&one, &two] {
+        connection.taken.lock().latest.clear();
+        connection.taken.lock().leaders[0] = (2, 6);
+    }
+    keeper.beat(&merchants(0..100));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(keeper.untaken(), 0);
+    assert_eq!(taken_by(&one), merchants_of(2));
+
+    // Its leader dies; the other one takes over after a while.
+    two.taken.lock().is_down = true;
+    keeper.beat(&merchants(0..100));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(
+        keeper.untaken(),
+        100 - merchants_of(2).len(),
+        "what nobody leads is kept, what somebody leads is taken"
+    );
+    one.taken.lock().leaders = vec![(1, 9); 4];
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(keeper.untaken(), 0);
+    assert_eq!(taken_by(&one).len(), 100);
+    shutdown.cancel();
+    running.await.unwrap();
+}
+
+/// While a partition has no leader its beats are kept, with their time; others do not notice.
+#[tokio::test(start_paused = true)]
+async fn beats_during_no_leader_are_not_lost() {
+    let connection = node(1, &[(0, 7), (1, 5), (1, 5), (1, 5)]);
+    let keeper = keeper_of(&[&connection], 1_000);
+    let (shutdown, running) = run(&keeper);
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let beaten_at = Instant::now();
+    keeper.beat(&merchants(0..100));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(keeper.untaken(), merchants_of(0).len());
+    assert!(taken_by(&connection).is_disjoint(&merchants_of(0)));
+    {
+        let mut taken = connection.taken.lock();
+        assert_eq!(taken.told_all.get(&0), None, "a leader that knows of no beat must not judge");
+        assert!(taken.told_all[&1] > 100);
+        taken.leaders[0] = (1, 8);
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(keeper.untaken(), 0);
+    for merchant in merchants_of(0) {
+        let at = connection.taken.lock().latest[&merchant];
+        assert!(at.max(beaten_at) - at.min(beaten_at) <= Duration::from_millis(2));
+    }
+    shutdown.cancel();
+    running.await.unwrap();
+}
+
+/// The leader may judge only once it knows everything: it is told with the last batch.
+#[tokio::test(start_paused = true)]
+async fn a_leader_is_told_that_this_is_everything_with_the_last_batch() {
+    let connection = node(1, &[(1, 5); 4]);
+    let keeper = keeper(&connection, 100_000);
+    let (shutdown, running) = run(&keeper);
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    connection.taken.lock().told_all.clear();
+    keeper.beat(&merchants(0..12_000));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(keeper.untaken(), 0);
+    shutdown.cancel();
+    let taken = std::mem::take(&mut *connection.taken.lock());
+    running.await.unwrap();
+    assert_eq!(taken.batches.iter().filter(|beats| **beats > 0).count(), 3);
+    assert!(taken.told_all.values().all(|count| *count == 1), "{:?}", taken.told_all);
 }

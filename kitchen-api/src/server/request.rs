@@ -4,8 +4,9 @@
 //! line that is not HTTP are answered by hyper itself, with the right status and no body.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::IpAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -50,12 +51,28 @@ where
         (Body::new(TimedBody::new(body, config.body_timeout)), config.request_timeout + config.body_timeout)
     };
     let mut service = service;
-    let answer = service.call(Request::from_parts(parts, body));
-    match tokio::time::timeout(time_limit, answer).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(never)) => match never {},
-        Err(_elapsed) => ApiError::unavailable().into_response(),
-    }
+    within(time_limit, service.call(Request::from_parts(parts, body))).await
+}
+
+/// Waits for an answer, but not for ever. The timer is made only when the answer is not there at once, and boxed: it is
+/// large, and the future that would hold it is moved for every request.
+async fn within(
+    time_limit: Duration,
+    answer: impl Future<Output = Result<Response<Body>, Infallible>>,
+) -> Response<Body> {
+    let mut answer = pin!(answer);
+    let mut deadline: Option<Pin<Box<Sleep>>> = None;
+    poll_fn(|context| {
+        if let Poll::Ready(answered) = answer.as_mut().poll(context) {
+            return Poll::Ready(match answered {
+                Ok(response) => response,
+                Err(never) => match never {},
+            });
+        }
+        let deadline = deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(time_limit)));
+        deadline.as_mut().poll(context).map(|()| ApiError::unavailable().into_response())
+    })
+    .await
 }
 
 fn check_head<B>(request: &Request<B>, config: &ServerConfig) -> Result<(), ApiError> {

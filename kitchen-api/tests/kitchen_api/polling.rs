@@ -60,6 +60,32 @@ async fn pending_events_come_back_byte_for_byte_until_acknowledged() {
     assert_eq!(pos.get(POLL).await.status, 204);
 }
 
+/// A feed of the same process is not waited for; nobody outside can tell.
+#[tokio::test]
+async fn a_feed_of_the_same_process_answers_the_same() {
+    let rig = Rig::start().await;
+    let pos = rig.as_application("pos").await;
+    let pending = event(merchant(1), 1, EventCode::Placed);
+    rig.peers.feed.events.lock().extend([pending.clone(), event(merchant(3), 3, EventCode::Placed)]);
+    let foreign = merchant(3).to_string();
+    for local in [false, true] {
+        rig.peers.feed.local.store(local, Ordering::SeqCst);
+        let before = rig.peers.feed.polls.load(Ordering::SeqCst);
+        let answer = pos.get(POLL).await;
+        assert_eq!(answer.headers["content-type"], "application/json");
+        assert_eq!(answer.body, format!("[{}]", String::from_utf8(pending.body.to_vec()).unwrap()));
+        assert_eq!(pos.get(&format!("{POLL}?types=CFM")).await.status, 204, "hides what is pending");
+        assert_eq!(pos.get(&format!("{POLL}?types=NEW1")).await.status, 204, "asks for nothing");
+        assert_eq!(pos.send("GET", POLL, &[("x-polling-merchants", &foreign)], "").await.status, 403);
+        assert_eq!(rig.client.get(POLL).await.status, 401, "no token");
+        assert_eq!(pos.post(POLL, "").await.status, 405);
+        assert_eq!(pos.send("HEAD", POLL, &[], "").await.status, 204, "nothing pending any more");
+        assert_eq!(rig.peers.feed.polls.load(Ordering::SeqCst) - before, 3, "local: {local}");
+        assert_eq!(rig.peers.feed.acknowledged_by("pos"), [pending.id]);
+        rig.peers.feed.acknowledged.lock().clear();
+    }
+}
+
 #[tokio::test]
 async fn the_header_takes_spaces_and_commas_and_is_limited() {
     let rig = Rig::start().await;

@@ -8,9 +8,10 @@ use event_feed::Grant;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use kitchen_api::feed::FeedDependencies;
+use kitchen_api::presence::PresenceNodes;
 use kitchen_api::store::{ApplicationRecord, ApplicationStore, Change, HashedSecret, StoreError, StoredApplication};
 use kitchen_api::{Config, Dependencies, Entropy, Handle, Service, TokenConfig, generate_signing_key};
-use order_model::{ApplicationId, Clock, MerchantId, SharedClock, Timestamp};
+use order_model::{ApplicationId, Clock, MerchantId, PartitionCount, SharedClock, Timestamp};
 use parking_lot::Mutex;
 use rand::SeedableRng;
 use tokio::task::JoinHandle;
@@ -215,7 +216,7 @@ pub fn dependencies(peers: &Peers, applications: Arc<dyn ApplicationStore>, cloc
         entropy: Entropy::system(),
         applications,
         core: peers.core_transport(),
-        merchant_connection: peers.merchants_transport(),
+        merchant_connection: PresenceNodes::one(PartitionCount::DEFAULT, peers.merchants_transport()),
         feed: FeedDependencies {
             primary: peers.feed.clone(),
             fallback: peers.fallback_transport(),

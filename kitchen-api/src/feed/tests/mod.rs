@@ -1,6 +1,7 @@
 //! Tests of the feed: decisions by properties, the rest against fakes of both sides under the runtime's paused time.
 
 mod acknowledgments;
+mod at_once;
 mod breaker;
 mod degraded;
 mod fakes;

@@ -22,7 +22,7 @@ async fn compared(primary: &std::sync::Arc<FakePrimary>, store: &FakeStore, answ
     let fallback = Fallback::new(store.transport(), clock());
     let reader = ShadowReader::new(primary.clone(), fallback, clock(), 1.0, random());
     let authorised = authorised(&[merchant_in(3, 0)]);
-    reader.compare_now(&Comparison { authorised, filter: Filter::default(), primary: answered }).await
+    reader.compare_now(&Comparison { authorised, filter: Filter::default(), primary: answered, polls: 1 }).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -88,7 +88,29 @@ async fn comparing_never_delays_a_poll() {
     assert!(started.elapsed() < Duration::from_millis(10));
     tokio::time::sleep(Duration::from_secs(30)).await;
     let shadows = store.state.lock().asked.iter().filter(|(_, shadow)| *shadow).count();
-    assert!((1..=4 + 16 + 1).contains(&shadows), "{shadows}");
+    assert!((1..=64 + 1).contains(&shadows), "{shadows}");
+    shutdown.cancel();
+    running.await.unwrap();
+}
+
+/// One read of many merchants stands for the polls of all of them.
+#[tokio::test(start_paused = true)]
+async fn polls_of_different_merchants_are_read_together() {
+    let (primary, store) = (FakePrimary::new(vec![]), FakeStore::new(vec![]));
+    let router = router(&primary, &store, 1.0);
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn({
+        let (router, shutdown) = (router.clone(), shutdown.clone());
+        async move { router.run(shutdown).await }
+    });
+    for number in 0..40 {
+        router.poll(&authorised(&[merchant_in(3, number)]), &Filter::default()).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let reads: Vec<usize> =
+        store.state.lock().asked.iter().filter(|(_, shadow)| *shadow).map(|(merchants, _)| merchants.len()).collect();
+    assert_eq!((reads.len(), reads.iter().sum()), (1, 40));
     shutdown.cancel();
     running.await.unwrap();
 }

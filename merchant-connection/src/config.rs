@@ -10,7 +10,7 @@ pub struct Config {
     pub offline_after: Duration,
     /// How often presence is judged, at least 100 ms.
     pub sweep_interval: Duration,
-    /// Partitions of the grid; fixed for the life of a cluster.
+    /// Partitions, those of the grid; fixed for the life of a cluster.
     pub partitions: NonZeroU16,
     /// How long a drain may take.
     pub drain_timeout: Duration,

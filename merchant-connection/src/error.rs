@@ -13,4 +13,15 @@ pub enum Error {
         /// The smallest value.
         least: Duration,
     },
+    /// The grid has another number of partitions than the settings say.
+    #[error("merchant-connection: partitions is {configured}, and the grid has {of_grid}")]
+    Partitions {
+        /// By the settings.
+        configured: u16,
+        /// By the grid.
+        of_grid: u16,
+    },
+    /// A task panicked, which is a bug.
+    #[error("a task of merchant-connection failed")]
+    Task(#[source] tokio::task::JoinError),
 }

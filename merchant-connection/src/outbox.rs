@@ -1,22 +1,18 @@
 //! Carries decided transitions out: written to the store, then published, then marked; again until it works.
 //!
-//! One task takes them in the order in which they were decided and works on a batch at a time, so that two transitions
-//! of one merchant never overtake each other. A crash between the steps repeats a publication, never invents one.
+//! The leader of a partition hands over the oldest of its replicated outbox, a batch at a time, so that two transitions of
+//! one merchant never overtake each other, and has the batch marked in the state when this is done. A leader that dies
+//! between the steps leaves a publication to be repeated, under the same id, and none to be invented.
 
 use std::time::Duration;
 
 use futures::StreamExt;
 use message_bus::{SharedTopic, TopicError, TopicMessage};
 use order_model::MerchantId;
-use tokio::sync::mpsc;
 
 use crate::presence::Transition;
 use crate::store::{Recorded, Store, StoreError};
 
-/// Decided transitions that may wait: every merchant of a large fleet coming online at once.
-pub(crate) const WAITING_MAX: usize = 1 << 18;
-/// Transitions of different merchants written at once.
-const BATCH_MAX: usize = 256;
 /// Writes under way at once.
 const WRITES_MAX: usize = 32;
 /// First and last pause of a retry.
@@ -30,15 +26,6 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// Runs until nobody can decide any more (every sender is gone) and the queue is empty. It does not look at the
-    /// shutdown itself: the sweep under way when it comes may still decide, and that must be carried out too.
-    pub(crate) async fn run(self, mut waiting: mpsc::Receiver<Transition>) {
-        let mut batch = Vec::with_capacity(BATCH_MAX);
-        while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
-            self.carry_out(std::mem::take(&mut batch)).await;
-        }
-    }
-
     /// Works on some transitions until every one is published, in the order of each merchant.
     pub(crate) async fn carry_out(&self, transitions: Vec<Transition>) {
         let mut rest = transitions;
@@ -119,7 +106,7 @@ impl Outbox {
     }
 }
 
-/// Another process decided under this sequence, which happens only while two of them run.
+/// Another process decided under this sequence, which happens only while two clusters run on one table.
 fn superseded(transition: &Transition) {
     metrics::counter!("comanda_merchant_connection_superseded_total").increment(1);
     tracing::warn!(
@@ -149,7 +136,7 @@ fn first_of_each_merchant(transitions: Vec<Transition>) -> (Vec<Transition>, Vec
 
 /// A transition as it stands on the topic (CONTRACT).
 pub(crate) fn message(transition: &Transition) -> TopicMessage {
-    let merchant: MerchantId = transition.merchant();
+    let merchant: MerchantId = transition.merchant;
     let status = if transition.online { "ONLINE" } else { "OFFLINE" };
     let body = serde_json::json!({
         "id": transition.id().to_string(),

@@ -1,18 +1,22 @@
-//! The internal RPCs, each a few lines over the grid and the store.
+//! The internal RPCs, each a few lines over the grid and the store. What only a leader answers is in [`by_leader`].
+
+mod by_leader;
+
+use std::collections::BTreeSet;
 
 use order_model::{MerchantId, Timestamp};
-use proto::conversions::{merchant_id, to_bytes};
+use proto::conversions::merchant_id;
 use proto::merchant_connection as wire;
 use proto::merchant_connection::merchant_connection_server::{MerchantConnection, MerchantConnectionServer};
+use replicated_grid::{Leadership, NodeId};
 use tonic::{Request, Response, Status};
 
 use crate::presence::Transition;
 use crate::profile::{Merchant, OPEN_DELIVERY_ID_CHARACTERS};
 use crate::service::Handle;
 use crate::store::StoreError;
+use crate::totals::PartitionTotals;
 
-/// A flush of beats of a whole fleet.
-const BEATS_MAX: usize = 100_000;
 /// A page of merchants.
 const MERCHANTS_MAX: usize = 1_000;
 /// A page of history.
@@ -30,38 +34,11 @@ pub fn grpc(handle: Handle) -> MerchantConnectionServer<Handle> {
 #[tonic::async_trait]
 impl MerchantConnection for Handle {
     async fn beat(&self, request: Request<wire::BeatRequest>) -> Result<Response<wire::BeatReply>, Status> {
-        measured("beat", async {
-            let beats = request.into_inner().beats;
-            at_most(beats.len(), BEATS_MAX, "beats")?;
-            let shared = &self.shared;
-            let now = shared.sweeper.hearing_time();
-            let mut dropped = 0u64;
-            for beat in &beats {
-                // 0 means never.
-                let at = now.saturating_sub(beat.age_ms / 100).max(1);
-                if !shared.grid.beat(merchant_id(&beat.merchant_id)?, at) {
-                    dropped += 1;
-                }
-            }
-            // Last: hearing time must not run on before these beats are known.
-            shared.sweeper.heard(beats.len());
-            metrics::counter!("comanda_merchant_connection_beats_total").increment(beats.len() as u64);
-            metrics::counter!("comanda_merchant_connection_beats_dropped_total").increment(dropped);
-            Ok(Response::new(wire::BeatReply {}))
-        })
-        .await
+        measured("beat", async { self.take_beats(&request.into_inner()).map(Response::new) }).await
     }
 
     async fn presence(&self, request: Request<wire::PresenceRequest>) -> Result<Response<wire::PresenceReply>, Status> {
-        measured("presence", async {
-            let ids = request.into_inner().merchant_ids;
-            at_most(ids.len(), MERCHANTS_MAX, "merchant_ids")?;
-            self.ready()?;
-            let merchants: Result<Vec<MerchantId>, Status> = ids.iter().map(|id| merchant_id(id)).collect();
-            let presences = merchants?.into_iter().map(|merchant| self.presence_of(merchant)).collect();
-            Ok(Response::new(wire::PresenceReply { presences }))
-        })
-        .await
+        measured("presence", async { self.answer_presence(&request.into_inner()).await.map(Response::new) }).await
     }
 
     async fn history(&self, request: Request<wire::HistoryRequest>) -> Result<Response<wire::HistoryReply>, Status> {
@@ -124,23 +101,7 @@ impl MerchantConnection for Handle {
     }
 
     async fn totals(&self, _request: Request<wire::TotalsRequest>) -> Result<Response<wire::TotalsReply>, Status> {
-        measured("totals", async {
-            self.ready()?;
-            let totals = self.shared.sweeper.totals();
-            let partition = |(partition, totals): (u32, &crate::sweeper::PartitionTotals)| wire::PartitionTotals {
-                partition,
-                online: totals.online as u64,
-                known: totals.known as u64,
-                brake_on: totals.brake_on,
-            };
-            Ok(Response::new(wire::TotalsReply {
-                online: totals.iter().map(|totals| totals.online as u64).sum(),
-                known: totals.iter().map(|totals| totals.known as u64).sum(),
-                brake_on: totals.iter().any(|totals| totals.brake_on),
-                partitions: (0..).zip(&totals).map(partition).collect(),
-            }))
-        })
-        .await
+        measured("totals", async { Ok(Response::new(self.totals_to_wire())) }).await
     }
 }
 
@@ -155,22 +116,45 @@ async fn measured<T>(endpoint: &'static str, call: impl Future<Output = Result<T
 }
 
 impl Handle {
-    fn ready(&self) -> Result<(), Status> {
-        self.readiness().map_err(Status::unavailable)
-    }
-
-    fn presence_of(&self, merchant: MerchantId) -> wire::MerchantPresence {
-        let state = self.shared.grid.state(merchant);
-        let heard = self.shared.grid.last_beat(merchant).map(|beat| self.shared.sweeper.instant_of(beat).unix_ms());
-        wire::MerchantPresence {
-            merchant_id: to_bytes(merchant.as_bytes()),
-            online: state.is_online(),
-            reason: state.last.map_or("NEVER_SEEN", |last| last.reason.code()).to_owned(),
-            changed_at_ms: state.last.map_or(0, |last| last.changed_at_ms),
-            last_heartbeat_at_ms: heard.or(state.last.map(|last| last.last_heartbeat_at_ms)).unwrap_or(0),
-            sequence: state.last.map_or(0, |last| last.sequence),
+    fn totals_to_wire(&self) -> wire::TotalsReply {
+        let totals = self.totals();
+        let to_wire = |(partition, totals): (u16, &Option<PartitionTotals>)| {
+            let (of, leadership) = (totals.unwrap_or_default(), self.shared.leadership_of(partition));
+            wire::PartitionTotals {
+                partition: u32::from(partition),
+                online: of.online as u64,
+                known: of.known as u64,
+                brake_on: of.brake_on,
+                leader: number_of(leadership.leader),
+                term: leadership.term,
+                has_replica: totals.is_some(),
+                restored: of.restored,
+                unpublished: of.unpublished as u64,
+            }
+        };
+        let known = || totals.iter().flatten();
+        wire::TotalsReply {
+            online: known().map(|totals| totals.online as u64).sum(),
+            known: known().map(|totals| totals.known as u64).sum(),
+            brake_on: known().any(|totals| totals.brake_on),
+            partitions: (0..).zip(&totals).map(to_wire).collect(),
+            node: self.node().0,
         }
     }
+
+    /// Who leads `partitions`, or all of them when there are none.
+    pub(crate) fn leaders_of(&self, partitions: &BTreeSet<u16>) -> Vec<wire::PartitionLeader> {
+        let all = (0..self.shared.partitions.0.get()).filter(|one| partitions.is_empty() || partitions.contains(one));
+        let to_wire = |partition: u16| {
+            let Leadership { leader, term, .. } = self.shared.leadership_of(partition);
+            wire::PartitionLeader { partition: u32::from(partition), leader: number_of(leader), term }
+        };
+        all.map(to_wire).collect()
+    }
+}
+
+fn number_of(node: Option<NodeId>) -> u64 {
+    node.unwrap_or_default().0
 }
 
 fn at_most(count: usize, most: usize, field: &str) -> Result<(), Status> {

@@ -1,31 +1,32 @@
-//! The service: restore, hear, sweep, carry out.
+//! The service: what it is configured with, what it is given, and what all its parts share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use message_bus::SharedTopic;
-use order_model::SharedClock;
-use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
+use order_model::{PartitionCount, SharedClock};
+use parking_lot::RwLock;
+use replicated_grid::{Grid, Leadership, NodeId, SingleNode};
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::grid::PresenceGrid;
-use crate::outbox::{Outbox, WAITING_MAX};
-use crate::presence::Transition;
-use crate::store::{Store, StoreError, StoredPresence};
-use crate::sweeper::Sweeper;
-
-/// Pause before the store is asked again at start.
-const RESTORE_RETRY: Duration = Duration::from_secs(1);
+use crate::leading;
+use crate::led::Led;
+use crate::outbox::Outbox;
+use crate::presence::PresencePartition;
+use crate::store::Store;
 
 /// What the service is given.
 pub struct Dependencies {
     /// Time.
     pub clock: SharedClock,
+    /// The partitions, whichever runner stands behind them; see [`single_node`] for the simplest.
+    pub grid: Grid<PresencePartition>,
+    /// Who this process is in the grid.
+    pub node: NodeId,
     /// Owner of the `merchants` table.
     pub dynamodb: aws_sdk_dynamodb::Client,
     /// Prefix of the table's name.
@@ -34,11 +35,15 @@ pub struct Dependencies {
     pub merchant_status: SharedTopic,
 }
 
+/// A grid of this process alone, for tests and for a platform that keeps nothing. Its node is 1.
+pub fn single_node(config: &Config, clock: SharedClock) -> Grid<PresencePartition> {
+    let grid = replicated_grid::Config { name: "merchant-connection", partitions: config.partitions };
+    SingleNode::new(&grid, clock, PresencePartition::default).into()
+}
+
 /// merchant-connection.
 pub struct Service {
     handle: Handle,
-    config: Config,
-    outbox: Outbox,
 }
 
 /// The API in the same process, and what the RPCs are made of.
@@ -47,18 +52,31 @@ pub struct Handle {
     pub(crate) shared: Arc<Shared>,
 }
 
+/// What all parts of the service share.
 pub(crate) struct Shared {
-    pub(crate) grid: PresenceGrid,
-    pub(crate) sweeper: Sweeper,
+    pub(crate) config: Config,
+    pub(crate) partitions: PartitionCount,
+    pub(crate) clock: SharedClock,
+    pub(crate) grid: Grid<PresencePartition>,
+    pub(crate) node: NodeId,
+    pub(crate) leadership: watch::Receiver<Arc<[Leadership]>>,
+    /// What is led here, by partition.
+    pub(crate) led: Box<[RwLock<Option<Arc<Led>>>]>,
     pub(crate) store: Store,
-    restored: AtomicBool,
+    pub(crate) outbox: Outbox,
+    /// Told when a partition was taken over.
+    pub(crate) restore_wanted: Notify,
+    /// Counts restores that ended.
+    pub(crate) restores: watch::Sender<u64>,
+    /// Items read by the restore under way.
+    pub(crate) restored_items: AtomicU64,
 }
 
 impl Service {
     /// Builds it; touches nothing outside.
     ///
     /// # Errors
-    /// When a setting is out of range.
+    /// When a setting is out of range, or the grid is not the one of the settings.
     pub fn build(config: Config, dependencies: Dependencies) -> Result<Self, Error> {
         for (setting, value, least) in [
             ("offline_after", config.offline_after, Duration::from_secs(1)),
@@ -68,15 +86,26 @@ impl Service {
                 return Err(Error::Setting { setting, least });
             }
         }
+        let (configured, of_grid) = (config.partitions.get(), dependencies.grid.partitions());
+        if configured != of_grid {
+            return Err(Error::Partitions { configured, of_grid });
+        }
         let store = Store::new(dependencies.dynamodb, &dependencies.table_prefix);
         let shared = Shared {
-            grid: PresenceGrid::new(&config, Arc::clone(&dependencies.clock)),
-            sweeper: Sweeper::new(&config, dependencies.clock),
-            store: store.clone(),
-            restored: AtomicBool::new(false),
+            partitions: PartitionCount(config.partitions),
+            leadership: dependencies.grid.leadership(),
+            led: (0..configured).map(|_| RwLock::default()).collect(),
+            outbox: Outbox { store: store.clone(), topic: dependencies.merchant_status },
+            config,
+            clock: dependencies.clock,
+            grid: dependencies.grid,
+            node: dependencies.node,
+            store,
+            restore_wanted: Notify::new(),
+            restores: watch::Sender::new(0),
+            restored_items: AtomicU64::new(0),
         };
-        let outbox = Outbox { store, topic: dependencies.merchant_status };
-        Ok(Self { handle: Handle { shared: Arc::new(shared) }, config, outbox })
+        Ok(Self { handle: Handle { shared: Arc::new(shared) } })
     }
 
     /// The API for the same process.
@@ -87,97 +116,24 @@ impl Service {
     /// Runs until `shutdown`, then writes and publishes what was decided, for at most the drain timeout.
     ///
     /// # Errors
-    /// None at present; the signature is that of every service.
+    /// When a task panicked.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let Some(Some(unpublished)) = shutdown.run_until_cancelled(self.restore(&shutdown)).await else {
-            return Ok(());
-        };
-        self.handle.shared.restored.store(true, Ordering::Release);
-        let (sender, waiting) = mpsc::channel(WAITING_MAX);
-        // Ends with this call, whatever becomes of it: what is still undone then is left for the next start.
-        let carrying = AbortOnDropHandle::new(tokio::spawn(carry(self.outbox.clone(), unpublished, waiting)));
-        self.sweep_until(&shutdown, &sender).await;
-        drop(sender);
-        if tokio::time::timeout(self.config.drain_timeout, carrying).await.is_err() {
-            tracing::warn!("presence transitions were left for the next start");
+        let ended = leading::run(Arc::clone(&self.handle.shared), shutdown).await;
+        for partition in 0..self.handle.shared.grid.partitions() {
+            self.handle.shared.grid.stop_serving(partition);
         }
-        Ok(())
+        ended
     }
-
-    async fn sweep_until(&self, shutdown: &CancellationToken, outbox: &mpsc::Sender<Transition>) {
-        let mut interval = tokio::time::interval(self.config.sweep_interval);
-        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while shutdown.run_until_cancelled(interval.tick()).await.is_some() {
-            self.handle.shared.sweeper.sweep(&self.handle.shared.grid, outbox).await;
-        }
-    }
-
-    /// Takes over what is stored; gives the transitions that were written and perhaps not published.
-    async fn restore(&self, shutdown: &CancellationToken) -> Option<Vec<Transition>> {
-        let mut logged = false;
-        while !shutdown.is_cancelled() {
-            match self.try_restore().await {
-                Ok(unpublished) => return Some(unpublished),
-                Err(_) if std::mem::replace(&mut logged, true) => {}
-                Err(error) if error.is_retryable() => {
-                    tracing::warn!(%error, "presence cannot be restored yet; trying again");
-                }
-                Err(error) => tracing::error!(%error, "presence cannot be restored; trying again"),
-            }
-            tokio::time::sleep(RESTORE_RETRY).await;
-        }
-        None
-    }
-
-    async fn try_restore(&self) -> Result<Vec<Transition>, StoreError> {
-        let shared = &self.handle.shared;
-        let stored = shared.store.presences().await?;
-        let mut unpublished = Vec::new();
-        for presence in stored.iter().filter(|presence| presence.published_sequence < presence.last.sequence) {
-            unpublished.extend(self.unpublished(presence).await?);
-        }
-        let mut by_partition = vec![Vec::new(); usize::from(shared.grid.partitions())];
-        for presence in &stored {
-            by_partition[usize::from(shared.grid.partition_of(presence.last.merchant()))].push(presence.last);
-        }
-        let now = shared.sweeper.hearing_time();
-        for (partition, transitions) in (0..).zip(by_partition) {
-            // Taking over counts as a beat for whoever was ONLINE: a restart of ours closes nobody.
-            for transition in transitions.iter().filter(|transition| transition.online) {
-                shared.grid.beat(transition.merchant(), now);
-            }
-            if shared.grid.replicate_transitions(partition, transitions).await.is_err() {
-                return Err(StoreError::Unavailable { operation: "restore", reason: "the grid refused".to_owned() });
-            }
-        }
-        tracing::info!(merchants = stored.len(), unpublished = unpublished.len(), "presence restored");
-        Ok(unpublished)
-    }
-
-    async fn unpublished(&self, presence: &StoredPresence) -> Result<Vec<Transition>, StoreError> {
-        let mut found = Vec::new();
-        for sequence in presence.published_sequence + 1..=presence.last.sequence {
-            found.extend(self.handle.shared.store.transition(presence.last.merchant(), sequence).await?);
-        }
-        Ok(found)
-    }
-}
-
-async fn carry(outbox: Outbox, unpublished: Vec<Transition>, waiting: mpsc::Receiver<Transition>) {
-    outbox.carry_out(unpublished).await;
-    outbox.run(waiting).await;
 }
 
 impl Handle {
-    /// Whether presence is restored and judged.
-    ///
-    /// # Errors
-    /// With why not.
-    pub fn readiness(&self) -> Result<(), String> {
-        if self.shared.restored.load(Ordering::Acquire) {
-            Ok(())
-        } else {
-            Err("presence is not restored yet".to_owned())
-        }
+    /// Who this process is in the grid.
+    pub fn node(&self) -> NodeId {
+        self.shared.node
+    }
+
+    /// Who leads each partition, by its number, and every change of it.
+    pub fn leadership(&self) -> watch::Receiver<Arc<[Leadership]>> {
+        self.shared.grid.leadership()
     }
 }

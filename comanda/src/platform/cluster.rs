@@ -11,6 +11,7 @@ use message_bus::sqs::SqsQueue;
 use message_bus::{SharedQueue, SharedTopic};
 use order_model::{EventIdKey, SharedClock};
 use proto::connection_polling::connection_polling_client::ConnectionPollingClient;
+use proto::failover::first_reachable;
 use proto::gateway_core::gateway_core_client::GatewayCoreClient;
 use proto::merchant_connection::merchant_connection_client::MerchantConnectionClient;
 use proto::transport::{self, Transport};
@@ -22,7 +23,7 @@ use super::aws::AwsClients;
 use super::grid::link::GridLink;
 use super::grid::node::GridNode;
 use super::grid::on_runtime::OnRuntime;
-use super::grid::peers::FeedPeers;
+use super::grid::peers::GridPeers;
 use super::internal_rpc::InternalListener;
 use super::members::{Members, Stage};
 use super::roles;
@@ -51,7 +52,7 @@ pub struct Cluster {
     kitchen_api: Option<kitchen_api::Service>,
     gateway_agent: Option<gateway_agent::Service>,
     grid_node: Option<GridNode>,
-    feed_peers: Option<FeedPeers>,
+    grid_peers: Option<GridPeers>,
     grid_link: Option<GridLink>,
     internal: Vec<(Role, InternalListener)>,
 }
@@ -81,8 +82,8 @@ impl Cluster {
         let has = |role| roles.contains(&role);
         if settings.grid.is_cluster() {
             builder.cluster.grid_link = Some(GridLink::new(&settings.grid).await?);
-            if has(Role::OrderEvents) {
-                builder.cluster.grid_node = Some(roles::grid_node(&builder).await?);
+            if has(Role::OrderEvents) || has(Role::MerchantConnection) {
+                builder.cluster.grid_node = Some(roles::grid_node(&builder, roles).await?);
             }
         }
         if has(Role::MerchantConnection) {
@@ -98,9 +99,9 @@ impl Cluster {
             builder.cluster.order_events = Some(roles::order_events(&builder)?);
         }
         if has(Role::KitchenApi) {
-            let (service, feed_peers) = roles::kitchen_api(&builder).await?;
+            let (service, grid_peers) = roles::kitchen_api(&builder).await?;
             builder.cluster.kitchen_api = Some(service);
-            builder.cluster.feed_peers = feed_peers;
+            builder.cluster.grid_peers = grid_peers;
         }
         if has(Role::GatewayAgent) {
             builder.cluster.gateway_agent = Some(roles::gateway_agent(&builder)?);
@@ -156,6 +157,10 @@ impl Cluster {
                 let server = order_events::rpc::grpc(service.handle());
                 routes = routes.add_service(OnRuntime::new(server, Handle::current()));
             }
+            if let Some(service) = &self.merchant_connection {
+                let server = merchant_connection::grpc(service.handle());
+                routes = routes.add_service(OnRuntime::new(server, Handle::current()));
+            }
             node.add_to(members, routes, drain_timeout);
         }
         if let Some(link) = self.grid_link {
@@ -164,8 +169,8 @@ impl Cluster {
                 Ok::<(), std::convert::Infallible>(())
             });
         }
-        if let Some(peers) = self.feed_peers {
-            members.add("feed-peers", Stage::Feeds, move |token| async move {
+        if let Some(peers) = self.grid_peers {
+            members.add("grid-peers", Stage::Feeds, move |token| async move {
                 peers.follow(token).await;
                 Ok::<(), std::convert::Infallible>(())
             });
@@ -217,12 +222,21 @@ impl<'a> Builder<'a> {
         self.core().map(GatewayCoreClient::new)
     }
 
-    /// How to reach merchant-connection.
+    /// merchant-connection of this process, if it has it.
+    pub(super) fn own_merchant_connection(&self) -> Option<Transport> {
+        let service = self.cluster.merchant_connection.as_ref();
+        service.map(|service| transport::local(merchant_connection::grpc(service.handle())))
+    }
+
+    /// How to reach merchant-connection for what any node of it answers. In a cluster that is whichever seed can be reached.
     pub(super) fn merchant_connection(&self) -> Result<Transport, Failure> {
-        match &self.cluster.merchant_connection {
-            Some(service) => Ok(transport::local(merchant_connection::grpc(service.handle()))),
-            None => remote(self.settings.internal.merchant_connection),
+        if let Some(own) = self.own_merchant_connection() {
+            return Ok(own);
         }
+        let Some(link) = self.grid_link() else { return remote(self.settings.internal.merchant_connection) };
+        let seeds = self.settings.grid.seeds.iter().map(|seed| link.connect(seed));
+        let seeds = seeds.collect::<Result<Vec<Transport>, _>>().context("reading grid_seeds")?;
+        Ok(first_reachable(seeds))
     }
 
     /// A client of merchant-connection.
@@ -283,13 +297,13 @@ impl<'a> Builder<'a> {
             let listener = InternalListener::bind("gateway_core_addr", addresses.gateway_core, server).await?;
             bound.push((Role::GatewayCore, listener));
         }
-        // A node of a cluster serves it on the grid's listener, whose address the members know.
+        // A node of a cluster serves these two on the grid's listener, whose address the members know.
         if let (Some(service), None) = (&cluster.order_events, &cluster.grid_node) {
             let server = order_events::rpc::grpc(service.handle());
             let listener = InternalListener::bind("order_events_addr", addresses.order_events, server).await?;
             bound.push((Role::OrderEvents, listener));
         }
-        if let Some(service) = &cluster.merchant_connection {
+        if let (Some(service), None) = (&cluster.merchant_connection, &cluster.grid_node) {
             let (key, server) = ("merchant_connection_addr", merchant_connection::grpc(service.handle()));
             let listener = InternalListener::bind(key, addresses.merchant_connection, server).await?;
             bound.push((Role::MerchantConnection, listener));

@@ -19,7 +19,7 @@ use crate::settings::grid::GridSettings;
 use crate::settings::typed::{LogFormat, print_duration};
 
 /// The roles of a node.
-pub const NODE_ROLES: [Role; 1] = [Role::OrderEvents];
+pub const NODE_ROLES: [Role; 2] = [Role::OrderEvents, Role::MerchantConnection];
 
 /// How often a node that is still starting is asked again.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kitchen_api::config::{ServerConfig, TlsConfig, TokenConfig};
 use kitchen_api::feed::{FeedConfig, FeedDependencies, LeaderMap, PrimaryFeed, RemoteFeed, RoutedFeed, SharedRandom};
+use kitchen_api::presence::PresenceNodes;
 use kitchen_api::store::ApplicationStore;
 use kitchen_api::{Applications, Entropy};
 use order_model::PartitionCount;
@@ -13,10 +14,11 @@ use secrecy::SecretString;
 use super::adapters::LocalFeed;
 use super::aws::{CONNECTION_POLLING_FEED, MERCHANT_STATUS, ORDER_EVENTS, ORDER_EVENTS_FEED, ORDERS};
 use super::cluster::{Builder, remote};
-use super::grid::node::GridNode;
-use super::grid::peers::FeedPeers;
+use super::grid::node::{GridNode, Wanted};
+use super::grid::peers::GridPeers;
 use super::listeners;
 use super::without_development::WithoutDevelopment;
+use crate::cli::Role;
 use crate::failure::{Context, Failure};
 use crate::settings::Settings;
 
@@ -29,10 +31,17 @@ pub(super) fn merchant_connection(builder: &Builder<'_>) -> Result<merchant_conn
         offline_after: settings.offline_after,
         sweep_interval: settings.sweep_interval,
         drain_timeout: settings.drain_timeout,
-        ..merchant_connection::Config::default()
+        partitions: settings.grid.merchant_connection_partitions,
+    };
+    let clock = Arc::clone(&builder.clock);
+    let (grid, node) = match builder.grid_node().and_then(|node| Some((node.merchant_connection()?, node.id()))) {
+        Some(of_cluster) => of_cluster,
+        None => (merchant_connection::single_node(&config, Arc::clone(&clock)), merchant_connection::NodeId(1)),
     };
     let dependencies = merchant_connection::Dependencies {
-        clock: Arc::clone(&builder.clock),
+        clock,
+        grid,
+        node,
         dynamodb: builder.aws.dynamodb.clone(),
         table_prefix: settings.aws_prefix.clone(),
         merchant_status: builder.topic(MERCHANT_STATUS),
@@ -86,18 +95,23 @@ fn order_events_config(builder: &Builder<'_>) -> order_events::Config {
     }
 }
 
-pub(super) async fn grid_node(builder: &Builder<'_>) -> Result<GridNode, Failure> {
+/// A node of the grids of `roles`.
+pub(super) async fn grid_node(builder: &Builder<'_>, roles: &[Role]) -> Result<GridNode, Failure> {
     let Some(link) = builder.grid_link() else {
         return Err(Failure::Failed("a grid node was asked for without a cluster".to_owned()));
     };
-    GridNode::build(builder.settings, order_events_config(builder).limits, Arc::clone(&builder.clock), link).await
+    let wanted = Wanted {
+        order_events: roles.contains(&Role::OrderEvents).then(|| order_events_config(builder).limits),
+        merchant_connection: roles.contains(&Role::MerchantConnection),
+    };
+    GridNode::build(builder.settings, wanted, Arc::clone(&builder.clock), link).await
 }
 
 pub(super) fn order_events(builder: &Builder<'_>) -> Result<order_events::Service, Failure> {
     let config = order_events_config(builder);
     let clock = Arc::clone(&builder.clock);
-    let (grid, node) = match builder.grid_node() {
-        Some(node) => (node.order_events(), node.id()),
+    let (grid, node) = match builder.grid_node().and_then(|node| Some((node.order_events()?, node.id()))) {
+        Some(of_cluster) => of_cluster,
         None => (order_events::single_node(&config, Arc::clone(&clock)), order_events::NodeId(1)),
     };
     let dependencies = order_events::Dependencies {
@@ -112,33 +126,42 @@ pub(super) fn order_events(builder: &Builder<'_>) -> Result<order_events::Servic
     order_events::Service::build(config, dependencies).context("building order-events")
 }
 
-/// order-events as kitchen-api asks it; in a cluster also who keeps it connected to the members.
-fn primary_feed(
-    builder: &Builder<'_>,
-    random: &SharedRandom,
-) -> Result<(Arc<dyn PrimaryFeed>, Option<FeedPeers>), Failure> {
+/// order-events and merchant-connection as kitchen-api asks them; in a cluster also who keeps it connected to the members.
+struct Primary {
+    feed: Arc<dyn PrimaryFeed>,
+    presence: PresenceNodes,
+    peers: Option<GridPeers>,
+}
+
+fn primary(builder: &Builder<'_>, random: &SharedRandom) -> Result<Primary, Failure> {
     let settings = builder.settings;
+    let presence_partitions = PartitionCount(settings.grid.merchant_connection_partitions);
     let Some(link) = builder.grid_link() else {
-        return Ok(match builder.order_events_handle() {
-            Some(handle) => (Arc::new(LocalFeed::new(handle)), None),
-            None => (Arc::new(RemoteFeed::new(remote(settings.internal.order_events)?, Arc::clone(random))), None),
-        });
+        let feed: Arc<dyn PrimaryFeed> = match builder.order_events_handle() {
+            Some(handle) => Arc::new(LocalFeed::new(handle)),
+            None => Arc::new(RemoteFeed::new(remote(settings.internal.order_events)?, Arc::clone(random))),
+        };
+        let presence = PresenceNodes::one(presence_partitions, builder.merchant_connection()?);
+        return Ok(Primary { feed, presence, peers: None });
     };
     let partitions = PartitionCount(settings.grid.order_events_partitions);
     let leaders = LeaderMap::new(partitions);
     let local = builder.order_events_handle().map(|handle| LocalFeed::new(handle).telling(leaders.clone()));
     let local = local.map(|feed| -> Arc<dyn PrimaryFeed> { Arc::new(feed) });
     let feed = Arc::new(RoutedFeed::new(partitions, leaders.clone(), local, Vec::new()));
-    let peers = FeedPeers {
+    let presence = PresenceNodes::new(presence_partitions, Vec::new());
+    let peers = GridPeers {
         feed: Arc::clone(&feed),
         leaders,
+        presence: presence.clone(),
+        own_presence: builder.own_merchant_connection(),
         link: link.clone(),
         settings: settings.grid.clone(),
         own: builder.grid_node().map(|node| node.address().to_owned()),
         random: Arc::clone(random),
     };
     peers.begin();
-    Ok((feed, Some(peers)))
+    Ok(Primary { feed, presence, peers: Some(peers) })
 }
 
 pub(super) fn gateway_agent(builder: &Builder<'_>) -> Result<gateway_agent::Service, Failure> {
@@ -153,11 +176,11 @@ pub(super) fn gateway_agent(builder: &Builder<'_>) -> Result<gateway_agent::Serv
     gateway_agent::Service::build(config, dependencies).context("building gateway-agent")
 }
 
-pub(super) async fn kitchen_api(builder: &Builder<'_>) -> Result<(kitchen_api::Service, Option<FeedPeers>), Failure> {
+pub(super) async fn kitchen_api(builder: &Builder<'_>) -> Result<(kitchen_api::Service, Option<GridPeers>), Failure> {
     let settings = builder.settings;
     let config = kitchen_api_config(builder)?;
     let random: SharedRandom = Arc::new(Mutex::new(<rand::rngs::StdRng as rand::SeedableRng>::from_os_rng()));
-    let (primary, feed_peers) = primary_feed(builder, &random)?;
+    let Primary { feed: primary, presence, peers } = primary(builder, &random)?;
     let clock = Arc::clone(&builder.clock);
     let applications =
         Applications::new(builder.aws.dynamodb.clone(), &settings.aws_prefix, Arc::clone(&clock), Entropy::system());
@@ -178,12 +201,12 @@ pub(super) async fn kitchen_api(builder: &Builder<'_>) -> Result<(kitchen_api::S
         entropy: Entropy::system(),
         applications,
         core: builder.core()?,
-        merchant_connection: builder.merchant_connection()?,
+        merchant_connection: presence,
         feed,
     };
     match kitchen_api::Service::build(config, dependencies).await {
         Err(kitchen_api::Error::Bind { address, source }) => Err(listeners::refused("http_addr", address, &source)),
-        built => built.context("building kitchen-api").map(|service| (service, feed_peers)),
+        built => built.context("building kitchen-api").map(|service| (service, peers)),
     }
 }
 

@@ -157,6 +157,12 @@ pub const SETTINGS: &[Setting] = &[
         "Id of this grid node, from 1; unset: made up, and kept in data_dir if there is one",
     ),
     plain("cluster", "COMANDA_CLUSTER", Some("comanda"), "Name of the cluster; nodes of another one are refused"),
+    plain(
+        "grid_segment_mib",
+        "COMANDA_GRID_SEGMENT_MIB",
+        Some("64"),
+        "Length of the files of a grid node's log in MiB, 1 to 2048; a disk should hold at least eight",
+    ),
     plain("replication_factor", "COMANDA_REPLICATION_FACTOR", Some("3"), "Copies of each partition: 1, 3 or 5"),
     plain(
         "order_events_partitions",

@@ -11,6 +11,9 @@ use super::typed::Reader;
 /// The most partitions of a grid: each is a raft group with its own cost on every node that holds it.
 const PARTITIONS_MAX: u64 = 64;
 
+/// Offsets in a file of the log are 32 bits.
+const SEGMENT_MIB_MAX: u64 = 2_048;
+
 /// How this process takes part in the grid, or finds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GridSettings {
@@ -24,6 +27,8 @@ pub struct GridSettings {
     pub node_id: Option<u64>,
     /// The name of the cluster.
     pub cluster: String,
+    /// How long each file of a node's log is, in MiB.
+    pub segment_mib: u32,
     /// Copies of each partition: 1, 3 or 5.
     pub replication_factor: u16,
     /// Partitions of order-events.
@@ -61,6 +66,7 @@ impl GridSettings {
             seeds: read_seeds(reader),
             node_id,
             cluster: read_cluster(reader),
+            segment_mib: u32::try_from(reader.number("grid_segment_mib", 1, SEGMENT_MIB_MAX)).unwrap_or(1),
             replication_factor: read_replication_factor(reader),
             order_events_partitions: read_partitions(reader, "order_events_partitions"),
             merchant_connection_partitions: read_partitions(reader, "merchant_connection_partitions"),

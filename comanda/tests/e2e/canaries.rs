@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::deployment::{Deployment, Plan, ROLES};
+use crate::deployment::{Deployment, Plan, ROLES, flags};
 use crate::first_order::placed;
 use crate::platform::eventually;
 use crate::proxy::{AwsService, Mood};
@@ -266,7 +266,8 @@ async fn serve_through_outages(deployment: &Deployment, searched: &mut Searched)
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_personal_and_no_secret_gets_out() {
     let deployment =
-        Deployment::start(&Plan { log: "debug", flags: &[("sweep-interval", "200ms")], ..Plan::DEFAULT }).await;
+        Deployment::start(&Plan { log: "debug", flags: flags(&[("sweep-interval", "200ms")]), ..Plan::default() })
+            .await;
     let open_delivery_merchant = uuid();
     deployment.typed(&[
         "merchant",

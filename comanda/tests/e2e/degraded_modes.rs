@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::deployment::{Deployment, Plan};
+use crate::deployment::{Deployment, Plan, flags};
 use crate::first_order::placed;
 use crate::platform::eventually;
 use crate::proxy::{AwsService, Mood};
@@ -30,8 +30,9 @@ const POLL_EVERY: Duration = Duration::from_millis(150);
 /// The longest that kitchen-api lets an action wait for the core is 2 s; test machines are slow.
 const ACTION_LIMIT: Duration = Duration::from_secs(5);
 
-const PLAN: Plan<'_> =
-    Plan { merchants: 4, log: "info", flags: &[("sweep-interval", "200ms"), ("offline-after", "4s")], ..Plan::DEFAULT };
+fn plan() -> Plan {
+    Plan { flags: flags(&[("sweep-interval", "200ms"), ("offline-after", "4s")]), ..Plan::default() }
+}
 
 /// How a service is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +102,7 @@ impl Drop for Row {
 impl Row {
     /// A deployment whose first two merchants poll all the time; the third never did, the fourth never had an order.
     async fn start() -> Self {
-        let deployment = Deployment::start(&PLAN).await;
+        let deployment = Deployment::start(&plan()).await;
         let presence = deployment.observe("merchant-status").await;
         let pos = deployment.pos().await;
         let polls = Arc::new(Mutex::new(Polls::default()));

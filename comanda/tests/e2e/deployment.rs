@@ -1,11 +1,13 @@
 //! A platform as it is run in production: AWS, and each of the six roles as a process of its own over loopback gRPC; on
-//! request order-events as a cluster of several nodes with their logs on disk.
+//! request order-events and merchant-connection as a cluster of several nodes with their logs on disk.
 //!
 //! Roles are killed, stopped and started again on the same addresses. Everything an operator would type goes through the
 //! command line. Used by the kill tests, the degraded modes and the canaries.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
@@ -30,7 +32,10 @@ pub const ROLES: [&str; 6] =
     ["gateway-agent", "gateway-core", "order-events", "merchant-connection", "connection-polling", "kitchen-api"];
 
 /// The nodes of a cluster, as roles; as many of them as a plan asks for.
-pub const NODES: [&str; 4] = ["node-1", "node-2", "node-3", "node-4"];
+pub const NODES: [&str; 6] = ["node-1", "node-2", "node-3", "node-4", "node-5", "node-6"];
+
+/// What a node of a cluster runs.
+const NODE_ROLES: [&str; 2] = ["order-events", "merchant-connection"];
 
 /// The application that the tests poll with.
 pub const CLIENT_ID: &str = "e2e-pos";
@@ -39,24 +44,59 @@ pub const CLIENT_ID: &str = "e2e-pos";
 const STARTED_LIMIT: Duration = Duration::from_secs(60);
 
 /// What a deployment is made of.
-pub struct Plan<'a> {
+pub struct Plan {
     pub merchants: usize,
     /// `--log` of every role.
-    pub log: &'a str,
+    pub log: &'static str,
     /// Further flags of every role.
-    pub flags: &'a [(&'a str, &'a str)],
-    /// Nodes of order-events' cluster; 0: one process without a log.
+    pub flags: Vec<(&'static str, String)>,
+    /// Nodes of the cluster of order-events and merchant-connection; 0: one process each, without a log.
     pub nodes: usize,
     /// Each node is reached through a proxy that can cut its links.
     pub are_links_proxied: bool,
+    /// Each node's disk is a file system of its own of so many MiB, which takes root to mount.
+    pub disk_mib: Option<u32>,
     /// Nodes and whoever calls them prove who they are with certificates of a private authority.
     pub is_tls_mutual: bool,
 }
 
-impl Plan<'_> {
-    /// One process for each role, four merchants.
-    pub const DEFAULT: Self =
-        Self { merchants: 4, log: "info", flags: &[], nodes: 0, are_links_proxied: false, is_tls_mutual: false };
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            merchants: 4,
+            log: "info",
+            flags: Vec::new(),
+            nodes: 0,
+            are_links_proxied: false,
+            is_tls_mutual: false,
+            disk_mib: None,
+        }
+    }
+}
+
+/// Flags of a plan.
+pub fn flags(all: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
+    all.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()
+}
+
+/// A file system in memory; gone with the test.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(path: PathBuf, mib: u32) -> Self {
+        std::fs::create_dir_all(&path).unwrap();
+        let size = format!("size={mib}m");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&path).status();
+        assert!(mounted.unwrap().success(), "a file system is mounted at {}", path.display());
+        Self(path)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a process of the test may still be ending.
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
 }
 
 /// Where everything listens, the same after a restart.
@@ -79,6 +119,7 @@ pub struct Deployment {
     /// In front of each node, where a plan asks for it.
     pub links: BTreeMap<&'static str, LinkProxy>,
     is_tls_mutual: bool,
+    _disks: Vec<SmallDisk>,
     /// Where nodes keep their logs, and where the certificates are.
     data: tempfile::TempDir,
     environment: Vec<(String, String)>,
@@ -100,7 +141,7 @@ async fn turn() -> OwnedMutexGuard<()> {
 
 impl Deployment {
     /// Starts all of it, with an application that may see every merchant.
-    pub async fn start(plan: &Plan<'_>) -> Self {
+    pub async fn start(plan: &Plan) -> Self {
         let turn = turn().await;
         let local = ["aws", "local", "--json", "--local-aws-addr", "127.0.0.1:0", "--log", plan.log];
         let aws_process = blocking(|| Process::start(&local, &[]));
@@ -123,18 +164,20 @@ impl Deployment {
         let signing_key = kitchen_api::generate_signing_key().unwrap();
         environment.push(("COMANDA_TOKEN_SIGNING_KEY".to_owned(), signing_key.expose_secret().to_owned()));
         let mut flags = vec!["--log".to_owned(), plan.log.to_owned()];
-        flags.extend(plan.flags.iter().flat_map(|(flag, value)| [format!("--{flag}"), (*value).to_owned()]));
+        flags.extend(plan.flags.iter().flat_map(|(flag, value)| [format!("--{flag}"), value.clone()]));
         let nodes = &NODES[..plan.nodes];
-        let alone = |role: &&'static str| plan.nodes == 0 || *role != "order-events";
+        let alone = |role: &&'static str| plan.nodes == 0 || !NODE_ROLES.contains(role);
         // One more than are started, to be added.
         let addresses = Addresses::free(if nodes.is_empty() { &[] } else { &NODES[..=plan.nodes] });
         let data = tempfile::tempdir().unwrap();
         if plan.is_tls_mutual {
             let directory = data.path().join("certificates").display().to_string();
-            let nodes = ["--node", "1", "--node", "2", "--node", "3", "--node", "4"];
+            let nodes = addresses.nodes.keys().flat_map(|node| ["--node", node.trim_start_matches("node-")]);
             let made = ["cluster", "certificates", &directory, "--client", "rest"];
-            typed(&made.iter().chain(&nodes).copied().collect::<Vec<_>>(), &[]);
+            typed(&made.into_iter().chain(nodes).collect::<Vec<_>>(), &[]);
         }
+        let nodes_data = addresses.nodes.keys().map(|node| data.path().join(node));
+        let disks = plan.disk_mib.map(|mib| nodes_data.map(|path| SmallDisk::mount(path, mib)).collect());
         let mut links = BTreeMap::new();
         for (node, address) in addresses.nodes.iter().filter(|_| plan.are_links_proxied) {
             links.insert(*node, LinkProxy::start(address).await);
@@ -147,6 +190,7 @@ impl Deployment {
             links,
             is_tls_mutual: plan.is_tls_mutual,
             roles: ROLES.into_iter().filter(alone).chain(nodes.iter().copied()).collect(),
+            _disks: disks.unwrap_or_default(),
             data,
             environment,
             flags,
@@ -258,14 +302,21 @@ impl Deployment {
         (code, stderr)
     }
 
+    /// Where a node keeps everything.
+    pub fn directory(&self, node: &str) -> PathBuf {
+        self.data.path().join(node)
+    }
+
     /// Takes a node's disk away for good; the node is down.
     pub fn lose_disk(&self, node: &str) {
         std::fs::remove_dir_all(self.data.path().join(node)).unwrap();
     }
 
     fn arguments(&self, role: &'static str) -> Vec<String> {
-        let service = if self.addresses.nodes.contains_key(role) { "order-events" } else { role };
-        let mut arguments = vec!["run".to_owned(), service.to_owned(), "--json".to_owned()];
+        let mut arguments = vec!["run".to_owned(), "--json".to_owned()];
+        let is_node = self.addresses.nodes.contains_key(role);
+        let roles = if is_node { NODE_ROLES.to_vec() } else { vec![role] };
+        arguments.extend(roles.into_iter().map(str::to_owned));
         if !self.addresses.nodes.is_empty() {
             arguments.extend(["--grid-seeds".to_owned(), self.seeds()]);
         }

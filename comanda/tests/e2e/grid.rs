@@ -1,8 +1,12 @@
-//! order-events as a cluster of three nodes with logs on disk, under a steady stream of orders: nodes are killed, hung,
-//! restarted one after the other and all at once, added and taken out; the whole history is judged.
+//! order-events and merchant-connection as a cluster of three nodes with logs on disk, under a steady stream of orders:
+//! nodes are killed, hung, restarted one after the other and all at once, added and taken out; the whole history is
+//! judged, presence included.
 //!
-//! kitchen-api is never touched, so no poll may fail in any of this.
+//! kitchen-api is never touched, so no poll may fail in any of this. `E2E_NODES` and `E2E_REPLICATION_FACTOR` make the
+//! cluster another one than three nodes with three copies of everything; the nightly run has five.
 
+use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,20 +15,46 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
 
-use crate::deployment::{Deployment, NODES, Plan};
+use crate::deployment::{Deployment, NODES, Plan, flags};
 use crate::history::Minimum;
-use crate::kill::{SETTLE_LIMIT, judge, seed};
+use crate::kill::{FLAGS, SETTLE_LIMIT, judge, seed};
 use crate::link_proxy::Cut;
 use crate::platform::eventually;
 use crate::steady_stream::{Load, Stream};
 
-const PLAN: Plan<'_> = Plan {
-    merchants: 40,
-    log: "info,openraft=error",
-    flags: &[("sweep-interval", "1s"), ("offline-after", "30s"), ("shadow-reads-per-mille", "50")],
-    nodes: 3,
-    ..Plan::DEFAULT
-};
+fn number(name: &str) -> Option<usize> {
+    std::env::var_os(name)?.to_str()?.parse().ok()
+}
+
+/// How many nodes the cluster starts with, 3 to 5.
+fn count() -> usize {
+    number("E2E_NODES").unwrap_or(3).clamp(3, 5)
+}
+
+/// The nodes it starts with, and the one that may be added.
+fn nodes() -> (&'static [&'static str], &'static str) {
+    (&NODES[..count()], NODES[count()])
+}
+
+fn plan() -> Plan {
+    let mut flags = flags(&FLAGS);
+    flags.extend(number("E2E_REPLICATION_FACTOR").map(|factor| ("replication-factor", factor.to_string())));
+    Plan { merchants: 40, log: "info,openraft=error", flags, nodes: count(), ..Plan::default() }
+}
+
+/// Copies of each partition.
+fn copies() -> usize {
+    number("E2E_REPLICATION_FACTOR").unwrap_or(3).min(count())
+}
+
+/// How many of the 16 partitions each of `count` nodes leads, at least.
+fn share(count: usize) -> usize {
+    16 / count
+}
+
+fn ids(count: usize) -> impl Iterator<Item = u64> + Clone {
+    1..=count as u64
+}
 
 const ALL_ANSWERED: Minimum = Minimum { orders: 1, faults: 1, polls: 100, polls_answered_percent: 100 };
 
@@ -52,12 +82,12 @@ async fn wait_until(deployment: &Deployment, what: &str, holds: impl Fn(&Value) 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_or_comes_back_while_nodes_are_killed_and_hang() {
     let seed = seed();
-    let deployment = Arc::new(Deployment::start(&PLAN).await);
+    let deployment = Arc::new(Deployment::start(&plan()).await);
     let load = Load { orders: 700, orders_per_second: 15, terminals: 8 };
     let stream = Stream::start(&deployment, load, seed).await;
     let mut rng = StdRng::seed_from_u64(seed);
     while !stream.is_all_sent() {
-        let node = *NODES[..3].choose(&mut rng).unwrap();
+        let node = *nodes().0.choose(&mut rng).unwrap();
         tokio::time::sleep(Duration::from_millis(rng.random_range(500..3_000))).await;
         stream.count_fault();
         if rng.random_bool(0.5) {
@@ -79,10 +109,10 @@ async fn nothing_is_lost_or_comes_back_while_nodes_are_killed_and_hang() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_node_is_restarted_in_turn_and_no_poll_fails() {
     let seed = seed();
-    let deployment = Arc::new(Deployment::start(&PLAN).await);
+    let deployment = Arc::new(Deployment::start(&plan()).await);
     let stream = Stream::start(&deployment, Load { orders: 900, orders_per_second: 10, terminals: 8 }, seed).await;
     for _ in 0..ROLLING_RESTARTS {
-        for node in &NODES[..3] {
+        for node in nodes().0 {
             deployment.stop(node);
             deployment.restart(node);
             deployment.wait_until_ready(node).await;
@@ -91,18 +121,18 @@ async fn every_node_is_restarted_in_turn_and_no_poll_fails() {
     }
     eprintln!("{ROLLING_RESTARTS} restarts of each node in {:.0?}", stream.elapsed());
     let (history, problems) = stream.finish(SETTLE_LIMIT).await;
-    let minimum = Minimum { orders: 900, faults: 3 * ROLLING_RESTARTS, ..ALL_ANSWERED };
+    let minimum = Minimum { orders: 900, faults: count() * ROLLING_RESTARTS, ..ALL_ANSWERED };
     judge(&deployment, &history, problems, minimum, seed);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn links_that_lose_what_is_sent_one_way_lose_nothing_for_good() {
     let seed = seed();
-    let deployment = Arc::new(Deployment::start(&Plan { are_links_proxied: true, ..PLAN }).await);
+    let deployment = Arc::new(Deployment::start(&Plan { are_links_proxied: true, ..plan() }).await);
     let stream = Stream::start(&deployment, Load { orders: 450, orders_per_second: 10, terminals: 8 }, seed).await;
     let mut rng = StdRng::seed_from_u64(seed);
     let cuts = [(true, false), (false, true), (true, true)].map(|(requests, answers)| Cut { requests, answers });
-    for (node, cut) in NODES[..3].iter().flat_map(|node| cuts.map(|cut| (node, cut))) {
+    for (node, cut) in nodes().0.iter().flat_map(|node| cuts.map(|cut| (node, cut))) {
         tokio::time::sleep(Duration::from_millis(rng.random_range(500..2_000))).await;
         let lasts = Duration::from_millis(rng.random_range(1_000..6_000));
         eprintln!("{:.1?}: {node} loses {cut:?} for {lasts:?}", stream.elapsed());
@@ -115,15 +145,16 @@ async fn links_that_lose_what_is_sent_one_way_lose_nothing_for_good() {
     }
     assert!(!stream.is_all_sent(), "this happens under load");
     let (history, problems) = stream.finish(SETTLE_LIMIT).await;
-    judge(&deployment, &history, problems, Minimum { orders: 450, faults: 9, ..ALL_ANSWERED }, seed);
+    judge(&deployment, &history, problems, Minimum { orders: 450, faults: 3 * count(), ..ALL_ANSWERED }, seed);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_with_certificates_refuse_plaintext_and_a_node_that_was_removed() {
     let seed = seed();
-    let deployment = Arc::new(Deployment::start(&Plan { is_tls_mutual: true, ..PLAN }).await);
+    let deployment = Arc::new(Deployment::start(&Plan { is_tls_mutual: true, ..plan() }).await);
     let stream = Stream::start(&deployment, Load { orders: 60, orders_per_second: 10, terminals: 4 }, seed).await;
-    deployment.add_node("node-4");
+    let (_, added) = nodes();
+    deployment.add_node(added);
     deployment.cluster(&["remove", "1"]);
     stream.count_fault();
     let asked = ["cluster", "status", "--grid-seeds", deployment.advertised("node-2")];
@@ -131,7 +162,7 @@ async fn nodes_with_certificates_refuse_plaintext_and_a_node_that_was_removed() 
     assert_eq!(code, 1, "a plaintext caller is refused: {stderr}");
     let (code, _, stderr) = deployment.try_cluster_as("node-1", &["status"]);
     assert_eq!(code, 1, "the certificate of a removed node is refused: {stderr}");
-    let (code, _, stderr) = deployment.try_cluster_as("node-4", &["status"]);
+    let (code, _, stderr) = deployment.try_cluster_as(added, &["status"]);
     assert_eq!(code, 0, "the certificate of a member is taken: {stderr}");
     let (history, problems) = stream.finish(SETTLE_LIMIT).await;
     judge(&deployment, &history, problems, Minimum { orders: 60, ..ALL_ANSWERED }, seed);
@@ -140,15 +171,15 @@ async fn nodes_with_certificates_refuse_plaintext_and_a_node_that_was_removed() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_that_is_killed_whole_comes_back_as_it_was() {
     let seed = seed();
-    let deployment = Arc::new(Deployment::start(&PLAN).await);
+    let deployment = Arc::new(Deployment::start(&plan()).await);
     let stream = Stream::start(&deployment, Load { orders: 200, orders_per_second: 10, terminals: 4 }, seed).await;
     for _ in 0..2 {
         tokio::time::sleep(Duration::from_secs(5)).await;
         stream.count_fault();
-        NODES[..3].iter().for_each(|node| deployment.kill(node));
+        nodes().0.iter().for_each(|node| deployment.kill(node));
         tokio::task::block_in_place(|| {
             std::thread::scope(|scope| {
-                NODES[..3].iter().for_each(|node| drop(scope.spawn(|| deployment.restart(node))))
+                nodes().0.iter().for_each(|node| drop(scope.spawn(|| deployment.restart(node))))
             });
         });
     }
@@ -159,15 +190,15 @@ async fn a_cluster_that_is_killed_whole_comes_back_as_it_was() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_that_lost_every_disk_is_formed_again_and_rebuilds_from_dynamodb() {
     let seed = seed();
-    let deployment = Arc::new(Deployment::start(&PLAN).await);
+    let deployment = Arc::new(Deployment::start(&plan()).await);
     let stream = Stream::start(&deployment, Load { orders: 200, orders_per_second: 10, terminals: 4 }, seed).await;
     tokio::time::sleep(Duration::from_secs(6)).await;
     stream.count_fault();
-    NODES[..3].iter().for_each(|node| deployment.kill(node));
-    NODES[..3].iter().for_each(|node| deployment.lose_disk(node));
+    nodes().0.iter().for_each(|node| deployment.kill(node));
+    nodes().0.iter().for_each(|node| deployment.lose_disk(node));
     tokio::task::block_in_place(|| {
         std::thread::scope(|scope| {
-            NODES[..3].iter().for_each(|node| drop(scope.spawn(|| deployment.restart(node))));
+            nodes().0.iter().for_each(|node| drop(scope.spawn(|| deployment.restart(node))));
             deployment.form_cluster();
         });
     });
@@ -178,7 +209,7 @@ async fn a_cluster_that_lost_every_disk_is_formed_again_and_rebuilds_from_dynamo
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_lost_its_disk_is_refused_and_replaced_by_a_new_one() {
     let seed = seed();
-    let deployment = Arc::new(Deployment::start(&PLAN).await);
+    let deployment = Arc::new(Deployment::start(&plan()).await);
     let stream = Stream::start(&deployment, Load { orders: 200, orders_per_second: 10, terminals: 4 }, seed).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     deployment.kill("node-2");
@@ -188,29 +219,80 @@ async fn a_node_that_lost_its_disk_is_refused_and_replaced_by_a_new_one() {
     assert_eq!(code, 1, "{stderr}");
     assert!(stderr.contains("its disk was lost") && stderr.contains("cluster remove 2"), "{stderr}");
     deployment.cluster(&["remove", "2"]);
-    deployment.add_node("node-4");
-    wait_until(&deployment, "the new node leads its share", |status| leads(status, 4) >= 4).await;
+    let (_, added) = nodes();
+    deployment.add_node(added);
+    let leads_its_share = |status: &Value| leads(status, count() as u64 + 1) >= share(count()) - 1;
+    wait_until(&deployment, "the new node leads its share", leads_its_share).await;
     let (history, problems) = stream.finish(SETTLE_LIMIT).await;
     judge(&deployment, &history, problems, Minimum { orders: 200, ..ALL_ANSWERED }, seed);
 }
 
+/// What a file that takes all the space of a disk is called.
+const FILLER: &str = "filler";
+
+fn fill(directory: &Path) {
+    let mut file = std::fs::File::create(directory.join(FILLER)).unwrap();
+    let block = vec![0; 64 * 1024];
+    while file.write_all(&block).is_ok() {}
+}
+
+/// Run by `.ci/run`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "mounts file systems, which takes root"]
+async fn a_full_disk_makes_a_node_wait_and_it_goes_on_by_itself() {
+    let seed = seed();
+    let mut plan = plan();
+    plan.disk_mib = Some(16);
+    plan.flags.push(("grid-segment-mib", "1".to_owned()));
+    let deployment = Arc::new(Deployment::start(&plan).await);
+    let stream = Stream::start(&deployment, Load { orders: 900, orders_per_second: 15, terminals: 8 }, seed).await;
+    for node in &nodes().0[..2] {
+        fill(&deployment.directory(node));
+        stream.count_fault();
+        eprintln!("{:.1?}: the disk of {node} is full", stream.elapsed());
+        let says_why = |answer: comanda::kitchen_client::Answer| {
+            let text = String::from_utf8_lossy(&answer.body).into_owned();
+            (answer.status != http::StatusCode::OK && text.contains("full")).then_some(())
+        };
+        eventually("it says that its disk is full", MOVED_LIMIT, async || {
+            deployment.operations(node, "/readyz").await.and_then(says_why)
+        })
+        .await;
+        eprintln!("{:.1?}: {node} says so", stream.elapsed());
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        std::fs::remove_file(deployment.directory(node).join(FILLER)).unwrap();
+        deployment.wait_until_ready(node).await;
+        eprintln!("{:.1?}: {node} goes on", stream.elapsed());
+    }
+    assert!(!stream.is_all_sent(), "this happens under load");
+    let (history, problems) = stream.finish(SETTLE_LIMIT).await;
+    judge(&deployment, &history, problems, Minimum { orders: 900, faults: 2, ..ALL_ANSWERED }, seed);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_is_drained_and_leaderships_spread_again() {
-    let deployment = Deployment::start(&PLAN).await;
-    wait_until(&deployment, "every node leads", |status| (1..=3).all(|node| leads(status, node) >= 5)).await;
+    let deployment = Deployment::start(&plan()).await;
+    wait_until(&deployment, "every node leads", |status| {
+        ids(count()).all(|node| leads(status, node) >= share(count()))
+    })
+    .await;
     deployment.cluster(&["drain", "2"]);
     assert_eq!(leads(&status(&deployment), 2), 0, "it leads nothing");
     deployment.stop("node-2");
     deployment.restart("node-2");
-    wait_until(&deployment, "it leads again", |status| (1..=3).all(|node| leads(status, node) >= 4)).await;
+    wait_until(&deployment, "it leads again", |status| {
+        ids(count()).all(|node| leads(status, node) >= share(count()) - 1)
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_is_taken_in_and_out_under_load() {
     let seed = seed();
-    let deployment = Arc::new(Deployment::start(&PLAN).await);
+    let deployment = Arc::new(Deployment::start(&plan()).await);
     let stream = Stream::start(&deployment, Load { orders: 250, orders_per_second: 10, terminals: 4 }, seed).await;
-    deployment.add_node("node-4");
+    let (_, added) = nodes();
+    deployment.add_node(added);
     stream.count_fault();
     let holds = |status: &Value, node: u64| {
         let of = |partition: &&Value| {
@@ -218,14 +300,15 @@ async fn a_node_is_taken_in_and_out_under_load() {
         };
         status["partitions"].as_array().unwrap().iter().filter(of).count()
     };
-    // 16 partitions of 3 copies over 4 nodes: 12 each.
-    wait_until(&deployment, "the new node holds its share", |status| (1..=4).all(|node| holds(status, node) == 12))
-        .await;
-    wait_until(&deployment, "it leads", |status| leads(status, 4) >= 3).await;
+    let after = count() + 1;
+    let held = 16 * copies() / after;
+    let is_even = |status: &Value| ids(after).all(|node| (held..=held + 1).contains(&holds(status, node)));
+    wait_until(&deployment, "the new node holds its share", is_even).await;
+    wait_until(&deployment, "it leads", |status| leads(status, after as u64) >= share(after) - 1).await;
     deployment.cluster(&["remove", "1"]);
     stream.count_fault();
     let after = status(&deployment);
-    assert_eq!((holds(&after, 1), after["members"].as_array().unwrap().len()), (0, 3), "{after}");
+    assert_eq!((holds(&after, 1), after["members"].as_array().unwrap().len()), (0, count()), "{after}");
     let (history, problems) = stream.finish(SETTLE_LIMIT).await;
     judge(&deployment, &history, problems, Minimum { orders: 250, faults: 2, ..ALL_ANSWERED }, seed);
 }

@@ -13,7 +13,7 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use serde_json::json;
 
-use crate::deployment::{Deployment, Plan, ROLES};
+use crate::deployment::{Deployment, Plan, ROLES, flags};
 use crate::history::{History, Minimum};
 use crate::platform::eventually;
 use crate::steady_stream::{Load, Stream};
@@ -27,12 +27,13 @@ const HANGS_OF_EACH_MIN: usize = 1;
 /// For how long a role hangs: longer than every deadline of a call, and than the 3 s in which a fence stops a leader.
 const HANGS_MS: std::ops::Range<u64> = 500..5_000;
 
-const PLAN: Plan<'_> = Plan {
-    merchants: 40,
-    log: "info",
-    flags: &[("sweep-interval", "1s"), ("offline-after", "30s"), ("shadow-reads-per-mille", "50")],
-    ..Plan::DEFAULT
-};
+/// The flags of every role: judged often, and with many polls read from both sides.
+pub const FLAGS: [(&str, &str); 3] =
+    [("sweep-interval", "1s"), ("offline-after", "30s"), ("shadow-reads-per-mille", "50")];
+
+fn plan() -> Plan {
+    Plan { merchants: 40, flags: flags(&FLAGS), ..Plan::default() }
+}
 
 pub fn seed() -> u64 {
     let set = std::env::var_os("E2E_SEED").and_then(|text| text.to_str()?.parse().ok());
@@ -87,7 +88,7 @@ pub fn judge(deployment: &Deployment, history: &History, problems: Vec<String>, 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_or_comes_back_while_each_role_is_killed() {
     let seed = seed();
-    let deployment = Arc::new(Deployment::start(&PLAN).await);
+    let deployment = Arc::new(Deployment::start(&plan()).await);
     let load = Load { orders: 2_000, orders_per_second: 20, terminals: 8 };
     let stream = Stream::start(&deployment, load, seed).await;
     let mut rng = StdRng::seed_from_u64(seed);
@@ -150,7 +151,7 @@ async fn answered_by(deployment: &Deployment, side: &str) -> f64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn order_events_stops_under_load_and_takes_over_again() {
     let seed = seed();
-    let deployment = Arc::new(Deployment::start(&PLAN).await);
+    let deployment = Arc::new(Deployment::start(&plan()).await);
     let load = Load { orders: 400, orders_per_second: 10, terminals: 4 };
     let stream = Stream::start(&deployment, load, seed).await;
     let mut rng = StdRng::seed_from_u64(seed);

@@ -1,9 +1,9 @@
 //! The brake: when too many merchants fall silent at once, it is us, and nobody is marked OFFLINE.
 //!
 //! A pure value, one per partition, asked once a sweep. It engages when a sweep would turn OFFLINE more than
-//! max(50, 10 %) of the online merchants, or when all beats fall below half of the last ten minutes' rate. It lets go one
-//! full offline period after the beats have recovered; the sweep that lets go may turn OFFLINE as many as are silent
-//! by then: they have had their time, and a large vendor really can go down.
+//! max(50, 10 %) of the online merchants, when all beats fall below half of the last ten minutes' rate, or when none comes
+//! at all. It lets go one full offline period after the beats have recovered; the sweep that lets go may turn OFFLINE as
+//! many as are silent by then: they have had their time, and a large vendor really can go down.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -23,9 +23,9 @@ pub struct SweepFigures {
     pub online: usize,
     /// Of those, silent for a full offline period.
     pub silent: usize,
-    /// Beats of all partitions since the last sweep.
+    /// Beats of all partitions led here, each since its last sweep.
     pub beats_of_all: u64,
-    /// Recorded ONLINE in all partitions.
+    /// Heard or recorded ONLINE in all those partitions.
     pub online_of_all: usize,
 }
 
@@ -52,15 +52,19 @@ impl BrakeVerdict {
     }
 }
 
-/// The brake of one partition.
+/// The brake of one partition in one term.
+///
+/// It compares beats per merchant, not beats: so a node that gains or loses a partition, or a fleet that opens or closes
+/// shop by shop, is no outage.
 #[derive(Debug, Clone)]
 pub struct Brake {
     offline_after: Duration,
     recent_sweeps: usize,
     reference_sweeps: usize,
-    /// Beats per sweep, newest last; stands still while engaged, so that an outage does not become the reference.
-    beats: VecDeque<u64>,
-    recent: VecDeque<u64>,
+    /// Beats per merchant and sweep, newest last; stands still while engaged, so that an outage does not become the
+    /// reference.
+    rates: VecDeque<f64>,
+    recent: VecDeque<f64>,
     engaged: Option<Engaged>,
 }
 
@@ -79,10 +83,18 @@ impl Brake {
             offline_after,
             recent_sweeps: sweeps(RECENT.min(offline_after)),
             reference_sweeps: sweeps(REFERENCE),
-            beats: VecDeque::new(),
+            rates: VecDeque::new(),
             recent: VecDeque::new(),
             engaged: None,
         }
+    }
+
+    /// The same as another leader left it: on, with that [`Brake::reference`].
+    #[must_use]
+    pub fn resumed(self, reference: Option<u32>) -> Self {
+        let engaged =
+            reference.map(|reference| Engaged { reference: f64::from(reference) / 1000.0, recovered_at: None });
+        Self { engaged, ..self }
     }
 
     /// Whether it is on.
@@ -90,9 +102,15 @@ impl Brake {
         self.engaged.is_some()
     }
 
+    /// While it is on, the rate that it compares with, in thousandths of a beat per merchant and sweep.
+    pub fn reference(&self) -> Option<u32> {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float saturates")]
+        self.engaged.map(|engaged| (engaged.reference * 1000.0) as u32)
+    }
+
     /// Judges one sweep, at `now` of any clock that never goes back.
     pub fn judge(&mut self, now: Duration, figures: SweepFigures) -> BrakeVerdict {
-        push_bounded(&mut self.recent, figures.beats_of_all, self.recent_sweeps);
+        push_bounded(&mut self.recent, rate(figures), self.recent_sweeps);
         match self.engaged {
             None => self.judge_released(now, figures),
             Some(engaged) => self.judge_engaged(now, engaged),
@@ -100,17 +118,18 @@ impl Brake {
     }
 
     fn judge_released(&mut self, now: Duration, figures: SweepFigures) -> BrakeVerdict {
-        let reference = mean(&self.beats);
+        let (recent, reference) = (mean(&self.recent), mean(&self.rates));
         let many = figures.silent > FLOOR.max(figures.online / 10);
         // Too short a history compares nothing; too few merchants say nothing about us.
-        let known = self.beats.len() >= self.recent_sweeps * 2 && figures.online_of_all > FLOOR;
-        let quiet = known && mean(&self.recent) < reference / 2.0;
+        let is_known = self.rates.len() >= self.recent_sweeps * 2;
+        let is_mute = self.recent.len() >= self.recent_sweeps && recent == 0.0;
+        let quiet = figures.online_of_all > FLOOR && (is_mute || (is_known && recent < reference / 2.0));
         if many || quiet {
-            let recovered_at = (!quiet && mean(&self.recent) > 0.0).then_some(now);
+            let recovered_at = (!quiet && recent > 0.0).then_some(now);
             self.engaged = Some(Engaged { reference, recovered_at });
             return BrakeVerdict::Engaged;
         }
-        push_bounded(&mut self.beats, figures.beats_of_all, self.reference_sweeps);
+        push_bounded(&mut self.rates, rate(figures), self.reference_sweeps);
         BrakeVerdict::Judge
     }
 
@@ -128,16 +147,21 @@ impl Brake {
     }
 }
 
-fn push_bounded(values: &mut VecDeque<u64>, value: u64, most: usize) {
+fn push_bounded(values: &mut VecDeque<f64>, value: f64, most: usize) {
     values.push_back(value);
     while values.len() > most {
         values.pop_front();
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "beats per sweep are far below 2^52")]
-fn mean(values: &VecDeque<u64>) -> f64 {
-    values.iter().sum::<u64>() as f64 / values.len().max(1) as f64
+#[expect(clippy::cast_precision_loss, reason = "beats and merchants are far below 2^52")]
+fn rate(figures: SweepFigures) -> f64 {
+    figures.beats_of_all as f64 / figures.online_of_all.max(1) as f64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "some hundred values")]
+fn mean(values: &VecDeque<f64>) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
 #[cfg(test)]
@@ -200,5 +224,28 @@ mod tests {
         let verdicts = run(&mut brake, 120, 30, figures(1000, 200, 136));
         assert_eq!(verdicts[0], BrakeVerdict::Engaged);
         assert_eq!(verdicts.iter().position(|verdict| verdict.allows_offline()), Some(24));
+    }
+
+    #[test]
+    fn a_node_that_loses_half_of_its_partitions_sees_no_outage() {
+        let mut brake = Brake::new(OFFLINE_AFTER, SWEEP);
+        let of_two = SweepFigures { online_of_all: 2000, ..figures(1000, 0, 340) };
+        run(&mut brake, 0, 120, of_two);
+        assert!(run(&mut brake, 120, 30, figures(1000, 0, 170)).iter().all(|verdict| *verdict == BrakeVerdict::Judge));
+    }
+
+    #[test]
+    fn a_new_leader_holds_the_brake_until_the_former_rate_is_back() {
+        let mut brake = Brake::new(OFFLINE_AFTER, SWEEP);
+        run(&mut brake, 0, 120, figures(1000, 0, 170));
+        run(&mut brake, 120, 20, figures(1000, 0, 60));
+        assert!(brake.reference().is_some_and(|reference| (160..=170).contains(&reference)), "{:?}", brake.reference());
+        let mut next = Brake::new(OFFLINE_AFTER, SWEEP).resumed(brake.reference());
+        let outage = run(&mut next, 0, 100, figures(1000, 600, 60));
+        assert!(outage.iter().all(|verdict| *verdict == BrakeVerdict::Held), "two thirds are still away");
+        let back = run(&mut next, 100, 60, figures(1000, 0, 170));
+        let released = back.iter().position(|verdict| *verdict == BrakeVerdict::Released).unwrap();
+        assert!((24..=30).contains(&released), "released after {released} sweeps");
+        assert!(!Brake::new(OFFLINE_AFTER, SWEEP).resumed(None).is_engaged());
     }
 }

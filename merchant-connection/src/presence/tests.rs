@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use order_model::MerchantId;
 use proptest::prelude::*;
 
 use super::presence_clock::is_hearing;
@@ -57,9 +56,7 @@ struct Judge {
 impl Judge {
     fn new(merchants: u32) -> Self {
         let mut board = BeatBoard::default();
-        for number in 0..merchants {
-            board.intern(MerchantId::from_bytes(u128::from(number).to_be_bytes())).unwrap();
-        }
+        (0..merchants).for_each(|_| board.push(0, false));
         let (sweep, offline_after) = (Duration::from_millis(SWEEP_MS), Duration::from_millis(OFFLINE_AFTER_MS));
         let clock = PresenceClock::new(sweep, Duration::ZERO, START);
         Self { clock, board, brake: Brake::new(offline_after, sweep), heard_at_ms: 0, beats: 0 }
@@ -82,7 +79,8 @@ impl Judge {
         let silence = self.board.sweep(self.clock.now() - u32::try_from(OFFLINE_AFTER_MS / 100).unwrap());
         let online = self.board.online_count();
         let beats_of_all = std::mem::take(&mut self.beats);
-        let figures = SweepFigures { online, silent: silence.silent.len(), beats_of_all, online_of_all: online };
+        let online_of_all = online + silence.heard.len();
+        let figures = SweepFigures { online, silent: silence.silent.len(), beats_of_all, online_of_all };
         let allowed = self.brake.judge(now, figures).allows_offline();
         let silent = if allowed { silence.silent } else { Vec::new() };
         silence.heard.iter().for_each(|index| self.board.set_online(*index, true));

@@ -7,7 +7,7 @@
 //! | `m#<merchant>` | `presence` | the last transition, and up to which sequence transitions were published |
 //! | `m#<merchant>` | `t#<sequence>` | one transition; TTL 30 days |
 //!
-//! Reads are strongly consistent: a restart must not decide from an older transition than it wrote.
+//! Reads are strongly consistent: a state that was lost must not be restored to before what it wrote.
 
 mod presence;
 mod profiles;
@@ -20,6 +20,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::AttributeValue;
 
+pub(crate) use presence::SCAN_SEGMENTS;
 pub use presence::{Recorded, StoredPresence};
 pub use tables::create_tables;
 

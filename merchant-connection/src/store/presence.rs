@@ -1,4 +1,4 @@
-//! Transitions in the table: written before they are published, read back at start.
+//! Transitions in the table: written before they are published, read back when the replicated state was lost.
 
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
@@ -9,8 +9,8 @@ use crate::presence::{Transition, TransitionReason};
 
 /// A transition is remembered this long.
 const HISTORY_SECONDS: i64 = 30 * 24 * 3600;
-/// Parallel scans at start.
-const SCAN_SEGMENTS: i32 = 4;
+/// Parallel scans of a restore.
+pub(crate) const SCAN_SEGMENTS: i32 = 4;
 
 /// A merchant's last transition, as stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,20 @@ pub struct StoredPresence {
     pub last: Transition,
     /// Up to which sequence transitions were published.
     pub published_sequence: u64,
+}
+
+/// Some of the table, for a restore.
+#[derive(Debug, Default)]
+pub(crate) struct PresencePage {
+    /// Merchants' last transitions.
+    pub(crate) found: Vec<StoredPresence>,
+    /// How many items were looked at.
+    pub(crate) items: u64,
+    /// How many of them should have been such a transition and cannot be read, and what was wrong with the first.
+    pub(crate) malformed: usize,
+    pub(crate) first_malformed: Option<StoreError>,
+    /// Where to go on; `None` at the end.
+    pub(crate) next: Option<Item>,
 }
 
 /// What became of a transition that was to be written.
@@ -34,7 +48,7 @@ impl Store {
     /// Writes a transition: the merchant's last and one of its history, together. Writing it again changes nothing.
     pub async fn record_transition(&self, transition: &Transition) -> Result<Recorded, StoreError> {
         let malformed = |_| StoreError::Malformed { field: "transition" };
-        let key = text(format!("m#{}", transition.merchant()));
+        let key = text(format!("m#{}", transition.merchant));
         let update = Update::builder()
             .table_name(&self.table)
             .key("pk", key.clone())
@@ -60,7 +74,7 @@ impl Store {
             Ok(_) => Ok(Recorded::Stands),
             // Either our own write whose answer was lost, or somebody else's: only what stands there tells.
             Err(failure) if failure.service_error().is_some_and(is_condition_failure) => {
-                let stands = self.transition(transition.merchant(), transition.sequence).await?;
+                let stands = self.transition(transition.merchant, transition.sequence).await?;
                 Ok(if stands == Some(*transition) { Recorded::Stands } else { Recorded::Superseded })
             }
             Err(failure) => Err(failure.into()),
@@ -73,7 +87,7 @@ impl Store {
             .client
             .update_item()
             .table_name(&self.table)
-            .key("pk", text(format!("m#{}", transition.merchant())))
+            .key("pk", text(format!("m#{}", transition.merchant)))
             .key("sk", text("presence"))
             .update_expression("SET publishedSequence = :sequence")
             .condition_expression("publishedSequence < :sequence")
@@ -89,39 +103,42 @@ impl Store {
         }
     }
 
-    /// The last transition of every merchant that ever had one.
-    pub async fn presences(&self) -> Result<Vec<StoredPresence>, StoreError> {
-        let segments = (0..SCAN_SEGMENTS).map(|segment| self.scan_segment(segment));
-        let segments = futures::future::try_join_all(segments).await?;
-        Ok(segments.into_iter().flatten().collect())
-    }
-
-    async fn scan_segment(&self, segment: i32) -> Result<Vec<StoredPresence>, StoreError> {
-        let mut found = Vec::new();
-        let mut from = None;
-        loop {
-            let scan = self
-                .client
-                .scan()
-                .table_name(&self.table)
-                .consistent_read(true)
-                .segment(segment)
-                .total_segments(SCAN_SEGMENTS)
-                .filter_expression("sk = :presence")
-                .expression_attribute_values(":presence", text("presence"))
-                .set_exclusive_start_key(from.take());
-            let answer = self.call("Scan", scan.send()).await.map_err(StoreError::from)?;
-            for item in answer.items() {
-                found.push(StoredPresence {
-                    last: transition_of(item)?,
-                    published_sequence: read_number(item, "publishedSequence")?,
-                });
-            }
-            match answer.last_evaluated_key() {
-                Some(key) if !key.is_empty() => from = Some(key.clone()),
-                _ => return Ok(found),
+    /// A page of merchants' last transitions, beginning with `from`.
+    pub(crate) async fn presence_page(&self, segment: i32, from: Option<Item>) -> Result<PresencePage, StoreError> {
+        let scan = self
+            .client
+            .scan()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .segment(segment)
+            .total_segments(SCAN_SEGMENTS)
+            .filter_expression("sk = :presence")
+            .expression_attribute_values(":presence", text("presence"))
+            .set_exclusive_start_key(from);
+        let answer = self.call("Scan", scan.send()).await.map_err(StoreError::from)?;
+        let mut page = PresencePage {
+            items: u64::try_from(answer.scanned_count()).unwrap_or(0),
+            next: answer.last_evaluated_key().filter(|key| !key.is_empty()).cloned(),
+            ..PresencePage::default()
+        };
+        for item in answer.items() {
+            match stored_presence(item) {
+                Ok(stored) => page.found.push(stored),
+                Err(error) => {
+                    page.malformed += 1;
+                    page.first_malformed.get_or_insert(error);
+                }
             }
         }
+        Ok(page)
+    }
+
+    /// The last transition of a merchant that was written.
+    pub async fn last_transition(&self, merchant: MerchantId) -> Result<Option<Transition>, StoreError> {
+        let get = self.client.get_item().table_name(&self.table).consistent_read(true);
+        let get = get.key("pk", text(format!("m#{merchant}"))).key("sk", text("presence"));
+        let answer = self.call("GetItem", get.send()).await.map_err(StoreError::from)?;
+        answer.item().map(transition_of).transpose()
     }
 
     /// The newest `limit` transitions of a merchant before `before`, newest first.
@@ -183,7 +200,7 @@ fn history_key(sequence: u64) -> String {
 
 fn history_item(transition: &Transition) -> Item {
     Item::from([
-        ("pk".to_owned(), text(format!("m#{}", transition.merchant()))),
+        ("pk".to_owned(), text(format!("m#{}", transition.merchant))),
         ("sk".to_owned(), text(history_key(transition.sequence))),
         ("formatVersion".to_owned(), number(1)),
         ("online".to_owned(), aws_sdk_dynamodb::types::AttributeValue::Bool(transition.online)),
@@ -195,11 +212,15 @@ fn history_item(transition: &Transition) -> Item {
     ])
 }
 
+fn stored_presence(item: &Item) -> Result<StoredPresence, StoreError> {
+    Ok(StoredPresence { last: transition_of(item)?, published_sequence: read_number(item, "publishedSequence")? })
+}
+
 fn transition_of(item: &Item) -> Result<Transition, StoreError> {
     let merchant: Option<MerchantId> = read_text(item, "pk")?.strip_prefix("m#").and_then(|id| id.parse().ok());
     let online = item.get("online").and_then(|value| value.as_bool().ok()).copied();
     Ok(Transition {
-        merchant: *merchant.ok_or(StoreError::Malformed { field: "pk" })?.as_bytes(),
+        merchant: merchant.ok_or(StoreError::Malformed { field: "pk" })?,
         online: online.ok_or(StoreError::Malformed { field: "online" })?,
         reason: TransitionReason::from_code(read_text(item, "reason")?)
             .ok_or(StoreError::Malformed { field: "reason" })?,

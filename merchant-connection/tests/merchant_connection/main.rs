@@ -3,10 +3,13 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod brake;
+mod cluster;
+mod leading;
 mod outages;
 mod platform;
 mod profiles;
 mod proxy;
 mod restart;
+mod takeover;
 mod time;
 mod transitions;

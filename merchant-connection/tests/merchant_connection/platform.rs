@@ -7,21 +7,24 @@ use std::time::Duration;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use merchant_connection::store::Store;
-use merchant_connection::{Config, Dependencies, Handle, Service};
+use merchant_connection::{Config, Dependencies, Handle, NodeId, PresencePartition, Service};
 use message_bus::in_memory::{Faults, InMemoryQueue, InMemoryTopic};
 use message_bus::{Queue, SharedTopic};
-use order_model::{Clock, ManualClock, MerchantId, SharedClock, Timestamp};
+use order_model::{Clock, ManualClock, MerchantId, RoutingHash, SharedClock, Timestamp};
 use proto::conversions::to_bytes;
 use proto::merchant_connection as wire;
 use proto::merchant_connection::merchant_connection_client::MerchantConnectionClient;
 use proto::transport::{Transport, local};
+use replicated_grid::{Grid, SingleNode};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::{Response, Status};
 
 use crate::proxy::Proxy;
 
-const PREFIX: &str = "test-";
+pub const PREFIX: &str = "test-";
+/// The default.
+pub const PARTITIONS: u16 = 4;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How far a step moves the clock, and how long a sweep then has to see it: the service counts up to 200 ms a sweep.
 const STEP: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(60));
@@ -38,6 +41,8 @@ pub struct Platform {
 pub struct Running {
     pub api: MerchantConnectionClient<Transport>,
     pub handle: Handle,
+    /// Where its state is, beyond its life.
+    pub grid: SingleNode<PresencePartition>,
     clock: Arc<ManualClock>,
     shutdown: CancellationToken,
     task: JoinHandle<()>,
@@ -64,6 +69,21 @@ impl Published {
     pub fn time(&self, field: &str) -> Timestamp {
         self.json[field].as_str().unwrap().parse().unwrap()
     }
+}
+
+/// Fresh beats of `merchants`, which are all there are.
+pub fn beats(merchants: &[u32]) -> wire::BeatRequest {
+    let beat = |number: &u32| wire::Beat { merchant_id: to_bytes(merchant(*number).as_bytes()), age_ms: 0 };
+    let partitions = (0..u32::from(PARTITIONS)).collect();
+    wire::BeatRequest {
+        beats: merchants.iter().map(beat).collect(),
+        partitions,
+        partition_count: u32::from(PARTITIONS),
+    }
+}
+
+pub fn partition_of(number: u32) -> u16 {
+    RoutingHash::of(merchant(number)).0 % PARTITIONS
 }
 
 pub fn merchant(number: u32) -> MerchantId {
@@ -120,21 +140,34 @@ impl Platform {
         running
     }
 
-    /// A service that was started just now.
+    /// A service that was started just now, on a grid that knows nothing.
     pub fn starting(&self, config: Config) -> Running {
-        let dependencies = Dependencies {
-            clock: Arc::clone(&self.clock) as SharedClock,
-            dynamodb: self.client(),
-            table_prefix: PREFIX.to_owned(),
-            merchant_status: Arc::clone(&self.topic) as SharedTopic,
-        };
+        let grid = replicated_grid::Config { name: "merchant-connection", partitions: config.partitions };
+        let grid = SingleNode::new(&grid, Arc::clone(&self.clock) as SharedClock, PresencePartition::default);
+        self.starting_on(config, grid)
+    }
+
+    /// The same on a grid that may know something.
+    pub fn starting_on(&self, config: Config, grid: SingleNode<PresencePartition>) -> Running {
+        let dependencies = self.dependencies(Arc::clone(&self.clock) as SharedClock, grid.clone().into(), NodeId(1));
         let service = Service::build(config, dependencies).unwrap();
         let handle = service.handle();
         let api = MerchantConnectionClient::new(local(merchant_connection::grpc(handle.clone())));
         let shutdown = CancellationToken::new();
         let until = shutdown.clone();
         let task = tokio::spawn(async move { service.run(until).await.unwrap() });
-        Running { api, handle, clock: Arc::clone(&self.clock), shutdown, task }
+        Running { api, handle, grid, clock: Arc::clone(&self.clock), shutdown, task }
+    }
+
+    pub fn dependencies(&self, clock: SharedClock, grid: Grid<PresencePartition>, node: NodeId) -> Dependencies {
+        Dependencies {
+            clock,
+            grid,
+            node,
+            dynamodb: self.client(),
+            table_prefix: PREFIX.to_owned(),
+            merchant_status: Arc::clone(&self.topic) as SharedTopic,
+        }
     }
 
     pub fn topic_is_down(&self, unavailable: bool) {
@@ -191,17 +224,19 @@ impl Running {
         }
     }
 
-    /// A kitchen-api calls with fresh beats.
-    pub async fn beat(&self, merchants: &[u32]) {
-        let beat = |number: &u32| wire::Beat { merchant_id: to_bytes(merchant(*number).as_bytes()), age_ms: 0 };
-        let beats = merchants.iter().map(beat).collect();
-        self.api.clone().beat(wire::BeatRequest { beats }).await.unwrap();
+    /// A kitchen-api calls with fresh beats, which are all there are; the partitions that were refused.
+    pub async fn beat(&self, merchants: &[u32]) -> Vec<u32> {
+        self.api.clone().beat(beats(merchants)).await.unwrap().into_inner().refused_partitions
     }
 
     pub async fn presence(&self, number: u32) -> wire::MerchantPresence {
+        self.ask_presence(number, false).await.presences.into_iter().next().unwrap()
+    }
+
+    pub async fn ask_presence(&self, number: u32, with_last_change: bool) -> wire::PresenceReply {
         let merchant_ids = vec![to_bytes(merchant(number).as_bytes())];
-        let reply = self.api.clone().presence(wire::PresenceRequest { merchant_ids }).await.unwrap().into_inner();
-        reply.presences.into_iter().next().unwrap()
+        let request = wire::PresenceRequest { merchant_ids, with_last_change };
+        self.api.clone().presence(request).await.unwrap().into_inner()
     }
 
     pub async fn totals(&self) -> wire::TotalsReply {

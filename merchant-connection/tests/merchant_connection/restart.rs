@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use merchant_connection::Config;
-use proto::merchant_connection as wire;
-use tonic::Code;
 
-use crate::platform::{Platform, brief, briefs, config, eventually};
+use crate::platform::{PREFIX, Platform, brief, briefs, config, eventually, merchant, partition_of};
 
 #[tokio::test]
 async fn a_restart_changes_nobody_and_gives_a_full_offline_period() {
@@ -82,10 +81,10 @@ async fn a_start_without_its_store_waits_says_so_and_keeps_the_beats() {
     let platform = Platform::start().await;
     platform.dynamodb.cut(true);
     let service = platform.starting(config());
-    service.beat(&[1]).await;
+    eventually("beats are taken", async || service.beat(&[1]).await.is_empty()).await;
     assert!(service.handle.readiness().unwrap_err().contains("not restored"));
-    let refused = service.api.clone().presence(wire::PresenceRequest::default()).await.unwrap_err();
-    assert_eq!(refused.code(), Code::Unavailable);
+    let refused = service.ask_presence(1, false).await;
+    assert_eq!((refused.presences, refused.refused_partitions), (vec![], vec![u32::from(partition_of(1))]));
     platform.dynamodb.cut(false);
     eventually("ready", async || service.handle.readiness().is_ok()).await;
     let published = platform.published_while(&service, &[], 1).await;
@@ -99,4 +98,43 @@ async fn a_shutdown_during_the_start_ends_it() {
     platform.dynamodb.cut(true);
     let service = platform.starting(config());
     tokio::time::timeout(Duration::from_secs(5), service.stop()).await.unwrap();
+}
+
+/// The state outlives the process where the grid does: then the table is not needed.
+#[tokio::test]
+async fn a_state_that_is_whole_is_not_restored_again() {
+    let platform = Platform::start().await;
+    let service = platform.service(config()).await;
+    platform.published_while(&service, &[1, 2], 2).await;
+    let grid = service.grid.clone();
+    service.stop().await;
+    platform.dynamodb.cut(true);
+    let service = platform.starting_on(config(), grid);
+    eventually("ready without the table", async || service.handle.readiness().is_ok()).await;
+    assert!(service.presence(1).await.online && service.presence(2).await.online);
+    platform.dynamodb.cut(false);
+    let next = platform.published_while(&service, &[1], 1).await;
+    assert_eq!(briefs(&next), [brief(2, "OFFLINE", 2)]);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn an_item_that_cannot_be_read_does_not_keep_others_from_being_restored() {
+    let platform = Platform::start().await;
+    let service = platform.service(config()).await;
+    platform.published_while(&service, &[1, 2, 3], 3).await;
+    service.stop().await;
+    let item = |number: u32, field: &'static str| {
+        let table = format!("{PREFIX}merchants");
+        let pk = AttributeValue::S(format!("m#{}", merchant(number)));
+        let put = platform.client().put_item().table_name(table).item("pk", pk);
+        put.item("sk", AttributeValue::S("presence".to_owned())).item(field, AttributeValue::N("7".to_owned()))
+    };
+    item(2, "sequence").send().await.unwrap();
+    item(4, "nothing").send().await.unwrap();
+    let service = platform.service(config()).await;
+    assert!(service.presence(1).await.online && service.presence(3).await.online);
+    assert!(!service.presence(2).await.online);
+    assert_eq!(service.totals().await.known, 2);
+    service.stop().await;
 }

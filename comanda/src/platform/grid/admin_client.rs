@@ -90,10 +90,10 @@ impl Nodes {
             .ok_or_else(|| Failure::Usage(format!("no node runs grid {grid:?}; known: {known}")))
     }
 
-    /// Forms each grid of the nodes that run it; answers each with its number of nodes.
+    /// Forms each grid that is not formed yet of the nodes that run it; answers each with its number of nodes.
     ///
     /// # Errors
-    /// When a node did not answer, or refuses: nodes that are members of a cluster already do.
+    /// When a node did not answer or refuses, or every grid has been formed already.
     pub async fn form(&self) -> Result<Vec<(String, usize)>, Failure> {
         if let Some(unreached) = self.unreached.first() {
             return Err(Failure::Failed(format!("every node must answer before a cluster is formed: {unreached}")));
@@ -106,9 +106,16 @@ impl Nodes {
         }
         let mut formed = Vec::new();
         for (grid, members) in members {
+            // An earlier attempt may have formed one of two.
+            if self.is_formed(&grid).await {
+                continue;
+            }
             let (mut admin, count) = (self.any(&grid)?, members.len());
             change(&format!("forming {grid}"), admin.init(InitRequest { grid: grid.clone(), members })).await?;
             formed.push((grid, count));
+        }
+        if formed.is_empty() {
+            return Err(Failure::Failed("the cluster was formed already".to_owned()));
         }
         Ok(formed)
     }

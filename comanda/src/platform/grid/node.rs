@@ -4,10 +4,12 @@
 //! a [`Grid`] each and know nothing of this.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use merchant_connection::PresencePartition;
 use order_events::state::FeedPartition;
 use order_model::SharedClock;
 use parking_lot::Mutex;
@@ -19,13 +21,12 @@ use replicated_grid::log::wal::{self, Health, Reads, Wal};
 use replicated_grid::log::{LogStore, MemoryLog, MemorySnapshots, SnapshotStore};
 use replicated_grid::replicated::{Config, Dependencies, Identity, ReplicatedNode};
 use replicated_grid::transport::{
-    self, ClusterName, ConnectionSecurity, GridServer, GridServerConfig, LinkSecurity, Links, LinksConfig, Membership,
+    self, ClusterName, ConnectionSecurity, GridServer, GridServerConfig, LinkSecurity, Links, LinksConfig, Memberships,
     NodeTls, TcpDialer, TlsConfig, tcp_incoming,
 };
 use replicated_grid::{Grid, Member, NodeId, StateMachine};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::sync::watch;
 use tonic::service::Routes;
 
 use super::admin_server::{AdminServer, NamedGrid};
@@ -43,7 +44,26 @@ const RUNTIME_THREADS: usize = 2;
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The name of order-events' grid.
-const ORDER_EVENTS: &str = "order-events";
+pub const ORDER_EVENTS: &str = "order-events";
+
+/// The name of merchant-connection's grid.
+pub const MERCHANT_CONNECTION: &str = "merchant-connection";
+
+/// Which grids a node takes part in: those of the roles it has.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// What a partition of order-events may hold, if it is wanted.
+    pub order_events: Option<order_events::Limits>,
+    /// Whether merchant-connection is.
+    pub merchant_connection: bool,
+}
+
+impl Wanted {
+    fn names(self) -> impl Iterator<Item = &'static str> {
+        let order_events = self.order_events.map(|_| ORDER_EVENTS);
+        order_events.into_iter().chain(self.merchant_connection.then_some(MERCHANT_CONNECTION))
+    }
+}
 
 /// A node, built and bound, not yet serving its peers.
 pub struct GridNode {
@@ -56,7 +76,8 @@ pub struct GridNode {
     cluster: String,
     grids: Vec<NamedGrid>,
     logs: Vec<Wal>,
-    order_events: Grid<FeedPartition>,
+    order_events: Option<Grid<FeedPartition>>,
+    merchant_connection: Option<Grid<PresencePartition>>,
 }
 
 /// What every grid of a node is started from.
@@ -68,6 +89,13 @@ struct Foundation<'a> {
     clock: SharedClock,
 }
 
+impl Foundation<'_> {
+    fn config(&self, name: &'static str, partitions: NonZeroU16) -> Result<Config, Failure> {
+        let copies = self.settings.grid.replication_factor.try_into().context("reading replication_factor")?;
+        Ok(Config { replication_factor: copies, ..Config::new(name, partitions) })
+    }
+}
+
 impl GridNode {
     /// Binds the listener, opens the logs, starts the grids from them.
     ///
@@ -75,7 +103,7 @@ impl GridNode {
     /// When an address, a file or a directory cannot be used.
     pub async fn build(
         settings: &Settings,
-        limits: order_events::Limits,
+        wanted: Wanted,
         clock: SharedClock,
         link: &GridLink,
     ) -> Result<Self, Failure> {
@@ -86,12 +114,12 @@ impl GridNode {
             None => None,
         };
         let identity = node_id::choose(grid.node_id.map(NodeId), certified, settings.data_dir.as_deref())?;
-        refuse_a_lost_log(settings, identity.id(), link).await?;
+        refuse_a_lost_log(settings, wanted, identity.id(), link).await?;
         let listener = listeners::bind("grid_addr", grid.listen).await?;
         let address = advertised(settings, listener.local_addr().context("reading the grid's address")?);
-        let (members, membership) = watch::channel(Membership::Unknown);
+        let memberships = Memberships::of_grids(wanted.names());
         let tls = match &grid.tls {
-            Some(files) => Some(load_tls(files, &cluster, identity.id(), &membership, &clock).await?),
+            Some(files) => Some(load_tls(files, &cluster, identity.id(), &memberships, &clock).await?),
             None => None,
         };
         let links = LinksConfig {
@@ -103,7 +131,7 @@ impl GridNode {
         let server = GridServer::new(GridServerConfig {
             node: identity.id(),
             cluster,
-            membership,
+            membership: memberships.union(),
             security: tls.as_ref().map_or(ConnectionSecurity::Plain, |tls| ConnectionSecurity::Mutual(tls.server())),
         });
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -112,14 +140,23 @@ impl GridNode {
             .enable_all()
             .build()
             .context("starting the grid's runtime")?;
-        let mut node = Unfinished { runtime, server, members, grids: Vec::new(), logs: Vec::new() };
+        let mut node = Unfinished { runtime, server, memberships, grids: Vec::new(), logs: Vec::new() };
         let foundation = Foundation { settings, identity, address, links, clock };
-        let feed = Config {
-            replication_factor: grid.replication_factor.try_into().context("reading replication_factor")?,
-            ..Config::new(ORDER_EVENTS, grid.order_events_partitions)
+        let order_events = match wanted.order_events {
+            Some(limits) => {
+                let config = foundation.config(ORDER_EVENTS, grid.order_events_partitions)?;
+                Some(node.start(&foundation, config, move || FeedPartition::new(limits)).await?)
+            }
+            None => None,
         };
-        let order_events = node.start(&foundation, feed, move || FeedPartition::new(limits)).await?;
-        Ok(node.finish(foundation, listener, tls, order_events))
+        let merchant_connection = match wanted.merchant_connection {
+            true => {
+                let config = foundation.config(MERCHANT_CONNECTION, grid.merchant_connection_partitions)?;
+                Some(node.start(&foundation, config, PresencePartition::default).await?)
+            }
+            false => None,
+        };
+        Ok(node.finish(foundation, listener, tls, order_events, merchant_connection))
     }
 
     /// Who this node is.
@@ -132,9 +169,14 @@ impl GridNode {
         &self.member.address
     }
 
-    /// The grid of order-events.
-    pub fn order_events(&self) -> Grid<FeedPartition> {
+    /// The grid of order-events, if this node takes part in it.
+    pub fn order_events(&self) -> Option<Grid<FeedPartition>> {
         self.order_events.clone()
+    }
+
+    /// The grid of merchant-connection, if this node takes part in it.
+    pub fn merchant_connection(&self) -> Option<Grid<PresencePartition>> {
+        self.merchant_connection.clone()
     }
 
     /// Why the node cannot do its part.
@@ -193,7 +235,7 @@ type Storage = (Arc<dyn LogStore>, Arc<dyn SnapshotStore>);
 struct Unfinished {
     runtime: Runtime,
     server: GridServer,
-    members: watch::Sender<Membership>,
+    memberships: Memberships,
     grids: Vec<NamedGrid>,
     logs: Vec<Wal>,
 }
@@ -218,8 +260,8 @@ impl Unfinished {
         let starting = self.runtime.spawn(ReplicatedNode::start(config, dependencies, initial));
         let started = starting.await.context(&format!("starting the grid of {name}"))?;
         let node = started.context(&format!("starting the grid of {name}"))?;
-        self.server.register(name, node.requests());
-        self.runtime.spawn(tell(node.membership(), self.members.clone()));
+        self.server.register_with(name, node.requests(), node.membership());
+        self.runtime.spawn(self.memberships.clone().follow(name, node.membership()));
         self.grids.push((name, Arc::new(node.clone())));
         Ok(Grid::from(node))
     }
@@ -230,7 +272,11 @@ impl Unfinished {
             return Ok((Arc::new(MemoryLog::default()), Arc::new(MemorySnapshots::default())));
         };
         let base: &Path = &directory.join(name);
-        let config = wal::Config::new(name, foundation.settings.grid.cluster.clone(), foundation.identity.id());
+        let grid = &foundation.settings.grid;
+        let config = wal::Config {
+            segment_bytes: u64::from(grid.segment_mib) << 20,
+            ..wal::Config::new(name, grid.cluster.clone(), foundation.identity.id())
+        };
         let log = Wal::start(opened(&base.join("log"))?, Arc::clone(&foundation.clock), &config);
         let log = log.context(&format!("opening the log of {name}"))?;
         self.logs.push(log.clone());
@@ -244,7 +290,8 @@ impl Unfinished {
         foundation: Foundation<'_>,
         listener: TcpListener,
         tls: Option<NodeTls>,
-        order_events: Grid<FeedPartition>,
+        order_events: Option<Grid<FeedPartition>>,
+        merchant_connection: Option<Grid<PresencePartition>>,
     ) -> GridNode {
         GridNode {
             runtime: self.runtime,
@@ -257,6 +304,7 @@ impl Unfinished {
             grids: self.grids,
             logs: self.logs,
             order_events,
+            merchant_connection,
         }
     }
 }
@@ -266,8 +314,8 @@ fn opened(path: &Path) -> Result<Arc<RealDisk>, Failure> {
 }
 
 /// Before anything listens: nodes that start together must not wait for each other's answers.
-async fn refuse_a_lost_log(settings: &Settings, id: NodeId, link: &GridLink) -> Result<(), Failure> {
-    for name in [ORDER_EVENTS] {
+async fn refuse_a_lost_log(settings: &Settings, wanted: Wanted, id: NodeId, link: &GridLink) -> Result<(), Failure> {
+    for name in wanted.names() {
         let Some(directory) = settings.data_dir.as_ref().map(|directory| directory.join(name)) else { continue };
         let log = opened(&directory.join("log"))?;
         if wal::is_new(&*log).context(&format!("reading {}", directory.display()))? {
@@ -286,25 +334,15 @@ async fn load_tls(
     files: &crate::settings::grid::GridTls,
     cluster: &ClusterName,
     id: NodeId,
-    membership: &transport::MembershipWatch,
+    memberships: &Memberships,
     clock: &SharedClock,
 ) -> Result<NodeTls, Failure> {
     let config = TlsConfig {
         files: link::tls_files(files),
         cluster: cluster.clone(),
         identity: transport::Identity::Node(id),
-        membership: membership.clone(),
+        membership: memberships.union(),
         clock: Arc::clone(clock),
     };
     NodeTls::load(config).await.context("reading the grid's certificates")
-}
-
-/// Who may speak to this node: the members of its grid, as they change.
-async fn tell(mut of_grid: transport::MembershipWatch, members: watch::Sender<Membership>) {
-    loop {
-        members.send_replace(of_grid.borrow_and_update().clone());
-        if of_grid.changed().await.is_err() {
-            return;
-        }
-    }
 }

@@ -1,14 +1,17 @@
-//! Keeps kitchen-api's feed connected to the members of the grid, as they come and go.
+//! Keeps kitchen-api connected to the members of both grids, as they come and go.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use kitchen_api::feed::{FeedNode, LeaderMap, RemoteFeed, RoutedFeed, SharedRandom};
+use kitchen_api::presence::{PresenceNode, PresenceNodes};
 use proto::grid_admin::StatusRequest;
+use proto::transport::Transport;
 use tokio_util::sync::CancellationToken;
 
 use super::admin_client::{ANSWER_TIMEOUT, Nodes, answer};
 use super::link::GridLink;
+use super::node::{MERCHANT_CONNECTION, ORDER_EVENTS};
 use crate::settings::grid::GridSettings;
 
 /// How often the members are asked for. A feed that has lost a member works on with the others.
@@ -17,15 +20,16 @@ const ASK_EVERY: Duration = Duration::from_secs(5);
 /// How soon again while nobody answers.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
-/// The name of order-events' grid.
-const GRID: &str = "order-events";
-
-/// What the feed's peers are made of.
-pub struct FeedPeers {
+/// What is connected to the grids' nodes.
+pub struct GridPeers {
     /// The feed to connect.
     pub feed: Arc<RoutedFeed>,
     /// What its peers tell of leaders.
     pub leaders: LeaderMap,
+    /// merchant-connection's nodes.
+    pub presence: PresenceNodes,
+    /// merchant-connection of this process, if it has it.
+    pub own_presence: Option<Transport>,
     /// How to reach nodes.
     pub link: GridLink,
     /// The seeds.
@@ -36,45 +40,59 @@ pub struct FeedPeers {
     pub random: SharedRandom,
 }
 
-impl FeedPeers {
+impl GridPeers {
     /// Connects the seeds at once: they are mostly all there is.
     pub fn begin(&self) {
-        self.connect(&self.settings.seeds);
+        self.connect_feed(&self.settings.seeds);
+        self.connect_presence(&self.settings.seeds);
     }
 
     /// Follows the membership until `shutdown`.
     pub async fn follow(self, shutdown: CancellationToken) {
         let following = async {
             loop {
-                let members = self.members().await;
-                let pause = if members.is_some() { ASK_EVERY } else { ASK_AGAIN_AFTER };
-                if let Some(members) = members {
-                    self.connect(&members);
-                }
+                let nodes = Nodes::through(self.link.clone(), &self.settings).await;
+                let feed = members(&nodes, ORDER_EVENTS).await;
+                let presence = members(&nodes, MERCHANT_CONNECTION).await;
+                let pause = if feed.is_some() && presence.is_some() { ASK_EVERY } else { ASK_AGAIN_AFTER };
+                feed.iter().for_each(|members| self.connect_feed(members));
+                presence.iter().for_each(|members| self.connect_presence(members));
                 tokio::time::sleep(pause).await;
             }
         };
         shutdown.run_until_cancelled(following).await;
     }
 
-    async fn members(&self) -> Option<Vec<String>> {
-        let nodes = Nodes::through(self.link.clone(), &self.settings).await;
-        for (_, mut admin) in nodes.reached {
-            let status = answer(admin.status(StatusRequest { grid: GRID.to_owned() }), ANSWER_TIMEOUT).await;
-            if let Some(status) = status.ok().filter(|status| status.formed) {
-                return Some(status.members.into_iter().map(|member| member.address).collect());
-            }
-        }
-        None
+    fn others<'a>(&'a self, addresses: &'a [String]) -> impl Iterator<Item = (&'a String, Transport)> {
+        let others = addresses.iter().filter(|address| self.own.as_ref() != Some(address));
+        others.filter_map(|address| Some((address, self.link.connect(address).ok()?)))
     }
 
-    fn connect(&self, addresses: &[String]) {
-        let others = addresses.iter().filter(|address| self.own.as_ref() != Some(address));
-        let node = |address: &String| {
-            let transport = self.link.connect(address).ok()?;
+    fn connect_feed(&self, addresses: &[String]) {
+        let node = |(address, transport): (&String, Transport)| {
             let feed = RemoteFeed::new(transport, Arc::clone(&self.random)).telling(self.leaders.clone());
-            Some(FeedNode { name: address.clone(), feed: Arc::new(feed) })
+            FeedNode { name: address.clone(), feed: Arc::new(feed) }
         };
-        self.feed.set_peers(others.filter_map(node).collect());
+        self.feed.set_peers(self.others(addresses).map(node).collect());
     }
+
+    fn connect_presence(&self, addresses: &[String]) {
+        let own = self
+            .own_presence
+            .iter()
+            .map(|transport| PresenceNode { name: "this process".to_owned(), transport: transport.clone() });
+        let node = |(address, transport): (&String, Transport)| PresenceNode { name: address.clone(), transport };
+        self.presence.set_nodes(own.chain(self.others(addresses).map(node)).collect());
+    }
+}
+
+/// Where the members of `grid` are, as the first node says that knows it.
+async fn members(nodes: &Nodes, grid: &str) -> Option<Vec<String>> {
+    for (_, admin) in &nodes.reached {
+        let status = answer(admin.clone().status(StatusRequest { grid: grid.to_owned() }), ANSWER_TIMEOUT).await;
+        if let Some(status) = status.ok().filter(|status| status.formed) {
+            return Some(status.members.into_iter().map(|member| member.address).collect());
+        }
+    }
+    None
 }

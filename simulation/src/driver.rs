@@ -1,7 +1,7 @@
 //! Drives one run: steps turmoil, injects what is planned, lets the world be observed, and ends after a settling time.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use turmoil::{Builder, Sim};
@@ -9,6 +9,7 @@ use turmoil::{Builder, Sim};
 use crate::clock::VirtualTime;
 use crate::faults::{Injector, LATENCY_MAX, World};
 use crate::history::Observation;
+use crate::machine::Machine;
 use crate::schedule::Planned;
 use crate::seed::Seed;
 
@@ -32,7 +33,30 @@ pub fn network(seed: Seed) -> Sim<'static> {
         .build()
 }
 
-/// Runs `sim` through `schedule` and then for `settling`. A panic or an error of a host ends the run.
+/// Makes each machine a host that runs `host` whenever it is switched on.
+pub fn add_hosts<F>(
+    sim: &mut Sim<'static>,
+    machines: &[Arc<Machine>],
+    host: impl Fn(Arc<Machine>) -> F + Clone + 'static,
+) where
+    F: Future<Output = ()> + 'static,
+{
+    for machine in machines {
+        let (machine, host) = (Arc::clone(machine), host.clone());
+        sim.host(machine.host(), move || {
+            let (machine, host) = (Arc::clone(&machine), host.clone());
+            async move {
+                machine.incarnation.fetch_add(1, Ordering::SeqCst);
+                let seed = machine.number_of("host");
+                replicated_grid::spawn::seeded(seed, host(machine)).await;
+                Ok(())
+            }
+        });
+    }
+}
+
+/// Runs `sim` through `schedule` and then for `settling`. An error of a host ends the run; a panic ends its thread, see
+/// [`crate::alone`].
 ///
 /// # Errors
 /// With what it was.
@@ -52,17 +76,9 @@ pub fn drive(
         while let Some(planned) = due.next_if(|planned| planned.at <= sim.elapsed()) {
             injector.apply(&mut sim, &planned.fault);
         }
-        let stepped = catch_unwind(AssertUnwindSafe(|| sim.step()));
+        sim.step().map_err(|error| format!("a host ended: {error}"))?;
         time.step_to(sim.elapsed());
-        match stepped {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => return Err(format!("a host ended: {error}")),
-            Err(panic) => {
-                // A runtime that was torn down by a panic must not be dropped like a healthy one.
-                std::mem::forget(sim);
-                return Err(format!("a task panicked: {}", text_of(&*panic)));
-            }
-        }
+        injector.after_step(&mut sim);
         steps += 1;
         if steps.is_multiple_of(OBSERVE_EVERY) {
             world.observe();
@@ -70,9 +86,4 @@ pub fn drive(
     }
     world.recorder().see(Observation::Phase("end".to_owned()));
     Ok(())
-}
-
-fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a text".to_owned())
 }

@@ -2,15 +2,18 @@
 //!
 //! What concerns the services (membership, DynamoDB, queues) is handed to the [`World`] of the run.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
+use replicated_grid::log::simulated_disk::SimulatedDisk;
 use turmoil::Sim;
 
-use crate::history::{Observation, Recorder};
+use crate::history::Observation;
 use crate::machine::Machine;
+use crate::recorder::Recorder;
 use crate::schedule::Fault;
 
 /// The latency of a healthy link at the longest.
@@ -39,23 +42,33 @@ pub struct Injector<'a> {
     world: &'a dyn World,
     random: StdRng,
     down: Vec<u64>,
+    /// Disks whose next sync goes wrong, with how many there were.
+    armed: BTreeMap<u64, (Fault, u64)>,
 }
 
 impl<'a> Injector<'a> {
     /// One for `world`; `random` decides what a crash leaves of what was not synced.
     pub fn new(world: &'a dyn World, random: StdRng) -> Self {
-        Self { world, random, down: Vec::new() }
+        Self { world, random, down: Vec::new(), armed: BTreeMap::new() }
     }
 
-    /// Carries `fault` out.
+    /// Carries `fault` out. What cannot take effect now is recorded when it does, if it does.
     pub fn apply(&mut self, sim: &mut Sim<'_>, fault: &Fault) {
-        self.world.recorder().see(Observation::Fault(fault.to_string()));
+        let is_late = match fault {
+            Fault::Crash(node) => self.down.contains(node),
+            Fault::Restart(node) => !self.down.contains(node),
+            Fault::CrashInSync(_) | Fault::FailingDisk(_) => true,
+            _ => false,
+        };
+        if !is_late {
+            self.record(fault);
+        }
         match fault {
             Fault::Crash(node) => self.crash(sim, *node),
             Fault::Restart(node) => self.restart(sim, *node),
             Fault::CrashAll => self.all().for_each(|node| self.crash(sim, node)),
             Fault::RestartAll => self.all().for_each(|node| self.restart(sim, node)),
-            Fault::CrashInSync(node) => self.with(*node, |machine| machine.disk().files.stop_in_sync_after(0)),
+            Fault::CrashInSync(node) => self.arm(*node, fault, |files| files.stop_in_sync_after(0)),
             Fault::Freeze(node) => self.freeze(sim, *node),
             Fault::Thaw(node) => self.thaw(sim, *node),
             Fault::Partition(side) => self.partition(sim, side),
@@ -78,19 +91,53 @@ impl<'a> Injector<'a> {
                 files.set_capacity(Some(files.used_bytes()));
             }),
             Fault::SpaceAgain(node) => self.with(*node, |machine| machine.disk().files.set_capacity(None)),
-            Fault::FailingDisk(node) => self.with(*node, |machine| machine.disk().files.fail_syncs_after(0)),
+            Fault::FailingDisk(node) => self.arm(*node, fault, |files| files.fail_syncs_after(0)),
             Fault::Jump(node, ms) => self.with(*node, |machine| machine.clock.jump(*ms)),
             Fault::SetRight(node) => self.with(*node, |machine| machine.clock.set_right()),
             Fault::Heal => self.heal(sim),
             Fault::Add(_)
             | Fault::Remove(_)
             | Fault::Drain(_)
+            | Fault::Transfer(..)
             | Fault::StoreDown(_)
             | Fault::StoreSlow(_)
             | Fault::StoreUp
             | Fault::QueueDown
             | Fault::QueueUp => self.world.administer(fault),
         }
+    }
+
+    /// After each step: a machine whose sync was to be torn dies in it.
+    pub fn after_step(&mut self, sim: &mut Sim<'_>) {
+        let mut went_wrong = Vec::new();
+        for (node, (fault, before)) in &self.armed {
+            self.with(*node, |machine| {
+                if machine.disk().files.syncs() > *before {
+                    went_wrong.push((*node, fault.clone()));
+                }
+            });
+        }
+        for (node, fault) in went_wrong {
+            self.armed.remove(&node);
+            self.record(&fault);
+            if matches!(fault, Fault::CrashInSync(_)) {
+                self.apply(sim, &Fault::Crash(node));
+            }
+        }
+    }
+
+    fn record(&self, fault: &Fault) {
+        self.world.recorder().see(Observation::Fault(fault.to_string()));
+    }
+
+    fn arm(&mut self, node: u64, fault: &Fault, arm: impl FnOnce(&SimulatedDisk)) {
+        let mut syncs = 0;
+        self.with(node, |machine| {
+            let files = machine.disk().files;
+            arm(&files);
+            syncs = files.syncs();
+        });
+        self.armed.insert(node, (fault.clone(), syncs));
     }
 
     fn all(&self) -> std::ops::RangeInclusive<u64> {
@@ -113,6 +160,7 @@ impl<'a> Injector<'a> {
             return;
         }
         self.down.push(node);
+        self.armed.remove(&node);
         sim.crash(self.host(node));
         self.world.switched_off(node);
         let mut random = self.random.clone();

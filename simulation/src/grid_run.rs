@@ -1,24 +1,26 @@
 //! A run of the grid alone: real nodes with a growing-set machine, writers and readers on every one of them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use replicated_grid::NodeId;
 use replicated_grid::replicated::{Config, ReplicatedNode};
-use replicated_grid::{Member, NodeId};
+use tonic::service::Routes;
 
-use crate::clock::{HostClock, START_MS, VirtualTime};
+use crate::administration::{self, Orders};
+use crate::clock::{START_MS, VirtualTime};
 use crate::driver;
 use crate::faults::World;
-use crate::history::{History, Observation, Recorder};
-use crate::machine::Machine;
-use crate::network;
+use crate::history::Observation;
+use crate::machine::{self, Machine};
 use crate::observing::Observer;
-use crate::schedule::{Fault, Planned, Shape, plan};
-use crate::seed::Seed;
+use crate::options::Options;
+use crate::recorder::Recorder;
+use crate::schedule::Fault;
 use crate::set_machine::SetMachine;
 use crate::{probes, workload};
 
@@ -27,30 +29,6 @@ pub const WORK_AFTER_HEALING: Duration = Duration::from_secs(14);
 
 /// How long after healing the final states are compared.
 pub const SETTLING: Duration = Duration::from_secs(24);
-
-/// What a run is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
-    /// From which everything follows.
-    pub seed: Seed,
-    /// Nodes of the grid.
-    pub nodes: u64,
-    /// How long things go wrong.
-    pub faults_for: Duration,
-    /// Partitions of the grid.
-    pub partitions: u16,
-}
-
-impl Options {
-    fn shape(self) -> Shape {
-        Shape { nodes: self.nodes, spares: 1, faults_for: self.faults_for, has_store: false }
-    }
-
-    /// What will go wrong.
-    pub fn schedule(self) -> Vec<Planned> {
-        plan(self.seed, self.shape())
-    }
-}
 
 /// The run as its hosts share it.
 pub struct GridWorld {
@@ -64,24 +42,14 @@ pub struct GridWorld {
     pub elements: AtomicU32,
     machines: Vec<Arc<Machine>>,
     nodes: Mutex<BTreeMap<u64, ReplicatedNode<SetMachine>>>,
-    orders: Mutex<BTreeMap<u64, VecDeque<Fault>>>,
-    observer: Mutex<Observer>,
+    orders: Arc<Orders>,
+    observer: Mutex<Observer<SetMachine>>,
 }
 
 impl GridWorld {
     /// How many partitions there are.
     pub fn partitions(&self) -> u16 {
         self.options.partitions
-    }
-
-    /// The machines of the grid at the start.
-    pub fn members(&self) -> Vec<Member> {
-        (1..=self.options.nodes).map(member).collect()
-    }
-
-    /// What was asked of an administrator at `node` since the last time.
-    pub fn next_order(&self, node: u64) -> Option<Fault> {
-        self.orders.lock().get_mut(&node)?.pop_front()
     }
 
     /// The nodes that run, by number.
@@ -91,14 +59,8 @@ impl GridWorld {
 
     /// Whether the run was healed, and so long ago.
     pub fn healed_for(&self) -> Option<Duration> {
-        let heals_at = crate::schedule::QUIET_BEFORE + self.options.faults_for;
-        self.time.now().checked_sub(heals_at)
+        self.time.now().checked_sub(self.options.heals_at())
     }
-}
-
-/// Node `number` as the grid knows it.
-pub fn member(number: u64) -> Member {
-    Member { id: NodeId(number), address: network::address(number) }
 }
 
 impl World for GridWorld {
@@ -112,37 +74,21 @@ impl World for GridWorld {
 
     fn switched_off(&self, node: u64) {
         self.nodes.lock().remove(&node);
-        self.orders.lock().remove(&node);
+        self.orders.forget(node);
     }
 
     fn administer(&self, fault: &Fault) {
-        // Whoever drains does so itself; changes are asked of a machine that runs.
-        let at = match fault {
-            Fault::Drain(node) => Some(*node),
-            _ => self.nodes.lock().keys().next().copied(),
-        };
-        if let Some(at) = at {
-            self.orders.lock().entry(at).or_default().push_back(fault.clone());
-        }
+        self.orders.give(fault, self.nodes.lock().keys().next().copied());
     }
 
     fn observe(&self) {
-        self.observer.lock().observe(self);
+        self.observer.lock().observe(&self.machines, &self.running(), &self.recorder);
     }
 }
 
-/// Runs it; the history, and what ended it early if anything did.
-pub fn run(options: Options) -> (History, Result<(), String>) {
-    let time = Arc::<VirtualTime>::default();
-    let recorder = Recorder::new(Arc::clone(&time));
-    let mut drifts = options.seed.stream("drifts");
-    let machine = |number| {
-        use rand::Rng;
-        let clock = HostClock::new(Arc::clone(&time));
-        clock.drift(drifts.random_range(-200..=200), drifts.random_range(-200..=200));
-        Machine::new(number, clock, options.seed)
-    };
-    let machines = (1..=options.nodes + options.shape().spares).map(machine).collect();
+/// Runs it.
+pub(crate) fn simulate(options: Options, time: Arc<VirtualTime>, recorder: Recorder) -> Result<(), String> {
+    let machines = machine::all(options.machines(), &time, options.seed);
     let world = Arc::new(GridWorld {
         options,
         recorder: recorder.clone(),
@@ -150,27 +96,17 @@ pub fn run(options: Options) -> (History, Result<(), String>) {
         elements: AtomicU32::new(0),
         machines,
         nodes: Mutex::default(),
-        orders: Mutex::default(),
-        observer: Mutex::default(),
+        orders: Arc::default(),
+        observer: Mutex::new(Observer::new(|machine, after| (machine.applied(), machine.marks_after(after)))),
     });
     let mut sim = driver::network(options.seed);
-    for machine in &world.machines {
-        let (world, machine) = (Arc::clone(&world), Arc::clone(machine));
-        sim.host(machine.host(), move || {
-            let (world, machine) = (Arc::clone(&world), Arc::clone(&machine));
-            async move {
-                machine.incarnation.fetch_add(1, Ordering::SeqCst);
-                let seed = machine.number_of("host");
-                replicated_grid::spawn::seeded(seed, host(world, machine)).await;
-                Ok(())
-            }
-        });
-    }
+    let hosted = Arc::clone(&world);
+    driver::add_hosts(&mut sim, &world.machines, move |machine| host(Arc::clone(&hosted), machine));
     let ended = driver::drive(sim, &time, &*world, &options.schedule(), SETTLING, options.seed);
     for (number, node) in world.running() {
         see_final(&recorder, options.partitions, number, &node, time.now());
     }
-    (recorder.history(), ended)
+    ended
 }
 
 /// What runs on one machine.
@@ -186,16 +122,29 @@ async fn host(world: Arc<GridWorld>, machine: Arc<Machine>) {
             return std::future::pending().await;
         }
     };
-    let node = started.node;
+    let node = started.node.clone();
+    let _serves_on = match machine.serve(started, Routes::default()).await {
+        Ok(shutdown) => shutdown,
+        Err(error) => {
+            world.recorder.see(Observation::NotStarted { node: machine.number, reason: error.to_string() });
+            return std::future::pending().await;
+        }
+    };
     world.nodes.lock().insert(machine.number, node.clone());
     let beside = |name: &str, task: futures::future::BoxFuture<'static, ()>| {
         tokio::spawn(replicated_grid::spawn::seeded(machine.number_of(name), task))
     };
     if machine.number == 1 && machine.incarnation.load(Ordering::SeqCst) == 1 {
-        beside("init", Box::pin(workload::form(Arc::clone(&world), node.clone())));
+        beside("init", Box::pin(administration::form(world.recorder.clone(), world.options.members(), node.clone())));
     }
     beside("serving", Box::pin(workload::keep_serving(Arc::clone(&machine), node.clone())));
-    beside("orders", Box::pin(workload::administer(Arc::clone(&world), Arc::clone(&machine), node.clone())));
+    let administrator = administration::administer(
+        Arc::clone(&world.orders),
+        world.recorder.clone(),
+        Arc::clone(&machine),
+        node.clone(),
+    );
+    beside("orders", Box::pin(administrator));
     beside("probes", Box::pin(probes::run(Arc::clone(&world), Arc::clone(&machine), node.clone())));
     if machine.number <= world.options.nodes {
         for number in 0..2 {
@@ -206,7 +155,6 @@ async fn host(world: Arc<GridWorld>, machine: Arc<Machine>) {
     }
     // A spare reads as well: it may come to lead.
     beside("reader", Box::pin(workload::read(Arc::clone(&world), Arc::clone(&machine), node)));
-    let _serves_on = started.shutdown;
     std::future::pending().await
 }
 

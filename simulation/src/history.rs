@@ -1,20 +1,15 @@
 //! What happened in a run: every operation with its times and outcome, and what was observed besides.
 //!
-//! Written by workloads, models and the driver through a [`Recorder`]; read by the invariants, after the run. An operation
-//! that was not answered, for whatever reason, is unknown: it may have had its effect, and may have it later.
+//! Written by workloads, models and the driver through a [`crate::recorder::Recorder`]; read by the invariants, after the
+//! run. An operation that was not answered, for whatever reason, is unknown: it may have had its effect, and may have it later.
 
-use std::sync::Arc;
-
-use parking_lot::Mutex;
-use serde::Serialize;
-
-use crate::clock::VirtualTime;
+use serde::{Deserialize, Serialize};
 
 /// An operation by its number, from 0.
 pub type OperationId = usize;
 
 /// An event as a poll showed it, or as the core committed it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Event {
     /// Its id.
     pub id: String,
@@ -29,7 +24,7 @@ pub struct Event {
 }
 
 /// What was asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Call {
     /// Add an element, made up for this operation alone, to a set.
     Add {
@@ -64,7 +59,7 @@ pub enum Call {
 }
 
 /// What was answered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
     /// The element was added.
     Added {
@@ -76,13 +71,18 @@ pub enum Answer {
     /// The elements of a set, sorted.
     Set(Vec<u32>),
     /// A page of events.
-    Page(Vec<Event>),
+    Page {
+        /// The events.
+        events: Vec<Event>,
+        /// Which side answered, as kitchen-api calls it.
+        by: String,
+    },
     /// The acknowledgment was taken (202).
     Acknowledged,
 }
 
 /// How an operation ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// It was carried out.
     Ok(Answer),
@@ -93,7 +93,7 @@ pub enum Outcome {
 }
 
 /// One operation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {
     /// Who, e.g. `n2/writer1`.
     pub client: String,
@@ -108,7 +108,7 @@ pub struct Operation {
 }
 
 /// Something seen beside the operations.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Observation {
     /// The run's phases: `formed`, `faults begin`, `healed`, `end`.
     Phase(String),
@@ -130,6 +130,8 @@ pub enum Observation {
         is_ours: bool,
         /// How many commands it had applied.
         applied: u64,
+        /// Whether it answers reads.
+        serves: bool,
     },
     /// A node's state at one place of the log.
     Applied {
@@ -143,6 +145,8 @@ pub enum Observation {
         count: u64,
         /// What they amount to.
         digest: u64,
+        /// Replicated time at that place, ms since the run began by clocks that are right.
+        time_ms: i64,
     },
     /// A node's state when the run ended.
     Final {
@@ -175,6 +179,11 @@ pub enum Observation {
         /// The node.
         node: u64,
         /// Why.
+        reason: String,
+    },
+    /// The run ended early.
+    Broken {
+        /// Why: a panic, a host that ended, or that it took too long.
         reason: String,
     },
     /// The core committed an event.
@@ -227,7 +236,7 @@ pub enum Observation {
 }
 
 /// An observation and when it was made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// µs of virtual time.
     pub at_us: u64,
@@ -235,9 +244,30 @@ pub struct Seen {
     pub what: Observation,
 }
 
+/// What a run was; the invariants that depend on its size read it here.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct About {
+    /// `grid` or `feed`.
+    pub scenario: String,
+    /// From which everything followed.
+    pub seed: u64,
+    /// Nodes of the grid at the start.
+    pub nodes: u64,
+    /// Its partitions.
+    pub partitions: u16,
+    /// How long things went wrong, ms.
+    pub faults_ms: u64,
+    /// The bug that was planted, if one was.
+    pub planted: Option<String>,
+    /// The kinds of fault that were planned.
+    pub planned: Vec<String>,
+}
+
 /// Everything that happened.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct History {
+    /// What the run was.
+    pub about: About,
     /// The operations, in the order in which they were begun.
     pub operations: Vec<Operation>,
     /// The observations, in order.
@@ -251,12 +281,13 @@ impl History {
         self.seen.iter().find(is_it).map(|seen| seen.at_us)
     }
 
-    /// One JSON object a line: operations, then observations.
+    /// One JSON object a line: what the run was, operations, then observations.
     ///
     /// # Errors
     /// Never, in fact: what serialises it cannot fail for these types.
     pub fn to_jsonl(&self) -> Result<String, serde_json::Error> {
-        let mut text = String::new();
+        let mut text = serde_json::to_string(&self.about)?;
+        text.push('\n');
         for operation in &self.operations {
             text.push_str(&serde_json::to_string(operation)?);
             text.push('\n');
@@ -267,76 +298,27 @@ impl History {
         }
         Ok(text)
     }
-}
 
-/// Where a run writes its history. Clones share it.
-#[derive(Clone)]
-pub struct Recorder {
-    time: Arc<VirtualTime>,
-    history: Arc<Mutex<History>>,
-}
-
-/// The outcome of an operation that has not ended.
-const UNDER_WAY: &str = "it was never answered";
-
-impl Recorder {
-    /// An empty one.
-    pub fn new(time: Arc<VirtualTime>) -> Self {
-        Self { time, history: Arc::default() }
-    }
-
-    /// An operation begins. Until it is completed its outcome is unknown, which it stays if its client crashes.
-    pub fn begin(&self, client: &str, call: Call) -> OperationId {
-        let invoked_us = self.time.now_us();
-        let mut history = self.history.lock();
-        history.operations.push(Operation {
-            client: client.to_owned(),
-            invoked_us,
-            returned_us: u64::MAX,
-            call,
-            outcome: Outcome::Unknown(UNDER_WAY.to_owned()),
-        });
-        history.operations.len() - 1
-    }
-
-    /// It ended.
-    pub fn complete(&self, operation: OperationId, outcome: Outcome) {
-        let returned_us = self.time.now_us();
-        if let Some(operation) = self.history.lock().operations.get_mut(operation) {
-            (operation.returned_us, operation.outcome) = (returned_us, outcome);
+    /// Reads what [`History::to_jsonl`] wrote.
+    ///
+    /// # Errors
+    /// When a line is none of a history.
+    pub fn from_jsonl(text: &str) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Line {
+            Operation(Operation),
+            Seen(Seen),
+            About(About),
         }
-    }
-
-    /// Something was seen.
-    pub fn see(&self, what: Observation) {
-        let at_us = self.time.now_us();
-        self.history.lock().seen.push(Seen { at_us, what });
-    }
-
-    /// The history so far.
-    pub fn history(&self) -> History {
-        self.history.lock().clone()
-    }
-
-    /// How many operations were begun.
-    pub fn operations(&self) -> usize {
-        self.history.lock().operations.len()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_operation_without_an_answer_stays_unknown() {
-        let recorder = Recorder::new(Arc::default());
-        let call = Call::Add { partition: 0, key: 1, element: 2 };
-        let (first, second) = (recorder.begin("a", call.clone()), recorder.begin("b", call));
-        recorder.complete(second, Outcome::Refused("no leader".to_owned()));
-        let history = recorder.history();
-        assert!(matches!(history.operations[first].outcome, Outcome::Unknown(_)));
-        assert_eq!(history.operations[first].returned_us, u64::MAX);
-        assert_eq!(history.to_jsonl().unwrap().lines().count(), 2);
+        let mut history = Self::default();
+        for line in text.lines() {
+            match serde_json::from_str(line)? {
+                Line::Operation(operation) => history.operations.push(operation),
+                Line::Seen(seen) => history.seen.push(seen),
+                Line::About(about) => history.about = about,
+            }
+        }
+        Ok(history)
     }
 }

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use turmoil::net::TcpListener;
 
-use crate::clock::HostClock;
+use crate::clock::{HostClock, VirtualTime};
 use crate::network::{self, SimulatedDialer, incoming};
 use crate::planted::{AckedBeforeSync, SimulationBug};
 use crate::seed::Seed;
@@ -58,6 +58,13 @@ pub struct NotStarted {
     reason: String,
 }
 
+impl NotStarted {
+    /// Says that `step` failed, and why.
+    pub fn of<E: std::error::Error>(step: &'static str) -> impl FnOnce(E) -> Self {
+        failed(step)
+    }
+}
+
 fn failed<E: std::error::Error>(step: &'static str) -> impl FnOnce(E) -> NotStarted {
     move |error| {
         let mut reason = error.to_string();
@@ -74,8 +81,19 @@ fn failed<E: std::error::Error>(step: &'static str) -> impl FnOnce(E) -> NotStar
 pub struct Started<M: StateMachine> {
     /// The node.
     pub node: ReplicatedNode<M>,
-    /// Ends the serving of its peers.
-    pub shutdown: CancellationToken,
+    /// What its peers reach it through, once it is served.
+    server: GridServer,
+}
+
+/// So many machines, each with clocks of its own.
+pub fn all(count: u64, time: &Arc<VirtualTime>, seed: Seed) -> Vec<Arc<Machine>> {
+    let mut drifts = seed.stream("drifts");
+    let machine = |number| {
+        let clock = HostClock::new(Arc::clone(time));
+        clock.drift(drifts.random_range(-200..=200), drifts.random_range(-200..=200));
+        Machine::new(number, clock, seed)
+    };
+    (1..=count).map(machine).collect()
 }
 
 impl Machine {
@@ -112,7 +130,7 @@ impl Machine {
         self.stream(name).random()
     }
 
-    /// Opens the log and the snapshots, starts the node and serves its peers. Within the machine's host.
+    /// Opens the log and the snapshots, and starts the node. Within the machine's host.
     ///
     /// # Errors
     /// When a step fails, as it does on a damaged or full disk.
@@ -155,15 +173,26 @@ impl Machine {
             security: ConnectionSecurity::Plain,
         });
         server.register(name, grid.requests());
+        Ok(Started { node: grid, server })
+    }
+
+    /// Serves the peers of a node, and `routes` beside them, until the token is cancelled. Within the machine's host.
+    ///
+    /// # Errors
+    /// When the port is taken.
+    pub async fn serve<M: StateMachine>(
+        &self,
+        started: Started<M>,
+        routes: Routes,
+    ) -> Result<CancellationToken, NotStarted> {
         let listener = TcpListener::bind(("0.0.0.0", network::GRID_PORT)).await.map_err(failed("listening"))?;
         let shutdown = CancellationToken::new();
-        let (serving, ending) = (server.clone(), shutdown.clone());
-        let seed = self.number_of("server");
-        tokio::spawn(replicated_grid::spawn::seeded(seed, async move {
-            if let Err(error) = serving.serve(incoming(listener), Routes::default(), ending).await {
+        let ending = shutdown.clone();
+        tokio::spawn(replicated_grid::spawn::seeded(self.number_of("server"), async move {
+            if let Err(error) = started.server.serve(incoming(listener), routes, ending).await {
                 tracing::error!(%error, "serving peers ended");
             }
         }));
-        Ok(Started { node: grid, shutdown })
+        Ok(shutdown)
     }
 }

@@ -1,51 +1,101 @@
 //! What is seen of the nodes after a step: every change of who leads, and the digest of their states at marked places.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use replicated_grid::Leadership;
+use replicated_grid::replicated::ReplicatedNode;
+use replicated_grid::{Leadership, StateMachine};
 
-use crate::faults::World;
-use crate::grid_run::GridWorld;
+use crate::clock::START_MS;
 use crate::history::Observation;
+use crate::machine::Machine;
+use crate::recorder::Recorder;
+
+/// What was recorded last of one node's part in a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Known {
+    incarnation: u32,
+    leadership: Leadership,
+    serves: bool,
+}
+
+/// How many commands a state has applied, and its marks after so many: count, digest and time.
+pub type Marks<M> = fn(&M, u64) -> (u64, Vec<(u64, u64, i64)>);
 
 /// Remembers what was seen last, so that only changes are recorded.
-#[derive(Debug, Default)]
-pub struct Observer {
-    leadership: BTreeMap<(u64, u16), (u32, Leadership)>,
+pub struct Observer<M> {
+    marks: Marks<M>,
+    known: BTreeMap<(u64, u16), Known>,
     marked: BTreeMap<(u64, u16), (u32, u64)>,
 }
 
-impl Observer {
-    /// Looks at every node that runs.
-    pub fn observe(&mut self, world: &GridWorld) {
-        for (number, node) in world.running() {
-            let index = usize::try_from(number - 1).unwrap_or(0);
-            let incarnation = world.machines()[index].incarnation.load(Ordering::SeqCst);
-            let leadership = node.leadership().borrow().clone();
-            for (partition, now) in (0..).zip(leadership.iter().copied()) {
-                let looked = node.read_without_lease(partition, |machine| {
-                    let (marked_in, after) = self.marked.get(&(number, partition)).copied().unwrap_or_default();
-                    let after = if marked_in == incarnation { after } else { 0 };
-                    (machine.applied(), machine.marks_after(after))
-                });
-                let (applied, marks) = looked.unwrap_or_default();
-                if self.leadership.insert((number, partition), (incarnation, now)) != Some((incarnation, now)) {
-                    world.recorder.see(Observation::Leadership {
-                        node: number,
-                        incarnation,
-                        partition,
-                        leader: now.leader.map(|leader| leader.0),
-                        term: now.term,
-                        is_ours: now.is_ours,
-                        applied,
-                    });
-                }
-                for (count, digest) in marks {
-                    self.marked.insert((number, partition), (incarnation, count));
-                    world.recorder.see(Observation::Applied { node: number, incarnation, partition, count, digest });
-                }
+impl<M: StateMachine> Observer<M> {
+    /// One that has seen nothing.
+    pub fn new(marks: Marks<M>) -> Self {
+        Self { marks, known: BTreeMap::new(), marked: BTreeMap::new() }
+    }
+
+    /// Looks at every node.
+    pub fn observe(
+        &mut self,
+        machines: &[Arc<Machine>],
+        running: &BTreeMap<u64, ReplicatedNode<M>>,
+        recorder: &Recorder,
+    ) {
+        for machine in machines {
+            match running.get(&machine.number) {
+                Some(node) => self.look_at(recorder, machine, node),
+                None => self.forget(recorder, machine.number),
             }
         }
     }
+
+    /// A machine that is off serves nothing.
+    fn forget(&mut self, recorder: &Recorder, number: u64) {
+        for ((_, partition), known) in self.known.range_mut((number, 0)..=(number, u16::MAX)) {
+            if known.serves || known.leadership.is_ours {
+                (known.serves, known.leadership.is_ours) = (false, false);
+                record(recorder, number, *partition, *known, 0);
+            }
+        }
+    }
+
+    fn look_at(&mut self, recorder: &Recorder, machine: &Machine, node: &ReplicatedNode<M>) {
+        let (number, incarnation) = (machine.number, machine.incarnation.load(Ordering::SeqCst));
+        let is_frozen = machine.is_frozen.load(Ordering::SeqCst);
+        let leadership = node.leadership().borrow().clone();
+        for (partition, leadership) in (0..).zip(leadership.iter().copied()) {
+            let looked = node.read_without_lease(partition, |machine| {
+                let (marked_in, after) = self.marked.get(&(number, partition)).copied().unwrap_or_default();
+                let after = if marked_in == incarnation { after } else { 0 };
+                (self.marks)(machine, after)
+            });
+            let (applied, marks) = looked.unwrap_or_default();
+            let known = Known { incarnation, leadership, serves: !is_frozen && node.is_serving(partition) };
+            if self.known.insert((number, partition), known) != Some(known) {
+                record(recorder, number, partition, known, applied);
+            }
+            for (count, digest, time_ms) in marks {
+                self.marked.insert((number, partition), (incarnation, count));
+                let time_ms = time_ms - START_MS;
+                let what = Observation::Applied { node: number, incarnation, partition, count, digest, time_ms };
+                recorder.see(what);
+            }
+        }
+    }
+}
+
+fn record(recorder: &Recorder, node: u64, partition: u16, known: Known, applied: u64) {
+    let Known { incarnation, leadership, serves } = known;
+    recorder.see(Observation::Leadership {
+        node,
+        incarnation,
+        partition,
+        leader: leadership.leader.map(|leader| leader.0),
+        term: leadership.term,
+        is_ours: leadership.is_ours,
+        applied,
+        serves,
+    });
 }

@@ -3,35 +3,97 @@
 //! Those inside the product are `replicated_grid::planted_bugs`, compiled in by the feature `planted-bugs` alone. Each exists to
 //! prove that an invariant catches it.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use replicated_grid::log::{Durable, GroupId, GroupLog, LogEntry, LogError, LogStore};
+#[cfg(feature = "planted-bugs")]
+use replicated_grid::planted_bugs::GridBug;
 
 /// A bug outside the product's code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
 pub enum SimulationBug {
     /// The log says that a step is durable as soon as it has it.
-    AckBeforeSync = 1,
-    /// A workload takes a read of the local replica, whoever leads, for a read.
-    StaleRead = 2,
+    AckBeforeSync,
+    /// The state machine depends on the order in which a `HashMap` happens to iterate.
+    HashMapIteration,
+    /// A part of the state is not in its snapshot.
+    NotInSnapshot,
+    /// Whoever does not know what became of a proposal proposes it again, under no id that would tell.
+    RetryWithoutId,
+    /// A message of the feed queue is deleted as soon as it is received.
+    DeleteBeforeCommit,
+    /// The fallback shows what was acknowledged.
+    FallbackIgnoresAcks,
+    /// The fallback shows what belongs to others.
+    FallbackDropsFilter,
 }
 
-static PLANTED: AtomicU8 = AtomicU8::new(0);
+thread_local! {
+    // A run is one thread.
+    static PLANTED: Cell<Option<SimulationBug>> = const { Cell::new(None) };
+}
 
 impl SimulationBug {
-    /// Plants it in every run of this process, or takes out whatever was planted.
-    pub fn plant(bug: Option<Self>) {
-        PLANTED.store(bug.map_or(0, |bug| bug as u8), Ordering::SeqCst);
+    /// Whether it is planted in the run of this thread.
+    pub fn is_planted(self) -> bool {
+        PLANTED.get() == Some(self)
+    }
+}
+
+/// Any bug that can be planted, by the name the command line has for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Planted {
+    /// Around the product.
+    Simulation(SimulationBug),
+    /// In the grid.
+    #[cfg(feature = "planted-bugs")]
+    Grid(GridBug),
+}
+
+/// Every bug and its name.
+pub const ALL: &[(&str, Planted)] = &[
+    ("ack-before-sync", Planted::Simulation(SimulationBug::AckBeforeSync)),
+    ("hash-map-iteration", Planted::Simulation(SimulationBug::HashMapIteration)),
+    ("retry-without-id", Planted::Simulation(SimulationBug::RetryWithoutId)),
+    ("delete-before-commit", Planted::Simulation(SimulationBug::DeleteBeforeCommit)),
+    ("fallback-ignores-acks", Planted::Simulation(SimulationBug::FallbackIgnoresAcks)),
+    ("fallback-drops-filter", Planted::Simulation(SimulationBug::FallbackDropsFilter)),
+    ("not-in-snapshot", Planted::Simulation(SimulationBug::NotInSnapshot)),
+    #[cfg(feature = "planted-bugs")]
+    ("stale-read", Planted::Grid(GridBug::StaleRead)),
+    #[cfg(feature = "planted-bugs")]
+    ("apply-before-commit", Planted::Grid(GridBug::ApplyBeforeCommit)),
+    #[cfg(feature = "planted-bugs")]
+    ("time-of-wall-clock", Planted::Grid(GridBug::TimeOfWallClock)),
+];
+
+impl Planted {
+    /// The bug called `name`.
+    pub fn named(name: &str) -> Option<Self> {
+        ALL.iter().find(|(known, _)| *known == name).map(|(_, bug)| *bug)
     }
 
-    /// Whether it is planted.
-    pub fn is_planted(self) -> bool {
-        PLANTED.load(Ordering::SeqCst) == self as u8
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        ALL.iter().find(|(_, known)| *known == self).map_or("", |(name, _)| name)
+    }
+
+    /// Plants `bug` in what runs on this thread from now on, or takes out whatever was planted.
+    pub fn plant(bug: Option<Self>) {
+        let in_simulation = match bug {
+            Some(Self::Simulation(bug)) => Some(bug),
+            _ => None,
+        };
+        PLANTED.set(in_simulation);
+        #[cfg(feature = "planted-bugs")]
+        GridBug::plant(match bug {
+            Some(Self::Grid(bug)) => Some(bug),
+            _ => None,
+        });
     }
 }
 

@@ -5,13 +5,13 @@
 //! the last event, [`Fault::Heal`], comes.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 
+pub use crate::fault::{Fault, Planned};
 use crate::seed::Seed;
 
 /// How much denser than RELIABILITY's doses.
@@ -19,82 +19,6 @@ const ACCELERATION: u64 = 6;
 
 /// Before it nothing goes wrong: the cluster forms, and the first quiet phase passes.
 pub const QUIET_BEFORE: Duration = Duration::from_secs(8);
-
-/// Something that goes wrong, or ends to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
-    /// A machine loses power: what was not synced is gone.
-    Crash(u64),
-    /// A machine loses power while a sync is under way, which tears what was being written.
-    CrashInSync(u64),
-    /// It is switched on.
-    Restart(u64),
-    /// All machines lose power at once.
-    CrashAll,
-    /// All are switched on.
-    RestartAll,
-    /// A machine stands still.
-    Freeze(u64),
-    /// It goes on.
-    Thaw(u64),
-    /// These machines and all others no longer hear each other.
-    Partition(Vec<u64>),
-    /// What the first sends does not reach the second.
-    OneWay(u64, u64),
-    /// What a machine sends reaches nobody.
-    Mute(u64),
-    /// Nothing passes between two machines, and nothing is lost: it arrives when the network is repaired.
-    Hold(u64, u64),
-    /// The network is whole.
-    Repair,
-    /// Messages between two machines take this long; a normal time when it is zero.
-    Latency(u64, u64, u64),
-    /// Syncs of a machine's disk take this many ms longer; a normal time when it is zero.
-    SlowDisk(u64, u64),
-    /// A machine's disk has no space left.
-    FullDisk(u64),
-    /// It has space again.
-    SpaceAgain(u64),
-    /// A machine's disk refuses to sync, until it is switched off and on.
-    FailingDisk(u64),
-    /// A machine's wall clock jumps by so many ms.
-    Jump(u64, i64),
-    /// Its wall clock is put right.
-    SetRight(u64),
-    /// A machine is made part of the grid.
-    Add(u64),
-    /// A machine is taken out of it.
-    Remove(u64),
-    /// A machine hands over whatever it leads; it takes nothing until it is restarted.
-    Drain(u64),
-    /// DynamoDB, as some machines reach it, fails; as all do, when the list is empty.
-    StoreDown(Vec<u64>),
-    /// It takes this many ms for everyone.
-    StoreSlow(u64),
-    /// It works for everyone.
-    StoreUp,
-    /// The feed queue fails.
-    QueueDown,
-    /// It works.
-    QueueUp,
-    /// Everything that was wrong is right.
-    Heal,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, formatter)
-    }
-}
-
-/// A fault and when it comes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Planned {
-    /// Since the run began.
-    pub at: Duration,
-    /// What.
-    pub fault: Fault,
-}
 
 /// What a schedule is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +51,7 @@ enum Kind {
     FailingDisk,
     Jump,
     Drain,
+    Transfer,
     Membership,
     Store,
     StoreSlow,
@@ -149,6 +74,7 @@ const DOSES: &[(Kind, u64)] = &[
     (Kind::FailingDisk, 3),
     (Kind::Jump, 5),
     (Kind::Drain, 3),
+    (Kind::Transfer, 10),
     (Kind::Membership, 3),
     (Kind::Store, 5),
     (Kind::StoreSlow, 3),
@@ -252,13 +178,14 @@ impl Planner {
                 (machine, down + SETTLING, vec![(start, Fault::Crash(node)), (down, Fault::Restart(node))])
             }
             Kind::CrashInSync => {
-                let (torn, down) = (Duration::from_millis(5), self.seconds(200, 4_000));
+                // It dies in its next sync; if none comes, without.
+                let (torn, down) = (Duration::from_secs(3), self.seconds(200, 4_000));
                 let parts = vec![
                     (start, Fault::CrashInSync(node)),
                     (torn, Fault::Crash(node)),
                     (torn + down, Fault::Restart(node)),
                 ];
-                (machine, torn + down + SETTLING, parts)
+                (vec![Resource::Machine(node), Resource::Network], torn + down + SETTLING, parts)
             }
             Kind::PowerLoss => {
                 let down = self.seconds(100, 3_000);
@@ -288,13 +215,13 @@ impl Planner {
                 (machine, lasts + SETTLING, vec![(start, Fault::FullDisk(node)), (lasts, Fault::SpaceAgain(node))])
             }
             Kind::FailingDisk => {
-                let (fails, down) = (self.seconds(500, 4_000), self.seconds(200, 2_000));
+                let (fails, down) = (self.seconds(1_500, 4_000), self.seconds(200, 2_000));
                 let parts = vec![
                     (start, Fault::FailingDisk(node)),
                     (fails, Fault::Crash(node)),
                     (fails + down, Fault::Restart(node)),
                 ];
-                (machine, fails + down + SETTLING, parts)
+                (vec![Resource::Machine(node), Resource::Network], fails + down + SETTLING, parts)
             }
             Kind::Drain => {
                 let drains = self.seconds(2_000, 4_000);
@@ -305,6 +232,10 @@ impl Planner {
                     (drains + down, Fault::Restart(node)),
                 ];
                 (machine, drains + down + SETTLING, parts)
+            }
+            Kind::Transfer => {
+                let partition = self.random.random_range(0..16);
+                (Vec::new(), start, vec![(start, Fault::Transfer(partition, node))])
             }
             Kind::Jump => {
                 let jumps = [1_000, -1_000, 3_600_000, -3_600_000, 172_800_000];

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use replicated_grid::{ReplicatedTime, RestoreError, StateMachine};
 
+use crate::planted::SimulationBug;
+
 /// After how many commands the digest is marked.
 pub const MARK_EVERY: u64 = 16;
 
@@ -20,7 +22,7 @@ pub struct SetMachine {
     applied: u64,
     digest: u64,
     time_ms: i64,
-    marks: BTreeMap<u64, u64>,
+    marks: BTreeMap<u64, (u64, i64)>,
 }
 
 /// What adding an element answers.
@@ -75,9 +77,17 @@ impl SetMachine {
         self.time_ms
     }
 
-    /// The digest marks after `after`.
-    pub fn marks_after(&self, after: u64) -> Vec<(u64, u64)> {
-        self.marks.range(after + 1..).map(|(count, digest)| (*count, *digest)).collect()
+    /// The marks after `after`: how many commands, the digest, and the time.
+    pub fn marks_after(&self, after: u64) -> Vec<(u64, u64, i64)> {
+        self.marks.range(after + 1..).map(|(count, (digest, time_ms))| (*count, *digest, *time_ms)).collect()
+    }
+
+    /// [`SimulationBug::HashMapIteration`].
+    fn mix_in_any_order(&mut self) {
+        let in_any_order: std::collections::HashMap<u32, usize> =
+            self.sets.iter().map(|(key, set)| (*key, set.len())).collect();
+        let keys: Vec<u32> = in_any_order.into_keys().collect();
+        keys.into_iter().for_each(|key| self.mix(&key.to_be_bytes()));
     }
 
     fn mix(&mut self, bytes: &[u8]) {
@@ -103,8 +113,11 @@ impl StateMachine for SetMachine {
             *counted += 1;
             times = *counted;
         }
+        if SimulationBug::HashMapIteration.is_planted() {
+            self.mix_in_any_order();
+        }
         if self.applied.is_multiple_of(MARK_EVERY) {
-            self.marks.insert(self.applied, self.digest);
+            self.marks.insert(self.applied, (self.digest, self.time_ms));
         }
         [&self.applied.to_be_bytes()[..], &times.to_be_bytes()].concat()
     }
@@ -115,11 +128,13 @@ impl StateMachine for SetMachine {
         bytes.extend(self.digest.to_be_bytes());
         bytes.extend(self.time_ms.to_be_bytes());
         bytes.extend((self.marks.len() as u64).to_be_bytes());
-        for (count, digest) in &self.marks {
+        for (count, (digest, time_ms)) in &self.marks {
             bytes.extend(count.to_be_bytes());
             bytes.extend(digest.to_be_bytes());
+            bytes.extend(time_ms.to_be_bytes());
         }
-        for (key, set) in &self.sets {
+        let left_out = if SimulationBug::NotInSnapshot.is_planted() { self.sets.keys().next_back() } else { None };
+        for (key, set) in self.sets.iter().filter(|(key, _)| Some(*key) != left_out) {
             for (element, times) in set {
                 bytes.extend(key.to_be_bytes());
                 bytes.extend(element.to_be_bytes());
@@ -145,8 +160,8 @@ fn read(snapshot: &[u8]) -> Option<SetMachine> {
     let mut machine =
         SetMachine { applied: next()?, digest: next()?, time_ms: next()?.cast_signed(), ..SetMachine::default() };
     for _ in 0..next()? {
-        let (count, digest) = (next()?, next()?);
-        machine.marks.insert(count, digest);
+        let (count, digest, time_ms) = (next()?, next()?, next()?.cast_signed());
+        machine.marks.insert(count, (digest, time_ms));
     }
     for entry in rest.chunks(12) {
         let number = |at: usize| entry.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);

@@ -1,4 +1,4 @@
-//! What runs on the machines of the grid's own runs: forming, administration, serving leases, writers and readers.
+//! What runs on the machines of the grid's own runs: serving leases, writers and readers.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,14 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use order_model::Clock;
 use rand::Rng;
+use replicated_grid::ProposeError;
 use replicated_grid::replicated::ReplicatedNode;
-use replicated_grid::{NodeId, ProposeError};
 
-use crate::grid_run::{GridWorld, WORK_AFTER_HEALING, member};
-use crate::history::{Answer, Call, Observation, Outcome};
+use crate::grid_run::{GridWorld, WORK_AFTER_HEALING};
+use crate::history::{Answer, Call, Outcome};
 use crate::machine::Machine;
 use crate::planted::SimulationBug;
-use crate::schedule::Fault;
 use crate::set_machine::SetMachine;
 
 type Node = ReplicatedNode<SetMachine>;
@@ -27,18 +26,6 @@ const SERVING_RENEWED: Duration = Duration::from_millis(300);
 const KEY_LASTS_S: u64 = 4;
 const KEYS_AT_ONCE: u64 = 2;
 
-/// How long an administrator goes on trying.
-const ADMINISTERS_FOR: Duration = Duration::from_secs(20);
-
-/// Forms the grid, however often it takes.
-pub async fn form(world: Arc<GridWorld>, node: Node) {
-    while let Err(error) = node.init(world.members(), Duration::from_secs(2)).await {
-        world.recorder.see(Observation::Fault(format!("forming: {error}")));
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    world.recorder.see(Observation::Phase("formed".to_owned()));
-}
-
 /// Lets whatever is led here serve, as order-events does while it can read its fence.
 pub async fn keep_serving(machine: Arc<Machine>, node: Node) {
     loop {
@@ -50,44 +37,6 @@ pub async fn keep_serving(machine: Arc<Machine>, node: Node) {
             }
         }
         tokio::time::sleep(SERVING_RENEWED).await;
-    }
-}
-
-/// Does what an administrator is asked for at this machine.
-pub async fn administer(world: Arc<GridWorld>, machine: Arc<Machine>, node: Node) {
-    loop {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        let Some(order) = world.next_order(machine.number) else { continue };
-        let done = match order {
-            Fault::Add(number) => add(&node, number).await,
-            Fault::Remove(number) => remove(&node, number).await,
-            Fault::Drain(_) => node.drain(Duration::from_secs(2)).await.map_err(|error| error.to_string()),
-            _ => continue,
-        };
-        let done = done.map_or_else(|error| format!("not done, {error}"), |()| "done".to_owned());
-        world.recorder.see(Observation::Fault(format!("{order}: {done}")));
-    }
-}
-
-async fn add(node: &Node, number: u64) -> Result<(), String> {
-    let deadline = tokio::time::Instant::now() + ADMINISTERS_FOR;
-    loop {
-        match node.add_node(member(number)).await {
-            Err(error) if tokio::time::Instant::now() >= deadline => return Err(error.to_string()),
-            Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
-            Ok(()) => return Ok(()),
-        }
-    }
-}
-
-async fn remove(node: &Node, number: u64) -> Result<(), String> {
-    let deadline = tokio::time::Instant::now() + ADMINISTERS_FOR;
-    loop {
-        match node.remove_node(NodeId(number), ADMINISTERS_FOR).await {
-            Err(error) if tokio::time::Instant::now() >= deadline => return Err(error.to_string()),
-            Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
-            Ok(()) => return Ok(()),
-        }
     }
 }
 
@@ -123,7 +72,14 @@ pub async fn write(world: Arc<GridWorld>, machine: Arc<Machine>, node: Node, num
 pub async fn write_once(world: &GridWorld, node: &Node, client: &str, partition: u16, key: u32) -> bool {
     let element = world.elements.fetch_add(1, Ordering::SeqCst);
     let operation = world.recorder.begin(client, Call::Add { partition, key, element });
-    let proposed = node.propose(partition, vec![Bytes::from(SetMachine::add(key, element))]).await;
+    let mut proposed = node.propose(partition, vec![Bytes::from(SetMachine::add(key, element))]).await;
+    while SimulationBug::RetryWithoutId.is_planted()
+        && matches!(proposed, Err(ProposeError::OutcomeUnknown { .. }))
+        && is_working(world)
+    {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        proposed = node.propose(partition, vec![Bytes::from(SetMachine::add(key, element))]).await;
+    }
     let outcome = match proposed {
         Ok(replies) => match replies.first().and_then(|reply| SetMachine::read_reply(reply)) {
             Some(added) => Outcome::Ok(Answer::Added { position: added.position, times: added.times }),
@@ -143,8 +99,9 @@ pub async fn read(world: Arc<GridWorld>, machine: Arc<Machine>, node: Node) {
     let client = format!("n{}/reader", machine.number);
     while is_working(&world) {
         tokio::time::sleep(Duration::from_millis(random.random_range(5..=60))).await;
-        if machine.is_frozen.load(Ordering::SeqCst) {
-            continue;
+        // What was asked before a machine stood still is answered first thing when it goes on.
+        while machine.is_frozen.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
         for partition in 0..world.partitions() {
             let generation = generation(&world).saturating_sub(random.random_range(0..2));
@@ -156,13 +113,7 @@ pub async fn read(world: Arc<GridWorld>, machine: Arc<Machine>, node: Node) {
 
 /// Reads a set, if this node may; whether it did. A refusal is the rule and not recorded.
 pub fn read_once(world: &GridWorld, node: &Node, client: &str, partition: u16, key: u32) -> bool {
-    let look = |machine: &SetMachine| machine.elements(key);
-    let found = if SimulationBug::StaleRead.is_planted() {
-        node.read_without_lease(partition, look)
-    } else {
-        node.read(partition, look)
-    };
-    let Ok(elements) = found else { return false };
+    let Ok(elements) = node.read(partition, |machine| machine.elements(key)) else { return false };
     let operation = world.recorder.begin(client, Call::Read { partition, key });
     world.recorder.complete(operation, Outcome::Ok(Answer::Set(elements)));
     true

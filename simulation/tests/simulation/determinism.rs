@@ -1,0 +1,26 @@
+//! The same seed gives the same history byte for byte, with other runs before and beside it.
+
+use simulation::options::Options;
+use simulation::running::run;
+
+use crate::{LIMIT, feed, grid};
+
+fn history(options: Options) -> String {
+    let options = Options { faults_for: std::time::Duration::from_secs(8), ..options };
+    run(options, LIMIT).to_jsonl().unwrap()
+}
+
+#[test]
+fn a_seed_of_the_grid_repeats_byte_for_byte() {
+    let first = history(grid(31, None));
+    assert_ne!(first, history(grid(32, None)));
+    assert!(first == history(grid(31, None)), "seed 31 gave another history");
+    assert!(first.lines().count() > 1_000);
+}
+
+#[test]
+fn a_seed_of_the_feed_repeats_byte_for_byte() {
+    let first = history(feed(31, None));
+    assert!(first == history(feed(31, None)), "seed 31 gave another history");
+    assert!(first.lines().count() > 300);
+}

@@ -1,0 +1,48 @@
+//! Seeds that must pass, among them those that have found a bug.
+
+use std::time::Duration;
+
+use simulation::options::Options;
+
+use crate::{feed, grid, violations};
+
+fn check(options: Options) {
+    assert_eq!(violations(options), [], "seed {}", options.seed.0);
+}
+
+#[test]
+fn seeds_of_the_grid_on_three_nodes() {
+    (1..=4).for_each(|seed| check(grid(seed, None)));
+}
+
+#[test]
+fn seeds_of_the_grid_on_five_nodes() {
+    (1..=2).for_each(|seed| check(Options { nodes: 5, ..grid(seed, None) }));
+}
+
+#[test]
+fn seeds_of_the_feed() {
+    (3..=5).for_each(|seed| check(feed(seed, None)));
+}
+
+/// A node that was restarted while nobody led believed its wall clock when it came to lead, though that had jumped two
+/// days since. Now it believes what the clock said at its start.
+#[test]
+fn a_jump_between_restart_and_election_is_not_believed() {
+    check(Options { faults_for: Duration::from_secs(30), ..grid(29, None) });
+}
+
+/// Replicated time stood still while the leader's clock was an hour behind, and stayed behind for ever: the clock that was
+/// right again was a step too large to be believed.
+#[test]
+fn a_leader_whose_clock_is_behind_leaves_nothing_behind() {
+    check(Options { faults_for: Duration::from_secs(30), ..grid(10, None) });
+}
+
+/// Nobody leads, so events are acknowledged behind a raised fence; then DynamoDB fails for everyone; then a leader is
+/// elected that has not read what was acknowledged without it, and cannot. It serves all the same: not to refuse a poll
+/// comes before not to repeat, and new orders must be seen. Once it reads its fence, nothing comes back any more.
+#[test]
+fn a_leader_elected_while_dynamodb_is_out_serves_and_repeats_nothing_afterwards() {
+    check(feed(2, None));
+}

@@ -54,6 +54,8 @@ pub struct Plan {
     pub nodes: usize,
     /// Each node is reached through a proxy that can cut its links.
     pub are_links_proxied: bool,
+    /// Nodes have no disk: their logs are in memory, and their ids are made up at every start.
+    pub is_volatile: bool,
     /// Each node's disk is a file system of its own of so many MiB, which takes root to mount.
     pub disk_mib: Option<u32>,
     /// Nodes and whoever calls them prove who they are with certificates of a private authority.
@@ -70,6 +72,7 @@ impl Default for Plan {
             are_links_proxied: false,
             is_tls_mutual: false,
             disk_mib: None,
+            is_volatile: false,
         }
     }
 }
@@ -119,6 +122,7 @@ pub struct Deployment {
     /// In front of each node, where a plan asks for it.
     pub links: BTreeMap<&'static str, LinkProxy>,
     is_tls_mutual: bool,
+    is_volatile: bool,
     _disks: Vec<SmallDisk>,
     /// Where nodes keep their logs, and where the certificates are.
     data: tempfile::TempDir,
@@ -189,6 +193,7 @@ impl Deployment {
             addresses,
             links,
             is_tls_mutual: plan.is_tls_mutual,
+            is_volatile: plan.is_volatile,
             roles: ROLES.into_iter().filter(alone).chain(nodes.iter().copied()).collect(),
             _disks: disks.unwrap_or_default(),
             data,
@@ -322,8 +327,11 @@ impl Deployment {
         }
         if let Some(address) = self.addresses.nodes.get(role) {
             let (id, directory) = (role.trim_start_matches("node-"), self.data.path().join(role));
-            arguments.extend(["--grid-addr".to_owned(), address.clone(), "--node-id".to_owned(), id.to_owned()]);
-            arguments.extend(["--data-dir".to_owned(), directory.display().to_string()]);
+            arguments.extend(["--grid-addr".to_owned(), address.clone()]);
+            if !self.is_volatile {
+                arguments.extend(["--node-id".to_owned(), id.to_owned()]);
+                arguments.extend(["--data-dir".to_owned(), directory.display().to_string()]);
+            }
             arguments.extend(["--grid-advertised-addr".to_owned(), self.advertised(role).to_owned()]);
             arguments.extend(self.certificate(role));
         } else {

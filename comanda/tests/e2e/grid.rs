@@ -5,6 +5,7 @@
 //! kitchen-api is never touched, so no poll may fail in any of this. `E2E_NODES` and `E2E_REPLICATION_FACTOR` make the
 //! cluster another one than three nodes with three copies of everything; the nightly run has five.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -225,6 +226,27 @@ async fn a_node_that_lost_its_disk_is_refused_and_replaced_by_a_new_one() {
     wait_until(&deployment, "the new node leads its share", leads_its_share).await;
     let (history, problems) = stream.finish(SETTLE_LIMIT).await;
     judge(&deployment, &history, problems, Minimum { orders: 200, ..ALL_ANSWERED }, seed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_without_a_disk_comes_back_under_another_id() {
+    let seed = seed();
+    let deployment = Arc::new(Deployment::start(&Plan { is_volatile: true, ..plan() }).await);
+    let ids = |status: &Value| -> BTreeSet<u64> {
+        status["members"].as_array().unwrap().iter().map(|member| member["id"].as_u64().unwrap()).collect()
+    };
+    let before = ids(&status(&deployment));
+    let stream = Stream::start(&deployment, Load { orders: 300, orders_per_second: 10, terminals: 4 }, seed).await;
+    for node in nodes().0 {
+        deployment.kill(node);
+        stream.count_fault();
+        deployment.restart(node);
+    }
+    let after = ids(&status(&deployment));
+    assert_eq!(after.len(), count(), "{after:?}");
+    assert!(before.is_disjoint(&after), "{before:?} {after:?}");
+    let (history, problems) = stream.finish(SETTLE_LIMIT).await;
+    judge(&deployment, &history, problems, Minimum { orders: 300, faults: count(), ..ALL_ANSWERED }, seed);
 }
 
 /// What a file that takes all the space of a disk is called.

@@ -262,6 +262,9 @@ impl Unfinished {
         let node = started.context(&format!("starting the grid of {name}"))?;
         self.server.register_with(name, node.requests(), node.membership());
         self.runtime.spawn(self.memberships.clone().follow(name, node.membership()));
+        // Without a disk this is another node than the one that was here, and takes its place.
+        let (rejoining, seeds) = (node.clone(), foundation.settings.grid.seeds.clone());
+        self.runtime.spawn(async move { rejoining.rejoin(&seeds).await });
         self.grids.push((name, Arc::new(node.clone())));
         Ok(Grid::from(node))
     }

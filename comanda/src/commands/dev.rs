@@ -89,9 +89,20 @@ Try it in another terminal:
   # who is well, and how much is going on
   curl -s http://{ops}/readyz; curl -s http://{ops}/metrics
 
-An order that nobody confirms is cancelled {deadline} after it was placed. Ctrl-C drains and ends.",
+{nodes}An order that nobody confirms is cancelled {deadline} after it was placed. Ctrl-C drains and ends.",
+        nodes = grid_nodes(ready),
         deadline = crate::settings::typed::print_duration(ready.confirm_deadline),
     )
+}
+
+/// A comment that names the grid's processes, where it has some of its own.
+fn grid_nodes(ready: &Ready) -> String {
+    let named = ready.nodes.iter().filter_map(|node| Some(format!("node {} is process {}", node.id, node.pid()?)));
+    let named: Vec<String> = named.collect();
+    if named.is_empty() {
+        return String::new();
+    }
+    format!("  # the grid: kill -9 one of them and keep polling; it is started again\n  # {}\n\n", named.join(", "))
 }
 
 /// A listener on every address is reached on loopback.

@@ -46,3 +46,11 @@ fn a_leader_whose_clock_is_behind_leaves_nothing_behind() {
 fn a_leader_elected_while_dynamodb_is_out_serves_and_repeats_nothing_afterwards() {
     check(feed(2, None));
 }
+
+/// A node that was taken out of the grid and goes on running still reads the feed's queue. Nobody takes what it proposes, so
+/// it gives every message back, and some are given up before another node receives them.
+#[test]
+#[ignore = "open: a node that is no member must not read the feed's queue"]
+fn a_node_that_was_taken_out_takes_no_messages_along() {
+    check(feed(40, None));
+}

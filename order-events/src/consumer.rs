@@ -2,7 +2,8 @@
 //! after a quorum has it.
 //!
 //! Events go to their partitions side by side, wherever those are led, so that one without a leader holds up no other: what it
-//! does not take is given back. A message that cannot be an event goes to the dead-letter queue with its reason. Both
+//! does not take is given back. A node that knows no leader at all, as one that was taken out of the grid, receives nothing:
+//! what it gives back is hidden from the others for a moment, again and again. A message that cannot be an event goes to the dead-letter queue with its reason. Both
 //! feeds' queues get the same notifications from SNS. Order does not matter here: the state holds back.
 
 use std::collections::BTreeMap;
@@ -80,7 +81,7 @@ impl Consumer {
             while applying.try_join_next().is_some() {}
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                () = self.rest() => {}
+                () = self.ready() => {}
             }
             let received = tokio::select! {
                 () = shutdown.cancelled() => break,
@@ -107,7 +108,8 @@ impl Consumer {
         while applying.join_next().await.is_some() {}
     }
 
-    async fn rest(&self) {
+    async fn ready(&self) {
+        self.sink.takes_some().await;
         let failures = self.failures.load(Ordering::Relaxed);
         if failures > 0 {
             tokio::time::sleep(REST_PER_FAILURE.saturating_mul(failures).min(REST_MAX)).await;
@@ -230,15 +232,20 @@ mod tests {
 
     use super::*;
 
-    /// Has two partitions, the first of which fails so many times; or hangs.
+    /// Has two partitions, the first of which fails so many times; or hangs; or both have no leader for a while.
     #[derive(Default)]
     struct UnwillingSink {
+        leaderless_for: Duration,
         failures_left: Mutex<u32>,
         hangs: bool,
         applied: Mutex<Vec<EventId>>,
     }
 
     impl EventSink for UnwillingSink {
+        fn takes_some(&self) -> BoxFuture<'_, ()> {
+            Box::pin(tokio::time::sleep(self.leaderless_for))
+        }
+
         fn place_of(&self, event: &FeedEvent) -> Option<PartitionId> {
             Some(PartitionId(u16::from(event.order.as_bytes()[0] % 2)))
         }
@@ -352,6 +359,20 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(60)).await;
         let attempts = u32::MAX - *sink.failures_left.lock();
         assert!(attempts < 100, "{attempts}");
+        running.shutdown.cancel();
+        running.task.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_knows_no_leader_receives_nothing() {
+        let leaderless_for = Duration::from_secs(3_600);
+        let sink = Arc::new(UnwillingSink { leaderless_for, ..UnwillingSink::default() });
+        let running = start(&sink);
+        send(&running.queue, &event(2)).await;
+        tokio::time::sleep(Duration::from_secs(3_500)).await;
+        assert_eq!(running.queue.depth().await.unwrap().in_flight, 0);
+        tokio::time::sleep(Duration::from_secs(200)).await;
+        assert_eq!((sink.applied.lock().len(), left(&running.queue).await), (1, 0));
         running.shutdown.cancel();
         running.task.await.unwrap();
     }

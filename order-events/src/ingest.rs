@@ -50,6 +50,9 @@ pub(crate) enum ApplyError {
 
 /// Where the consumer puts what it read; a seam for its tests.
 pub(crate) trait EventSink: Send + Sync + 'static {
+    /// Resolves when a leader of some partition is known here.
+    fn takes_some(&self) -> BoxFuture<'_, ()>;
+
     /// Where the event belongs; `None` when its id was not made by our core for just this event. Such an event could
     /// never be acknowledged.
     fn place_of(&self, event: &FeedEvent) -> Option<PartitionId>;
@@ -59,6 +62,17 @@ pub(crate) trait EventSink: Send + Sync + 'static {
 }
 
 impl EventSink for Shared {
+    fn takes_some(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            let mut leadership = self.leadership.clone();
+            let known = leadership.wait_for(|of| of.iter().any(|partition| partition.leader.is_some()));
+            if known.await.is_err() {
+                // The grid has ended: whoever asks is about to be told to stop.
+                std::future::pending().await
+            }
+        })
+    }
+
     fn place_of(&self, event: &FeedEvent) -> Option<PartitionId> {
         let key = &self.config.event_id_key;
         let genuine = EventId::derive(key, event.created_at, event.merchant, event.order, event.sequence);

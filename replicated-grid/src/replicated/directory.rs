@@ -2,6 +2,7 @@
 //!
 //! Learnt from the control group's state and from the reports of the others; published to whoever routes by it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -178,7 +179,9 @@ impl<M: StateMachine> Shared<M> {
     pub(super) fn publish_leadership(&self) {
         let own = |partition| self.partition(partition).map(|group| group.leadership()).unwrap_or_default();
         let mut known: Vec<Leadership> = self.partition_numbers().map(own).collect();
+        let mut heard = BTreeSet::from([self.ours.id]);
         self.reports.for_each(|node, report| {
+            heard.insert(node);
             for (partition, group, _) in &report.led {
                 let Some(best) = known.get_mut(usize::from(*partition)) else { continue };
                 let is_newer = group.term > best.term || (group.term == best.term && best.leader.is_none());
@@ -187,6 +190,10 @@ impl<M: StateMachine> Shared<M> {
                 }
             }
         });
+        // A replica that nobody speaks to any more remembers a leader for ever, as that of a node that was taken out does.
+        for of in &mut known {
+            of.leader = of.leader.filter(|leader| heard.contains(leader));
+        }
         self.leadership.send_if_modified(|published| {
             let changed = **published != *known;
             if changed {

@@ -1,5 +1,6 @@
 //! What the service is told and what it is given.
 
+use std::num::NonZeroU8;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -29,6 +30,9 @@ pub struct Config {
     pub acknowledgments_max: usize,
     /// One acknowledgment as a whole. Default 8 s: 10,000 ids take many requests.
     pub acknowledgment_timeout: Duration,
+    /// Segments of the table that one export scans at once, 1 to 64. Default 8: at about 20 MiB/s each, a table of some
+    /// GiB takes under a minute. 1 for a store that knows no segments, and reads the whole table for each page of one.
+    pub export_segments: NonZeroU8,
     /// Batches of the feed queue in work at once, each of up to 10 events. Default 8.
     pub receivers: usize,
     /// How long a received message stays hidden from other receivers. Default 30 s.
@@ -50,6 +54,7 @@ impl Config {
             poll_timeout: Duration::from_secs(4),
             acknowledgments_max: 128,
             acknowledgment_timeout: Duration::from_secs(8),
+            export_segments: const { NonZeroU8::new(8).unwrap() },
             receivers: 8,
             visibility: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(10),

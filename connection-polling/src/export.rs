@@ -1,9 +1,10 @@
 //! The export that order-events rebuilds itself from: every unexpired event and remembered acknowledgment.
 //!
-//! A parallel scan, one page of each segment in memory at a time, pulled by the receiver: a slow one slows the scan.
+//! A parallel scan, one page of a thousand items of each segment in memory at a time, pulled by the receiver: a slow one slows the scan.
 //! Strongly consistent: whatever was answered before the export began is in it. What is written meanwhile may or may
 //! not be; the receiver gets that on its own ways. Order is deliberately absent.
 
+use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,10 +16,8 @@ use proto::connection_polling::{Acknowledgment, ExportChunk};
 use proto::conversions::{event_to_wire, to_bytes};
 
 use crate::keys::{self, Kind};
-use crate::store::{self, IndexedEvent, Item, ItemPage, Store, StoreError};
+use crate::store::{self, IndexedEvent, Item, ItemPage, Segment, Store, StoreError};
 
-/// Segments scanned at once: at about 20 MiB/s each, a table of some GiB takes under a minute.
-const SEGMENTS: i32 = 8;
 /// Attempts at one page: an export that took minutes should not fail for one hiccup.
 const PAGE_ATTEMPTS_MAX: u32 = 5;
 /// Wait before the second attempt, doubled before each further one.
@@ -38,14 +37,21 @@ impl Selection {
 }
 
 /// Everything of these partitions, page by page.
-pub(crate) fn export(store: Store, selection: Selection) -> BoxStream<'static, Result<ExportChunk, StoreError>> {
+pub(crate) fn export(
+    store: Store,
+    selection: Selection,
+    segments: NonZeroU8,
+) -> BoxStream<'static, Result<ExportChunk, StoreError>> {
     let opening = async move {
         // Only for a progress bar: without it the receiver sees what is done, not how much there is.
         let total = store.item_count_estimate().await.unwrap_or(0);
         let progress = Arc::new(Progress { total, done: AtomicU64::new(0) });
         let selection = Arc::new(selection);
-        let segment = |segment| segment_stream(store.clone(), segment, Arc::clone(&selection), Arc::clone(&progress));
-        stream::select_all((0..SEGMENTS).map(segment))
+        let segment = |number| {
+            let segment = Segment { number, of: segments };
+            segment_stream(store.clone(), segment, Arc::clone(&selection), Arc::clone(&progress))
+        };
+        stream::select_all((0..segments.get()).map(segment))
     };
     stream::once(opening).flatten().boxed()
 }
@@ -64,7 +70,7 @@ enum Place {
 
 fn segment_stream(
     store: Store,
-    segment: i32,
+    segment: Segment,
     selection: Arc<Selection>,
     progress: Arc<Progress>,
 ) -> BoxStream<'static, Result<ExportChunk, StoreError>> {
@@ -84,10 +90,10 @@ fn segment_stream(
     stream::try_unfold(Place::Start, step).boxed()
 }
 
-async fn scan_page(store: &Store, segment: i32, start: Option<Item>) -> Result<ItemPage, StoreError> {
+async fn scan_page(store: &Store, segment: Segment, start: Option<Item>) -> Result<ItemPage, StoreError> {
     let mut attempt = 1;
     loop {
-        match store.scan_page(segment, SEGMENTS, start.clone()).await {
+        match store.scan_page(segment, start.clone()).await {
             Err(error) if error.is_retryable() && attempt < PAGE_ATTEMPTS_MAX => {
                 tokio::time::sleep(PAGE_BACKOFF * 2u32.pow(attempt - 1)).await;
                 attempt += 1;

@@ -113,7 +113,7 @@ impl ConnectionPolling for Handle {
         let partitions: Result<Vec<PartitionId>, Status> =
             partitions.into_iter().map(|partition| partition_from_wire(partition, partition_count)).collect();
         let selection = Selection { partitions: partitions?, partition_count };
-        let chunks = export(self.parts.store.clone(), selection);
+        let chunks = export(self.parts.store.clone(), selection, self.parts.config.export_segments);
         Ok(Response::new(chunks.map_err(|error| status("Export", &error)).boxed()))
     }
 }

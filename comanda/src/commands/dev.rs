@@ -50,8 +50,9 @@ fn print_json(ready: &Ready) {
 fn nodes(ready: &Ready) -> Vec<serde_json::Value> {
     let roles = NODE_ROLES.map(crate::cli::Role::name);
     let here = json!({"id": 1, "pid": std::process::id(), "roles": roles});
-    let nodes: Vec<_> =
-        ready.nodes.iter().map(|node| json!({"id": node.id, "pid": node.pid(), "roles": roles})).collect();
+    let nodes =
+        ready.nodes.iter().map(|node| json!({"id": node.id, "pid": node.pid(), "grid": node.address, "roles": roles}));
+    let nodes: Vec<_> = nodes.collect();
     if nodes.is_empty() { vec![here] } else { nodes }
 }
 

@@ -67,6 +67,8 @@ impl Directory {
 pub struct DevNode {
     /// Its id, from 1.
     pub id: u64,
+    /// Where the other nodes and `comanda cluster` reach it.
+    pub address: SocketAddr,
     child: KeptChild,
 }
 
@@ -131,7 +133,7 @@ impl DevNodes {
                 environment: environment(),
                 drain_timeout: settings.drain_timeout,
             });
-            nodes.push(DevNode { id: id as u64, child: child.clone() });
+            nodes.push(DevNode { id: id as u64, address: *address, child: child.clone() });
             members.add("grid-node", Stage::Feeds, move |token| child.run(token));
         }
         Ok(nodes)

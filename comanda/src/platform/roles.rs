@@ -16,7 +16,7 @@ use super::aws::{CONNECTION_POLLING_FEED, MERCHANT_STATUS, ORDER_EVENTS, ORDER_E
 use super::cluster::{Builder, remote};
 use super::grid::node::{GridNode, Wanted};
 use super::grid::peers::GridPeers;
-use super::listeners;
+use super::{feed_port, listeners};
 use super::without_development::WithoutDevelopment;
 use crate::cli::Role;
 use crate::failure::{Context, Failure};

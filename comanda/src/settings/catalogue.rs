@@ -80,6 +80,12 @@ pub const SETTINGS: &[Setting] = &[
         "A merchant is OFFLINE this long after its last beat, at least 1s",
     ),
     plain("sweep_interval", "COMANDA_SWEEP_INTERVAL", Some("5s"), "How often presence is judged, at least 100ms"),
+    plain(
+        "export_segments",
+        "COMANDA_EXPORT_SEGMENTS",
+        Some("8"),
+        "Segments of DynamoDB's table that rebuilding scans at once; 1 where the store knows none",
+    ),
     plain("confirm_deadline", "COMANDA_CONFIRM_DEADLINE", Some("8min"), "An order not confirmed by then is cancelled"),
     plain(
         "conclude_after",

@@ -3,6 +3,7 @@
 //! Called after [`super::layers`]. A value that is out of range is a [`Problem`] like any other; nothing stops at the first.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub struct Settings {
     pub offline_after: Duration,
     /// How often presence is judged.
     pub sweep_interval: Duration,
+    /// Segments of an export.
+    pub export_segments: NonZeroU8,
     /// Time to confirm.
     pub confirm_deadline: Duration,
     /// When an order is concluded by itself.
@@ -128,6 +131,7 @@ impl Settings {
             dev_merchants: reader.number("dev_merchants", 1, 1_000_000).try_into().unwrap_or(u32::MAX),
             offline_after: reader.duration("offline_after", Duration::from_secs(1), day),
             sweep_interval: reader.duration("sweep_interval", Duration::from_millis(100), hour),
+            export_segments: reader.export_segments(),
             confirm_deadline: reader.duration("confirm_deadline", Duration::from_secs(1), day),
             conclude_after: reader.duration("conclude_after", Duration::from_secs(1), 30 * day),
             event_retention: reader.duration("event_retention", Duration::from_secs(1), 7 * day),
@@ -203,6 +207,11 @@ impl Reader<'_> {
             Ok(number) if (min..=max).contains(&number) => number,
             Ok(_) | Err(_) => self.refuse(key, &format!("expected a whole number from {min} to {max}")).unwrap_or(min),
         }
+    }
+
+    fn export_segments(&mut self) -> NonZeroU8 {
+        let number = self.number("export_segments", 1, 64);
+        u8::try_from(number).ok().and_then(NonZeroU8::new).unwrap_or(NonZeroU8::MIN)
     }
 
     pub(super) fn optional_number(&mut self, key: &str, min: u64, max: u64) -> Option<usize> {

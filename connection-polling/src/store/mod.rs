@@ -34,7 +34,7 @@ pub(crate) use events::IndexedEvent;
 pub(crate) use fences::FenceLogEntry;
 pub(crate) use item::{Item, partition_key};
 pub(crate) use merchants::MerchantBump;
-pub(crate) use requests::ItemPage;
+pub(crate) use requests::{ItemPage, Segment};
 pub use tables::create_tables;
 
 /// The table's name without its prefix.

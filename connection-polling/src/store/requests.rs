@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
+use std::num::NonZeroU8;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
@@ -31,6 +32,19 @@ pub(super) enum Consistency {
     Strong,
     /// For reads whose miss is safe.
     Eventual,
+}
+
+/// Items of one page of a scan. DynamoDB ends a page at 1 MiB anyway, about as many of our items; a store that knows no such end
+/// must not read the whole table for it.
+const SCANNED_ITEMS_MAX: i32 = 1_000;
+
+/// A part of a table, to be scanned beside the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Segment {
+    /// Its number, from 0.
+    pub(crate) number: u8,
+    /// How many there are.
+    pub(crate) of: NonZeroU8,
 }
 
 /// One page of a query or of a segment of a scan.
@@ -186,20 +200,17 @@ impl Store {
         Ok(ItemPage { items, next: answer.last_evaluated_key.filter(|key| !key.is_empty()) })
     }
 
-    /// One page of `segment` of `segments` of the whole table, strongly consistent.
-    pub(crate) async fn scan_page(
-        &self,
-        segment: i32,
-        segments: i32,
-        start: Option<Item>,
-    ) -> Result<ItemPage, StoreError> {
+    /// One page of `segment` of the whole table, strongly consistent.
+    pub(crate) async fn scan_page(&self, segment: Segment, start: Option<Item>) -> Result<ItemPage, StoreError> {
+        let parallel = Some(segment).filter(|segment| segment.of.get() > 1);
         let request = self
             .client
             .scan()
             .table_name(&*self.table)
             .consistent_read(true)
-            .segment(segment)
-            .total_segments(segments)
+            .set_segment(parallel.map(|segment| i32::from(segment.number)))
+            .set_total_segments(parallel.map(|segment| i32::from(segment.of.get())))
+            .limit(SCANNED_ITEMS_MAX)
             .set_exclusive_start_key(start);
         let answer = self.call("Scan", request.send()).await?;
         let items = count_items("scanned", answer.items.unwrap_or_default());

@@ -23,6 +23,9 @@ use proto::gateway_core::*;
 use proto::transport::{Transport, local};
 use tonic::{Request, Response, Status};
 
+/// How often a batch that failed is indexed again.
+const INDEX_RETRIES_MAX: u32 = 3;
+
 /// 2100-01-01.
 pub const START: Timestamp = Timestamp::from_unix_ms(4_102_444_800_000);
 pub const MINUTE: Duration = Duration::from_secs(60);
@@ -186,7 +189,13 @@ impl Platform {
         let notified: Vec<_> = events.iter().map(notified).collect();
         for batch in notified.chunks(100) {
             let records: Vec<_> = batch.iter().map(|(body, attributes)| Record { body, attributes }).collect();
-            let outcomes = self.index.apply(&records).await;
+            let mut outcomes = self.index.apply(&records).await;
+            // A busy machine runs out of time now and then; the feed's queue would give the batch again.
+            for _ in 0..INDEX_RETRIES_MAX {
+                if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed(_))) {
+                    outcomes = self.index.apply(&records).await;
+                }
+            }
             assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Indexed)), "{outcomes:?}");
         }
     }

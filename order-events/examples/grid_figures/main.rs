@@ -1,6 +1,6 @@
-//! What the grid of order-events does on this machine: append to visible, throughput, failover, a million events.
+//! What the grid of order-events does on this machine: append to visible, throughput, failover, a million events, memory a node.
 //!
-//! `cargo run --release -p order-events --example grid_figures -- append|failover|million|idle [nodes] [directory]`. Every
+//! `cargo run --release -p order-events --example grid_figures -- append|failover|million|memory|idle [nodes] [directory]`. Every
 //! figure is printed with the load average before it. Logs are files that are fsynced; links are TCP on loopback.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "an example measures real time and may fail loudly")]
 #![allow(clippy::cast_precision_loss, clippy::print_stdout, reason = "figures for people")]
@@ -34,8 +34,9 @@ async fn main() {
         Some("append") => append(Cluster::form(directory, nodes).await, nodes).await,
         Some("failover") => failover(Cluster::form(directory, nodes.max(3)).await).await,
         Some("million") => million(Cluster::form(directory, 1).await).await,
+        Some("memory") => memory(Cluster::form(directory, nodes).await, nodes).await,
         Some("idle") => idle(Cluster::form(directory, nodes).await, nodes).await,
-        _ => eprintln!("append, failover, million or idle?"),
+        _ => eprintln!("append, failover, million, memory or idle?"),
     }
 }
 
@@ -143,18 +144,11 @@ async fn failover(mut cluster: Cluster) {
 /// A million live events on one node: memory, and how soon it serves after a restart.
 async fn million(mut cluster: Cluster) {
     const EVENTS: usize = 1_000_000;
-    const CHUNK: usize = 64 * 100;
     let mut events = Events::new();
     let before = resident_bytes();
     let began = Instant::now();
     let grid = cluster.node(0).grid.clone();
-    for chunk in 0..EVENTS.div_ceil(CHUNK) {
-        let partition = u16::try_from(chunk % usize::from(PARTITIONS)).unwrap();
-        let commands: Vec<Bytes> = (0..CHUNK / BATCH).map(|_| Bytes::from(events.batch(partition, BATCH))).collect();
-        for command in commands.chunks(16) {
-            grid.propose(partition, command.to_vec()).await.unwrap();
-        }
-    }
+    fill(&grid, &mut events, EVENTS).await;
     let held = count(&grid);
     println!("{held} events appended in {:.1?}", began.elapsed());
     let bytes = resident_bytes().saturating_sub(before) as f64 / held as f64;
@@ -181,6 +175,33 @@ async fn million(mut cluster: Cluster) {
 
 fn count(grid: &ReplicatedNode<FeedPartition>) -> usize {
     (0..PARTITIONS).map(|number| grid.read_without_lease(number, FeedPartition::event_count).unwrap_or(0)).sum()
+}
+
+/// Appends `count` events through `grid`, wherever their leaders are.
+async fn fill(grid: &ReplicatedNode<FeedPartition>, events: &mut Events, count: usize) {
+    const CHUNK: usize = BATCH * 100;
+    for chunk in 0..count.div_ceil(CHUNK) {
+        let partition = u16::try_from(chunk % usize::from(PARTITIONS)).unwrap();
+        let commands: Vec<Bytes> = (0..CHUNK / BATCH).map(|_| Bytes::from(events.batch(partition, BATCH))).collect();
+        for command in commands.chunks(16) {
+            grid.propose(partition, command.to_vec()).await.unwrap();
+        }
+    }
+}
+
+/// What the same events take on each node, of few and of many nodes.
+async fn memory(cluster: Cluster, nodes: u64) {
+    const EVENTS: usize = 300_000;
+    let before = resident_bytes();
+    fill(&cluster.node(0).grid, &mut Events::new(), EVENTS).await;
+    let held = || cluster.nodes.iter().flatten().map(|node| count(&node.grid)).collect::<Vec<_>>();
+    let copies = nodes.min(3);
+    while held().iter().sum::<usize>() < usize::try_from(copies).unwrap() * EVENTS {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let (held, grown) = (held(), resident_bytes().saturating_sub(before) as f64 / (1024.0 * 1024.0));
+    println!("{EVENTS} events on {nodes} nodes, {copies} copies: {:.0} MiB a node", grown / nodes as f64);
+    println!("events held by each: {held:?}");
 }
 
 /// What a cluster uses while nothing happens.

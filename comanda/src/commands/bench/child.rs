@@ -18,6 +18,8 @@ pub struct Platform {
     child: Child,
     /// Its process, and those of its grid nodes where it has some.
     pub pids: Vec<u32>,
+    /// Where the nodes of its grid are asked for its state; none without one.
+    pub grid: Vec<String>,
     /// The public API.
     pub http: SocketAddr,
     /// The in-process AWS.
@@ -37,6 +39,7 @@ impl Platform {
         Ok(Self {
             child,
             pids: pids(pid, &ready),
+            grid: grid(&ready),
             http: address(&ready, "http")?,
             aws: address(&ready, "aws")?,
             yardstick: address(&ready, "yardstick")?,
@@ -81,6 +84,11 @@ fn pids(own: u32, ready: &Value) -> Vec<u32> {
     all.retain(|pid| *pid != own);
     all.push(own);
     all
+}
+
+fn grid(ready: &Value) -> Vec<String> {
+    let nodes = ready["nodes"].as_array().into_iter().flatten();
+    nodes.filter_map(|node| node["grid"].as_str().map(str::to_owned)).collect()
 }
 
 /// The address under `key` of a ready line.

@@ -1,5 +1,8 @@
 //! Open-loop HTTP/1.1 load: requests leave on a fixed schedule, and latency counts from when each was due.
 //!
+//! At a rate of 0 it is closed-loop instead: each connection sends as soon as it was answered, which finds out what is the
+//! most, and says little of latency.
+//!
 //! Free of coordinated omission: a slow answer delays nothing but itself and what queues behind it on its connection,
 //! and that wait is in the figures. A pacing thread sleeps with the kernel's precision, because the async timer's
 //! millisecond would be the largest part of a poll's latency.
@@ -20,7 +23,7 @@ pub struct Load {
     pub address: SocketAddr,
     /// Whole requests; sent in turn.
     pub requests: Arc<Vec<Vec<u8>>>,
-    /// Requests a second.
+    /// Requests a second; 0: as many as are answered.
     pub rate: u32,
     /// Connections.
     pub connections: u32,
@@ -59,12 +62,21 @@ impl Load {
             stream.set_nodelay(true)?;
             let (schedule, due) = mpsc::unbounded_channel();
             schedules.push(schedule);
-            connections.push(tokio::spawn(connection(stream, due, Arc::clone(&self.requests))));
+            let requests = Arc::clone(&self.requests);
+            connections.push(match self.rate {
+                0 => {
+                    let first = requests.len() * connections.len() / self.connections.max(1) as usize;
+                    tokio::spawn(in_turn(stream, first, self.duration, requests))
+                }
+                _ => tokio::spawn(connection(stream, due, requests)),
+            });
         }
         let (rate, duration) = (self.rate, self.duration);
-        let pacer = std::thread::Builder::new().name("bench-pacer".to_owned());
-        pacer.spawn(move || pace(&schedules, rate, duration))?;
-        let mut outcome = Outcome { latencies: Latencies::new(), failures: 0, with_content: 0 };
+        if rate > 0 {
+            let pacer = std::thread::Builder::new().name("bench-pacer".to_owned());
+            pacer.spawn(move || pace(&schedules, rate, duration))?;
+        }
+        let mut outcome = Outcome::new();
         for task in connections {
             let one = task.await.map_err(std::io::Error::other)?;
             outcome.latencies.merge(&one.latencies);
@@ -93,32 +105,68 @@ fn pace(schedules: &[mpsc::UnboundedSender<Due>], rate: u32, duration: Duration)
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 async fn connection(
     mut stream: TcpStream,
     mut due: mpsc::UnboundedReceiver<Due>,
     requests: Arc<Vec<Vec<u8>>>,
 ) -> Outcome {
-    let mut outcome = Outcome { latencies: Latencies::new(), failures: 0, with_content: 0 };
+    let mut outcome = Outcome::new();
     let mut buffer = Vec::with_capacity(64 * 1024);
     while let Some((at, number)) = due.recv().await {
-        let request = &requests[number % requests.len()];
+        let answered = outcome.ask(&mut stream, &requests[number % requests.len()], &mut buffer, at).await;
+        if answered.is_err() {
+            break;
+        }
+    }
+    outcome
+}
+
+/// One request after the other, beginning at a place of its own among `requests`.
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+async fn in_turn(
+    mut stream: TcpStream,
+    first: usize,
+    duration: Duration,
+    requests: Arc<Vec<Vec<u8>>>,
+) -> Outcome {
+    let mut outcome = Outcome::new();
+    let mut buffer = Vec::with_capacity(64 * 1024);
+    let (start, mut number) = (Instant::now(), first);
+    loop {
+        let at = Instant::now();
+        let is_over = at.saturating_duration_since(start) >= duration;
+        if is_over || outcome.ask(&mut stream, &requests[number % requests.len()], &mut buffer, at).await.is_err() {
+            return outcome;
+        }
+        number += 1;
+    }
+}
+
+impl Outcome {
+    fn new() -> Self {
+        Self { latencies: Latencies::new(), failures: 0, with_content: 0 }
+    }
+
+    /// Makes one request and takes in what comes of it.
+    #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+    async fn ask(
+        &mut self,
+        stream: &mut TcpStream,
+        request: &[u8],
+        buffer: &mut Vec<u8>,
+        at: Instant,
+    ) -> std::io::Result<()> {
         let status = match stream.write_all(request).await {
-            Ok(()) => read_answer(&mut stream, &mut buffer).await,
+            Ok(()) => read_answer(stream, buffer).await,
             Err(error) => Err(error),
         };
         match status {
-            Ok(200) => outcome.with_content += 1,
+            Ok(200) => self.with_content += 1,
             Ok(204) => {}
-            Ok(_) => outcome.failures += 1,
-            Err(_) => {
-                outcome.failures += 1;
-                return outcome;
-            }
+            Ok(_) | Err(_) => self.failures += 1,
         }
-        outcome.latencies.record(Instant::now().saturating_duration_since(at));
+        status.map(|_| self.latencies.record(Instant::now().saturating_duration_since(at)))
     }
-    outcome
 }
 
 /// Reads one whole answer; gives its status.

@@ -5,6 +5,7 @@
 
 mod arrivals;
 mod child;
+mod elections;
 mod ingest;
 mod load;
 mod percentiles;

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::arrivals::Arrivals;
 use super::child::Platform;
+use super::elections;
 use super::load::Load;
 use super::percentiles::median;
 use super::processor_time::{ProcessorTime, load_average};
@@ -22,6 +23,7 @@ use crate::platform::seed;
 
 /// One phase, measured.
 struct Phase {
+    requests_per_second: f64,
     cpu_us_per_request: f64,
     p50_ms: f64,
     p99_ms: f64,
@@ -42,18 +44,23 @@ pub async fn execute(arguments: BenchPollArgs) -> Result<(), Failure> {
 
     warm_up(&platform, &arguments, &polls, &empties).await?;
     eprintln!("waiting until {} merchants have come online …", arguments.merchants);
-    let idle_per_second = settle(&platform, arguments.nodes).await;
+    let mut idle_per_second = settle(&platform, arguments.nodes).await;
     let aws = AwsClients::local(&format!("http://{}", platform.aws)).await;
     let arrivals = Arrivals::start(aws, arguments.events_per_second, arguments.merchants);
+    let terms_before = elections::terms(&platform.grid).await?;
     let mut empty = Vec::new();
     let mut poll = Vec::new();
     for round in 1..=arguments.rounds {
         eprintln!("round {round} of {} …", arguments.rounds);
+        // What was set off before may have gone on until now, and would be taken off twice.
+        idle_per_second = idle_per_second.min(idle(&platform, IDLE_SPAN / 2).await);
         empty.push(phase(&platform, platform.yardstick, &empties, &arguments, idle_per_second).await?);
         poll.push(phase(&platform, platform.http, &polls, &arguments, idle_per_second).await?);
     }
+    let elections = elections::terms(&platform.grid).await?.saturating_sub(terms_before);
     platform.stop().await;
-    print(&arguments, &empty, &poll, idle_per_second, arrivals.taken());
+    let around = Around { idle_per_second, arrived: arrivals.taken(), elections };
+    print(&arguments, &empty, &poll, &around);
     Ok(())
 }
 
@@ -81,18 +88,16 @@ async fn warm_up(
 ) -> Result<(), Failure> {
     for (address, requests) in [(platform.http, polls), (platform.yardstick, empties)] {
         // Long enough that every merchant has polled once and its coming online is over before anything is measured.
-        let duration = Duration::from_secs(2 + u64::from(arguments.merchants / arguments.rate));
-        let load = Load {
-            address,
-            requests: Arc::clone(requests),
-            rate: arguments.rate,
-            connections: arguments.connections,
-            duration,
-        };
+        let rate = if arguments.rate == 0 { WARM_UP_RATE } else { arguments.rate };
+        let duration = Duration::from_secs(2 + u64::from(arguments.merchants / rate));
+        let load = Load { address, requests: Arc::clone(requests), rate, connections: arguments.connections, duration };
         load.run().await.context("warming up")?;
     }
     Ok(())
 }
+
+/// Requests a second of the warm-up where the benchmark has no rate.
+const WARM_UP_RATE: u32 = 4_200;
 
 /// How long one look at the idle platform takes.
 const IDLE_SPAN: Duration = Duration::from_secs(4);
@@ -109,14 +114,19 @@ async fn settle(platform: &Platform, nodes: u16) -> f64 {
     let most = IDLE_MOST + IDLE_MOST_OF_A_NODE * f64::from(nodes);
     let mut idle_per_second = 0.0;
     for _ in 0..IDLE_LOOKS_MAX {
-        let before = ProcessorTime::of(&platform.pids);
-        tokio::time::sleep(IDLE_SPAN).await;
-        idle_per_second = ours(&before, platform) / IDLE_SPAN.as_secs_f64();
+        idle_per_second = idle(platform, IDLE_SPAN).await;
         if idle_per_second < most {
             break;
         }
     }
     idle_per_second
+}
+
+/// CPU seconds a second of our own threads over `span`.
+async fn idle(platform: &Platform, span: Duration) -> f64 {
+    let before = ProcessorTime::of(&platform.pids);
+    tokio::time::sleep(span).await;
+    ours(&before, platform) / span.as_secs_f64()
 }
 
 /// CPU seconds of our own threads since `before`; the in-process AWS is not part of a poll.
@@ -146,18 +156,30 @@ async fn phase(
     }
     let net = (used - idle_per_second * arguments.duration.as_secs_f64()).max(0.0);
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52 requests")]
-    let cpu_us_per_request = net * 1e6 / outcome.latencies.count().max(1) as f64;
+    let requests = outcome.latencies.count().max(1) as f64;
+    let requests_per_second = requests / arguments.duration.as_secs_f64();
+    let cpu_us_per_request = net * 1e6 / requests;
     let at = |percent| outcome.latencies.percentile_ms(percent);
-    Ok(Phase { cpu_us_per_request, p50_ms: at(50.0), p99_ms: at(99.0), p999_ms: at(99.9) })
+    Ok(Phase { requests_per_second, cpu_us_per_request, p50_ms: at(50.0), p99_ms: at(99.0), p999_ms: at(99.9) })
 }
 
-fn print(arguments: &BenchPollArgs, empty: &[Phase], poll: &[Phase], idle_per_second: f64, arrived: u64) {
+/// What went on beside the phases.
+struct Around {
+    idle_per_second: f64,
+    arrived: u64,
+    /// Of leaders, in all measured rounds.
+    elections: u64,
+}
+
+fn print(arguments: &BenchPollArgs, empty: &[Phase], poll: &[Phase], around: &Around) {
+    let Around { idle_per_second, arrived, elections } = *around;
     let of = |phases: &[Phase], pick: fn(&Phase) -> f64| median(&phases.iter().map(pick).collect::<Vec<_>>());
     let ratios = |pick: fn(&Phase) -> f64| {
         median(&poll.iter().zip(empty).map(|(poll, empty)| pick(poll) / pick(empty).max(1e-9)).collect::<Vec<_>>())
     };
     let row = |phases: &[Phase]| {
         json!({
+            "requestsPerSecond": of(phases, |phase| phase.requests_per_second),
             "cpuMicrosecondsPerRequest": of(phases, |phase| phase.cpu_us_per_request),
             "p50Ms": of(phases, |phase| phase.p50_ms),
             "p99Ms": of(phases, |phase| phase.p99_ms),
@@ -166,7 +188,7 @@ fn print(arguments: &BenchPollArgs, empty: &[Phase], poll: &[Phase], idle_per_se
     };
     let result = json!({
         "rate": arguments.rate, "merchants": arguments.merchants, "connections": arguments.connections,
-        "rounds": arguments.rounds, "nodes": arguments.nodes, "eventsArrived": arrived, "loadAverage": load_average(), "idleCpuPercent": idle_per_second * 100.0,
+        "rounds": arguments.rounds, "nodes": arguments.nodes, "eventsArrived": arrived, "elections": elections, "loadAverage": load_average(), "idleCpuPercent": idle_per_second * 100.0,
         "empty": row(empty), "poll": row(poll),
         "cpuRatio": ratios(|phase| phase.cpu_us_per_request), "p99Ratio": ratios(|phase| phase.p99_ms),
     });
@@ -183,13 +205,19 @@ fn print(arguments: &BenchPollArgs, empty: &[Phase], poll: &[Phase], idle_per_se
         load_average()
     );
     if arguments.nodes > 0 {
-        println!("a grid of {} processes; CPU is of all of them", arguments.nodes);
+        println!("a grid of {} processes; CPU is of all of them; {elections} elections meanwhile", arguments.nodes);
     }
-    println!("{:<16}{:>12}{:>10}{:>10}{:>10}", "", "CPU us/req", "p50 ms", "p99 ms", "p99.9 ms");
+    println!("idle: {:.1} % of a core, taken off", idle_per_second * 100.0);
+    println!("{:<16}{:>12}{:>12}{:>10}{:>10}{:>10}", "", "requests/s", "CPU us/req", "p50 ms", "p99 ms", "p99.9 ms");
     for (name, key) in [("empty handler", "empty"), ("poll", "poll")] {
         let figure = |figure: &str| result[key][figure].as_f64().unwrap_or(0.0);
-        let cpu = figure("cpuMicrosecondsPerRequest");
-        println!("{name:<16}{cpu:>12.2}{:>10.3}{:>10.3}{:>10.3}", figure("p50Ms"), figure("p99Ms"), figure("p999Ms"));
+        let (rate, cpu) = (figure("requestsPerSecond"), figure("cpuMicrosecondsPerRequest"));
+        println!(
+            "{name:<16}{rate:>12.0}{cpu:>12.2}{:>10.3}{:>10.3}{:>10.3}",
+            figure("p50Ms"),
+            figure("p99Ms"),
+            figure("p999Ms")
+        );
     }
     let ratio = |key: &str| result[key].as_f64().unwrap_or(0.0);
     println!(

@@ -5,10 +5,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use bytes::Bytes;
 use connection_polling::index::{Index, Outcome, Record};
 use event_feed::notification;
 use futures::StreamExt;
+use http::Method;
 use order_model::{EventId, EventIdKey, OrderId, SharedClock};
 use proto::connection_polling::AcknowledgeRequest;
 use proto::connection_polling::connection_polling_client::ConnectionPollingClient;
@@ -21,6 +24,7 @@ use super::child::{address, start};
 use super::processor_time::load_average;
 use crate::cli::BenchRebuildArgs;
 use crate::failure::{Context, Failure};
+use crate::kitchen_client::KitchenClient;
 use crate::platform::aws::{AwsClients, AwsNames, CONNECTION_POLLING_FEED};
 use crate::platform::initialise::initialise;
 use crate::platform::seed;
@@ -32,6 +36,9 @@ const BATCH: u64 = 25;
 const WRITERS: usize = 16;
 /// One event in so many is acknowledged.
 const ACKNOWLEDGED_ONE_IN: u64 = 10;
+
+/// How often the metrics are read for what has to be in them.
+const METRICS_READ_MAX: u32 = 5;
 
 /// Runs the benchmark and prints it.
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
@@ -59,8 +66,11 @@ pub async fn execute(arguments: BenchRebuildArgs) -> Result<(), Failure> {
     let began = std::time::Instant::now();
     let run = ["run", "order-events", "connection-polling", "--ops-addr", "127.0.0.1:0", "--log", "order_events=info"];
     let internal = ["--order-events-addr", "127.0.0.1:0", "--connection-polling-addr", "127.0.0.1:0"];
-    let (mut process, _) = start(&[run.as_slice(), &internal].concat(), &environment).await?;
+    // The in-process DynamoDB reads its whole table for each page of a segment.
+    let export = ["--export-segments", "1"];
+    let (mut process, ready) = start(&[run.as_slice(), &internal, &export].concat(), &environment).await?;
     let took = began.elapsed();
+    hold_everything(&address(&ready, "ops")?.to_string(), arguments.events, ids.len() as u64).await?;
     // It has done what was asked.
     let _ = process.kill().await;
     let result = json!({
@@ -78,6 +88,28 @@ pub async fn execute(arguments: BenchRebuildArgs) -> Result<(), Failure> {
         );
     }
     Ok(())
+}
+
+/// That the process at `operations` holds all events and has taken all acknowledgments, by its own metrics.
+async fn hold_everything(operations: &str, events: u64, acknowledged: u64) -> Result<(), Failure> {
+    let client = KitchenClient::new(&format!("http://{operations}"), "", "").context("reading metrics")?;
+    let wanted = (events, acknowledged);
+    let mut held = (0, 0);
+    for _ in 0..METRICS_READ_MAX {
+        let answer = client.call(Method::GET, "/metrics", &[], Bytes::new()).await.context("reading metrics")?;
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        let sum = |name: &str| {
+            let lines = text.lines().filter(|line| line.starts_with(name) && !line.contains("outcome=\"not_genuine\""));
+            lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>() as u64
+        };
+        held = (sum("comanda_order_events_events "), sum("comanda_order_events_acknowledged_ids_total"));
+        if held == wanted {
+            return Ok(());
+        }
+        // Its sums are made once a second.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    Err(Failure::Failed(format!("serves with (events, acknowledgments) {held:?} instead of {wanted:?}")))
 }
 
 /// Writes the events as the fallback's indexer does; answers the ids to acknowledge.
@@ -144,7 +176,7 @@ async fn acknowledge(aws: &AwsClients, key: EventIdKey, ids: &[EventId]) -> Resu
     for ids in ids.chunks(1_000) {
         let request = proto::feed::AcknowledgeRequest {
             application_id: seed::DEV_POS.0.to_owned(),
-            event_ids: ids.iter().map(|id| bytes::Bytes::copy_from_slice(id.as_bytes())).collect(),
+            event_ids: ids.iter().map(|id| Bytes::copy_from_slice(id.as_bytes())).collect(),
         };
         let request = AcknowledgeRequest { acknowledge: Some(request), without_leader: false };
         client.acknowledge(request).await.context("acknowledging")?;

@@ -1,11 +1,13 @@
 //! order-events: the primary feed. Decides which events each application still has to see for each merchant.
 //!
-//! kitchen-api polls and acknowledges through a [`Handle`] in its own process or over gRPC ([`rpc`]). [`state`] is the
-//! pure, deterministic heart, run by `replicated-grid`; everything around it is a thin shell: the consumer of the feed
-//! queue, rebuilding and the fence (with connection-polling), gap filling and the order cache (with gateway-core).
+//! kitchen-api polls and acknowledges through a [`Handle`] in its own process, or over [`connections`] and, for what is
+//! rare, gRPC ([`rpc`]). [`state`] is the pure, deterministic heart, run by `replicated-grid`; everything around it is a
+//! thin shell: the consumer of the feed queue, rebuilding and the fence (with connection-polling), gap filling and the
+//! order cache (with gateway-core).
 //! Every node consumes and takes acknowledgments; a partition is polled, fenced, rebuilt and expired only where it is led.
 //! HTTP, judging transitions and any store of its own are deliberately absent.
 
+pub mod connections;
 mod consumer;
 mod dependency;
 mod fence;

@@ -1,68 +1,32 @@
-//! The gRPC server over a [`Handle`], for kitchen-api in another process.
+//! The gRPC server over a [`Handle`], for kitchen-api in another process, and what the wire's messages mean to it.
 //!
-//! One bidirectional stream per node pair: what gathered while the last message was written goes out as one message,
-//! which costs a fraction of one call per poll. A request that cannot be read is answered by itself, with an error.
+//! Polls and acknowledgments come over [`crate::connections`]: here are their answers, and the calls that are rare. A
+//! request that cannot be read is answered by itself, with an error.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use event_feed::PAGE_BYTES_MAX;
 use event_feed::acknowledgment::ACKNOWLEDGMENT_IDS_MAX;
 use order_model::{EventId, PartitionId};
 use proto::feed::{AcknowledgeRequest, PollReply, PollRequest, RefusedPartition};
 use proto::order_events::order_events_server::{OrderEvents, OrderEventsServer};
-use proto::order_events::reply::Outcome;
-use proto::order_events::request::Call;
 use proto::order_events::{
-    AcknowledgeReply, ExchangeReply, ExchangeRequest, GetCachedOrderReply, GetCachedOrderRequest, PartitionLeader,
-    PartitionStatus, Reply, Request as ExchangeCall, StatusReply, StatusRequest,
+    AcknowledgeReply, GetCachedOrderReply, GetCachedOrderRequest, PartitionLeader, PartitionStatus, StatusReply,
+    StatusRequest,
 };
 use proto::{conversions, feed};
 use replicated_grid::{Leadership, NodeId};
-use tokio::sync::{Semaphore, mpsc};
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status};
 
 use crate::poll::{PollFlags, PollOutcome, RefusalReason};
 use crate::service::Handle;
 
-/// The largest message either way: a page of 4 MiB of bodies with its headers, or 10,000 ids.
-pub const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
-
-/// The most replies sent as one message, and the most that may wait.
-const REPLIES_PER_MESSAGE_MAX: usize = 256;
-const REPLIES_WAITING_MAX: usize = 1_024;
-
-/// The most acknowledgments of one stream under way at once; further ones are refused, so that polls never wait for them.
-/// A quorum takes milliseconds, a partition that has lost its leader up to a second.
-const ACKNOWLEDGMENTS_MAX: usize = 512;
-
-/// The most messages that wait for the transport.
-const MESSAGES_WAITING_MAX: usize = 4;
-
-/// The generated server with its limits set.
+/// The generated server.
 pub fn grpc(handle: Handle) -> OrderEventsServer<Handle> {
     OrderEventsServer::new(handle)
-        .max_decoding_message_size(MESSAGE_BYTES_MAX)
-        .max_encoding_message_size(MESSAGE_BYTES_MAX)
 }
 
 #[tonic::async_trait]
 impl OrderEvents for Handle {
-    type ExchangeStream = ReceiverStream<Result<ExchangeReply, Status>>;
-
-    async fn exchange(
-        &self,
-        request: Request<Streaming<ExchangeRequest>>,
-    ) -> Result<Response<Self::ExchangeStream>, Status> {
-        let (replies, waiting) = mpsc::channel(REPLIES_WAITING_MAX);
-        let (messages, outgoing) = mpsc::channel(MESSAGES_WAITING_MAX);
-        // Both end with the stream: the reader when it does, the writer when the last reply was handed over.
-        tokio::spawn(read_requests(self.clone(), request.into_inner(), replies));
-        tokio::spawn(write_replies(waiting, messages));
-        Ok(Response::new(ReceiverStream::new(outgoing)))
-    }
-
     async fn get_cached_order(
         &self,
         request: Request<GetCachedOrderRequest>,
@@ -95,80 +59,11 @@ impl OrderEvents for Handle {
     }
 }
 
-async fn read_requests(handle: Handle, mut requests: Streaming<ExchangeRequest>, replies: mpsc::Sender<Reply>) {
-    let acknowledging = Arc::new(Semaphore::new(ACKNOWLEDGMENTS_MAX));
-    while let Ok(Some(message)) = requests.message().await {
-        for ExchangeCall { correlation, call } in message.requests {
-            let outcome = match call {
-                Some(Call::Poll(request)) => {
-                    poll(&handle, &request).map_or_else(|status| refuse(&status), Outcome::Poll)
-                }
-                Some(Call::Acknowledge(request)) => {
-                    let Ok(permit) = Arc::clone(&acknowledging).try_acquire_owned() else {
-                        let refused = refuse_all(&handle, &request);
-                        let outcome = refused.map_or_else(|status| refuse(&status), Outcome::Acknowledge);
-                        if replies.send(Reply { correlation, outcome: Some(outcome) }).await.is_err() {
-                            return;
-                        }
-                        continue;
-                    };
-                    let (handle, replies) = (handle.clone(), replies.clone());
-                    tokio::spawn(async move {
-                        let outcome = acknowledge(&handle, &request).await;
-                        let outcome = outcome.map_or_else(|status| refuse(&status), Outcome::Acknowledge);
-                        // Whoever asked may have gone away; what was applied stays so.
-                        let _ = replies.send(Reply { correlation, outcome: Some(outcome) }).await;
-                        drop(permit);
-                    });
-                    continue;
-                }
-                None => Outcome::Error("call is absent".to_owned()),
-            };
-            if replies.send(Reply { correlation, outcome: Some(outcome) }).await.is_err() {
-                return;
-            }
-        }
-    }
-}
-
-/// Sends whatever has gathered as one message, split where it would grow beyond what a message may hold.
-async fn write_replies(mut waiting: mpsc::Receiver<Reply>, messages: mpsc::Sender<Result<ExchangeReply, Status>>) {
-    let mut gathered = Vec::with_capacity(REPLIES_PER_MESSAGE_MAX);
-    while waiting.recv_many(&mut gathered, REPLIES_PER_MESSAGE_MAX).await > 0 {
-        let (mut replies, mut bytes) = (Vec::with_capacity(gathered.len()), 0);
-        for reply in gathered.drain(..) {
-            let size = body_bytes(&reply);
-            if bytes + size > PAGE_BYTES_MAX && !replies.is_empty() {
-                let full = ExchangeReply { replies: std::mem::take(&mut replies) };
-                if messages.send(Ok(full)).await.is_err() {
-                    return;
-                }
-                bytes = 0;
-            }
-            bytes += size;
-            replies.push(reply);
-        }
-        if messages.send(Ok(ExchangeReply { replies })).await.is_err() {
-            return;
-        }
-    }
-}
-
-/// About how large a reply is: bodies, and what each event and hidden id takes beside.
-fn body_bytes(reply: &Reply) -> usize {
-    match &reply.outcome {
-        Some(Outcome::Poll(poll)) => {
-            poll.events.iter().map(|event| event.body.len() + 128).sum::<usize>() + poll.hidden_ids.len() * 18
-        }
-        Some(Outcome::Acknowledge(_) | Outcome::Error(_)) | None => 0,
-    }
-}
-
-fn refuse(status: &Status) -> Outcome {
-    Outcome::Error(status.message().to_owned())
-}
-
-fn poll(handle: &Handle, request: &PollRequest) -> Result<PollReply, Status> {
+/// Answers a poll.
+///
+/// # Errors
+/// When the request cannot be read.
+pub(crate) fn poll(handle: &Handle, request: &PollRequest) -> Result<PollReply, Status> {
     let authorised = conversions::authorised_from_wire(request)?;
     let filter = conversions::filter_from_wire(request.filter.as_ref())?;
     let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
@@ -192,7 +87,11 @@ fn to_wire(outcome: &PollOutcome) -> PollReply {
     }
 }
 
-async fn acknowledge(handle: &Handle, request: &AcknowledgeRequest) -> Result<AcknowledgeReply, Status> {
+/// Applies an acknowledgment, here or where it is led.
+///
+/// # Errors
+/// When the request cannot be read.
+pub(crate) async fn acknowledge(handle: &Handle, request: &AcknowledgeRequest) -> Result<AcknowledgeReply, Status> {
     let application = conversions::application_id(&request.application_id)?;
     let ids = ids_of(request)?;
     let refused = handle.acknowledge(&application, &ids).await;
@@ -203,7 +102,10 @@ async fn acknowledge(handle: &Handle, request: &AcknowledgeRequest) -> Result<Ac
 }
 
 /// The answer where there is no room for another acknowledgment.
-fn refuse_all(handle: &Handle, request: &AcknowledgeRequest) -> Result<AcknowledgeReply, Status> {
+///
+/// # Errors
+/// When the request cannot be read.
+pub(crate) fn refuse_all(handle: &Handle, request: &AcknowledgeRequest) -> Result<AcknowledgeReply, Status> {
     let partitions = partitions_of(handle, &ids_of(request)?);
     let refused_partitions = partitions.into_iter().map(|PartitionId(number)| u32::from(number)).collect();
     Ok(AcknowledgeReply { refused_partitions, leaders: Vec::new() })

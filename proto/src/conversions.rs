@@ -60,6 +60,16 @@ pub fn event_to_wire(event: &FeedEvent) -> feed::Event {
 
 /// An event off the wire. The body is copied: a slice would pin the whole message it came in.
 pub fn event_from_wire(event: &feed::Event) -> Result<FeedEvent, Status> {
+    event_with_body(event, bytes::Bytes::copy_from_slice(&event.body))
+}
+
+/// The same of an event whose body stands alone ([`crate::frames`]): it is taken over.
+pub fn event_taken_from_wire(mut event: feed::Event) -> Result<FeedEvent, Status> {
+    let body = std::mem::take(&mut event.body);
+    event_with_body(&event, body)
+}
+
+fn event_with_body(event: &feed::Event, body: bytes::Bytes) -> Result<FeedEvent, Status> {
     let code = u8::try_from(event.code).ok().and_then(EventCode::from_number).ok_or_else(|| malformed("code"))?;
     Ok(FeedEvent {
         id: event_id(&event.id)?,
@@ -71,7 +81,7 @@ pub fn event_from_wire(event: &feed::Event) -> Result<FeedEvent, Status> {
         created_at: Timestamp::from_unix_ms(event.created_at_ms),
         expires_at: Timestamp::from_unix_ms(event.expires_at_ms),
         trace: trace_id(&event.trace_id),
-        body: bytes::Bytes::copy_from_slice(&event.body),
+        body,
     })
 }
 

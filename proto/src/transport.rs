@@ -2,8 +2,12 @@
 //!
 //! The binary chooses. In one process a call is encoded and decoded but crosses no socket.
 
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::body::Body;
 use tonic::transport::{Endpoint, Uri};
 use tower::ServiceExt;
@@ -27,6 +31,17 @@ impl TransportError {
 
 /// A way to reach one gRPC service; cheap to clone.
 pub type Transport = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, TransportError>;
+
+/// A connection that carries bytes both ways.
+pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection for T {}
+
+/// A connection of whatever kind.
+pub type BoxedConnection = Box<dyn Connection>;
+
+/// Makes connections to one peer, for [`crate::frames`]; whoever calls it limits the time.
+pub type Connector = Arc<dyn Fn() -> BoxFuture<'static, io::Result<BoxedConnection>> + Send + Sync>;
 
 /// Reaches a generated server (`GatewayCoreServer::new(…)`) in the same process.
 pub fn local<S>(server: S) -> Transport

@@ -379,8 +379,8 @@ pub enum BenchCommand {
 /// `bench poll`.
 #[derive(Debug, Args)]
 pub struct BenchPollArgs {
-    /// Requests a second, open loop
-    #[arg(long, default_value_t = 4200, value_parser = clap::value_parser!(u32).range(1..=200_000))]
+    /// Requests a second, open loop; 0: closed loop, each connection as fast as it is answered
+    #[arg(long, default_value_t = 4200, value_parser = clap::value_parser!(u32).range(0..=200_000))]
     pub rate: u32,
     /// Merchants seeded and polled
     #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]

@@ -161,7 +161,8 @@ impl Cluster {
                 let server = merchant_connection::grpc(service.handle());
                 routes = routes.add_service(OnRuntime::new(server, Handle::current()));
             }
-            node.add_to(members, routes, drain_timeout);
+            let polls = self.order_events.as_ref().map(order_events::Service::handle);
+            node.add_to(members, routes, polls, drain_timeout);
         }
         if let Some(link) = self.grid_link {
             members.add("grid-certificates", Stage::Foundation, move |token| async move {
@@ -301,7 +302,7 @@ impl<'a> Builder<'a> {
         if let (Some(service), None) = (&cluster.order_events, &cluster.grid_node) {
             let server = order_events::rpc::grpc(service.handle());
             let listener = InternalListener::bind("order_events_addr", addresses.order_events, server).await?;
-            bound.push((Role::OrderEvents, listener));
+            bound.push((Role::OrderEvents, listener.with_polls(service.handle())));
         }
         if let (Some(service), None) = (&cluster.merchant_connection, &cluster.grid_node) {
             let (key, server) = ("merchant_connection_addr", merchant_connection::grpc(service.handle()));

@@ -3,14 +3,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use order_events::connections;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 
-use super::listeners;
 use super::members::{Members, Stage};
+use super::{feed_port, listeners};
 use crate::failure::Failure;
 
 /// How long calls may go on once the service behind them has drained. A peer's stream of polls ends only when it is cut.
@@ -20,6 +21,7 @@ const LAST_CALLS_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct InternalListener {
     listener: TcpListener,
     routes: Routes,
+    polls: Option<order_events::Handle>,
 }
 
 impl InternalListener {
@@ -41,7 +43,13 @@ impl InternalListener {
         S::Future: Send + 'static,
     {
         let listener = listeners::bind(key, address).await?;
-        Ok(Self { listener, routes: Routes::new(server) })
+        Ok(Self { listener, routes: Routes::new(server), polls: None })
+    }
+
+    /// Polls are answered here as well.
+    #[must_use]
+    pub fn with_polls(self, polls: order_events::Handle) -> Self {
+        Self { polls: Some(polls), ..self }
     }
 
     /// Where it listens.
@@ -55,8 +63,12 @@ impl InternalListener {
     /// Serves it until told to stop; calls under way have [`LAST_CALLS_TIMEOUT`].
     pub fn add_to(self, members: &mut Members) {
         members.add("internal-rpc", Stage::Foundation, move |token| async move {
-            let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
+            let (incoming, polled) = feed_port::fork(self.listener, Handle::current());
+            if let Some(polls) = self.polls {
+                tokio::spawn(connections::serve(polls, feed_port::stream_of(polled), token.clone()));
+            }
             let server = Server::builder().add_routes(self.routes);
+            let incoming = feed_port::stream_of(incoming);
             let served = server.serve_with_incoming_shutdown(incoming, token.clone().cancelled_owned());
             let cut_off = async {
                 token.cancelled().await;

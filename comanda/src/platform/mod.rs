@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod dev;
 #[cfg(feature = "local-aws")]
 pub mod dev_nodes;
+pub mod feed_port;
 pub mod foundation;
 pub mod grid;
 pub mod initialise;

@@ -16,8 +16,8 @@ use super::aws::{CONNECTION_POLLING_FEED, MERCHANT_STATUS, ORDER_EVENTS, ORDER_E
 use super::cluster::{Builder, remote};
 use super::grid::node::{GridNode, Wanted};
 use super::grid::peers::GridPeers;
-use super::{feed_port, listeners};
 use super::without_development::WithoutDevelopment;
+use super::{feed_port, listeners};
 use crate::cli::Role;
 use crate::failure::{Context, Failure};
 use crate::settings::Settings;
@@ -74,6 +74,7 @@ pub(super) fn connection_polling(builder: &Builder<'_>) -> Result<connection_pol
     let settings = builder.settings;
     let config = connection_polling::Config {
         drain_timeout: settings.drain_timeout,
+        export_segments: settings.export_segments,
         ..connection_polling::Config::new(builder.secrets.event_id_key)
     };
     let dependencies = connection_polling::Dependencies {
@@ -139,7 +140,11 @@ fn primary(builder: &Builder<'_>, random: &SharedRandom) -> Result<Primary, Fail
     let Some(link) = builder.grid_link() else {
         let feed: Arc<dyn PrimaryFeed> = match builder.order_events_handle() {
             Some(handle) => Arc::new(LocalFeed::new(handle)),
-            None => Arc::new(RemoteFeed::new(remote(settings.internal.order_events)?, Arc::clone(random))),
+            None => {
+                let address = settings.internal.order_events;
+                let connector = feed_port::connector(&address.to_string(), None);
+                Arc::new(RemoteFeed::new(remote(address)?, connector, Arc::clone(random)))
+            }
         };
         let presence = PresenceNodes::one(presence_partitions, builder.merchant_connection()?);
         return Ok(Primary { feed, presence, peers: None });

@@ -1,18 +1,23 @@
-//! One live stream to an order-events peer: calls go out batched, answers come back in any order.
+//! One live connection to an order-events peer: calls of many tasks go out together, answers come back in any order.
 //!
-//! Made anew for every connection by [`super::remote`]. A broken link fails all its callers at once and takes no more;
-//! reconnecting is deliberately absent.
+//! A caller puts its request into a shared buffer; the one task that owns the connection ([`Carrier`]) writes what has
+//! gathered there in one go, reads, and wakes callers with their answers: nothing in between. Made anew for every connection
+//! by [`super::remote`]. A broken link fails all its callers at once and takes no more; reconnecting is deliberately absent.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::task::{Context, Poll};
 
-use futures::Stream;
+use futures::task::AtomicWaker;
 use parking_lot::Mutex;
-use prost::Message;
-use proto::order_events::{ExchangeRequest, Reply, Request, reply, request};
-use tokio::sync::{mpsc, oneshot};
+use proto::frames::{FRAME_BYTES_MAX, FrameError, Incoming, Outgoing};
+use proto::order_events::{Reply, Request, reply, request};
+use proto::transport::BoxedConnection;
+use tokio::sync::oneshot;
 
 use super::primary::PrimaryError;
 
@@ -20,80 +25,106 @@ use super::primary::PrimaryError;
 /// none.
 pub(super) const OUTSTANDING_MAX: usize = 4_096;
 
-/// The most calls of one message: what gathers in a wakeup at full load, several times over.
-const BATCH_MAX: usize = 256;
+/// Requests that the peer has not read yet hold no more memory than this: thousands of polls, dozens of the largest
+/// acknowledgments.
+const OUTGOING_BYTES_MAX: usize = FRAME_BYTES_MAX;
 
-/// A message is closed when it reaches this size; one call is at most 180 KB (10,000 ids), and the peer reads 8 MiB.
-const MESSAGE_BYTES: usize = 2 * 1024 * 1024;
+/// From so many outstanding calls on, more are about to be made: those ready to run go first, so that they share a write.
+const CROWD: usize = 2;
 
-type Waiters = HashMap<u64, oneshot::Sender<reply::Outcome>>;
+/// The correlation of a sign of life, which nobody waits for.
+const SIGN_OF_LIFE: u64 = 0;
 
-/// A live stream.
+/// A live connection, as callers see it.
 pub(super) struct Link {
     open: Mutex<Option<Open>>,
+    carrier: AtomicWaker,
     sent: AtomicU64,
     answered: AtomicU64,
 }
 
 /// What is gone once the link has broken.
 struct Open {
-    queue: mpsc::Sender<Request>,
-    waiters: Waiters,
+    outgoing: Outgoing,
+    waiters: HashMap<u64, oneshot::Sender<reply::Outcome>>,
     next_correlation: u64,
 }
 
+/// Why nothing is carried any more.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Broken {
+    #[error("the peer ended it")]
+    Ended,
+    #[error("the connection failed")]
+    Io(#[from] io::Error),
+    #[error("the peer does not speak this protocol")]
+    Frame(#[from] FrameError),
+}
+
 impl Link {
-    /// A link, and the messages to send over it. They end when the link is closed.
-    pub fn new() -> (Arc<Self>, impl Stream<Item = ExchangeRequest> + Send + 'static) {
-        let (queue, outgoing) = mpsc::channel(OUTSTANDING_MAX);
-        let open = Open { queue, waiters: HashMap::new(), next_correlation: 1 };
-        let link = Self { open: Mutex::new(Some(open)), sent: AtomicU64::new(0), answered: AtomicU64::new(0) };
-        (Arc::new(link), batches(outgoing))
+    /// A link, and what carries it over `io`.
+    pub fn new(io: BoxedConnection) -> (Arc<Self>, Carrier) {
+        let open = Open { outgoing: Outgoing::default(), waiters: HashMap::new(), next_correlation: SIGN_OF_LIFE + 1 };
+        let link = Arc::new(Self {
+            open: Mutex::new(Some(open)),
+            carrier: AtomicWaker::new(),
+            sent: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
+        });
+        let carrier =
+            Carrier { io, link: Arc::clone(&link), outgoing: Outgoing::default(), incoming: Incoming::default() };
+        (link, carrier)
     }
 
-    /// Makes one call. Dropping the future abandons it.
-    pub async fn call(
-        self: Arc<Self>,
-        call: request::Call,
-        deadline: Duration,
-    ) -> Result<reply::Outcome, PrimaryError> {
+    /// Makes one call. Dropping the future abandons it; without that it waits for as long as the link stands.
+    pub async fn call(self: Arc<Self>, call: request::Call) -> Result<reply::Outcome, PrimaryError> {
+        self.ask(Some(call)).await
+    }
+
+    /// Ends as soon as the peer has answered something.
+    pub async fn greet(self: Arc<Self>) -> Result<(), PrimaryError> {
+        self.ask(None).await.map(drop)
+    }
+
+    async fn ask(self: Arc<Self>, call: Option<request::Call>) -> Result<reply::Outcome, PrimaryError> {
         let (answer, correlation) = self.send(call)?;
         let _waiting = Waiting { link: &self, correlation };
-        match tokio::time::timeout(deadline, answer).await {
-            Ok(Ok(outcome)) => Ok(outcome),
-            Ok(Err(_)) => Err(PrimaryError::Disconnected),
-            Err(_) => {
-                Err(PrimaryError::Deadline { deadline_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX) })
-            }
-        }
+        answer.await.map_err(|_| PrimaryError::Disconnected)
     }
 
-    fn send(&self, call: request::Call) -> Result<(oneshot::Receiver<reply::Outcome>, u64), PrimaryError> {
+    fn send(&self, call: Option<request::Call>) -> Result<(oneshot::Receiver<reply::Outcome>, u64), PrimaryError> {
+        let (waiter, answer) = oneshot::channel();
         let mut guard = self.open.lock();
         let open = guard.as_mut().ok_or(PrimaryError::Disconnected)?;
-        if open.waiters.len() >= OUTSTANDING_MAX {
+        let correlation = open.next_correlation;
+        if open.waiters.len() >= OUTSTANDING_MAX || !open.put(correlation, call) {
             return Err(PrimaryError::Overloaded);
         }
-        let correlation = open.next_correlation;
-        open.queue.try_send(Request { correlation, call: Some(call) }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => PrimaryError::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => PrimaryError::Disconnected,
-        })?;
         open.next_correlation += 1;
-        let (waiter, answer) = oneshot::channel();
         open.waiters.insert(correlation, waiter);
+        drop(guard);
         self.sent.fetch_add(1, Ordering::Relaxed);
+        self.carrier.wake();
         Ok((answer, correlation))
     }
 
+    /// Has the peer answer something, so that its silence can be told from there being nothing to say.
+    pub fn ask_for_a_sign_of_life(&self) {
+        let is_sent = self.open.lock().as_mut().is_some_and(|open| open.put(SIGN_OF_LIFE, None));
+        if is_sent {
+            self.sent.fetch_add(1, Ordering::Relaxed);
+            self.carrier.wake();
+        }
+    }
+
     /// Hands an answer to whoever waits for it; an answer that nobody waits for any more is counted.
-    pub fn deliver(&self, reply: Reply) {
+    fn deliver(&self, reply: Reply) {
         self.answered.fetch_add(1, Ordering::Relaxed);
         let waiter = self.open.lock().as_mut().and_then(|open| open.waiters.remove(&reply.correlation));
         let delivered = match (waiter, reply.outcome) {
             (Some(waiter), Some(outcome)) => waiter.send(outcome).is_ok(),
             // Without an outcome the waiter is dropped here and its caller fails.
-            (Some(_) | None, _) => false,
+            (Some(_) | None, _) => reply.correlation == SIGN_OF_LIFE,
         };
         if !delivered {
             metrics::counter!("comanda_kitchen_api_late_replies_total").increment(1);
@@ -102,19 +133,39 @@ impl Link {
 
     /// Whether the peer owes an answer, to a call abandoned meanwhile too.
     pub fn is_owed(&self) -> bool {
-        self.sent.load(Ordering::Relaxed) > self.answered.load(Ordering::Relaxed)
+        self.sent.load(Ordering::Relaxed) > self.answered()
     }
 
-    /// Fails all callers, and every later call. The outgoing messages end.
+    /// How many answers have come.
+    pub fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    /// Fails all callers, and every later call.
     pub fn close(&self) {
         let open = self.open.lock().take();
         drop(open);
+    }
+
+    /// Whether requests wait to be carried, and whether they are of several callers.
+    fn waiting(&self) -> (bool, bool) {
+        self.open
+            .lock()
+            .as_ref()
+            .map_or((false, false), |open| (!open.outgoing.is_empty(), open.waiters.len() >= CROWD))
     }
 
     /// Calls that wait for an answer.
     #[cfg(test)]
     pub fn outstanding(&self) -> usize {
         self.open.lock().as_ref().map_or(0, |open| open.waiters.len())
+    }
+}
+
+impl Open {
+    /// Whether there was room for it.
+    fn put(&mut self, correlation: u64, call: Option<request::Call>) -> bool {
+        self.outgoing.len() < OUTGOING_BYTES_MAX && self.outgoing.add(&Request { correlation, call })
     }
 }
 
@@ -132,32 +183,43 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Messages of whatever has gathered when the stream is polled: one wakeup, one message.
-fn batches(outgoing: mpsc::Receiver<Request>) -> impl Stream<Item = ExchangeRequest> + Send + 'static {
-    let start = (outgoing, std::collections::VecDeque::new());
-    futures::stream::unfold(start, |(mut outgoing, mut left_over)| async move {
-        if left_over.is_empty() {
-            let mut gathered = Vec::with_capacity(16);
-            if outgoing.recv_many(&mut gathered, BATCH_MAX).await == 0 {
-                return None;
-            }
-            left_over.extend(gathered);
-        }
-        Some((next_message(&mut left_over), (outgoing, left_over)))
-    })
+/// Carries a link's requests and answers. It reads while it writes, always: of two sides that only write neither would
+/// get on.
+pub(super) struct Carrier {
+    io: BoxedConnection,
+    link: Arc<Link>,
+    outgoing: Outgoing,
+    incoming: Incoming,
 }
 
-/// As many of `waiting` as make up one message; at least one.
-fn next_message(waiting: &mut std::collections::VecDeque<Request>) -> ExchangeRequest {
-    let mut requests = Vec::with_capacity(waiting.len());
-    let mut bytes = 0;
-    while let Some(request) = waiting.front() {
-        let request_bytes = request.encoded_len();
-        if !requests.is_empty() && bytes + request_bytes > MESSAGE_BYTES {
-            break;
+impl Carrier {
+    /// Carries until the connection ends. Dropping the future loses nothing: another goes on.
+    pub async fn carry(&mut self) -> Broken {
+        loop {
+            if let Err(broken) = poll_fn(|context| self.poll_carry(context)).await {
+                return broken;
+            }
+            if self.link.waiting().1 {
+                tokio::task::yield_now().await;
+            }
+            if let Some(open) = self.link.open.lock().as_mut() {
+                std::mem::swap(&mut open.outgoing, &mut self.outgoing);
+            }
         }
-        bytes += request_bytes;
-        requests.extend(waiting.pop_front());
     }
-    ExchangeRequest { requests }
+
+    /// Ready when everything is written and there is more to write.
+    fn poll_carry(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        let is_written = self.outgoing.poll_write(Pin::new(&mut self.io), context)?.is_ready();
+        while let Poll::Ready(read) = self.incoming.poll_read(Pin::new(&mut self.io), context)? {
+            if read == 0 {
+                return Poll::Ready(Err(Broken::Ended));
+            }
+            while let Some(reply) = self.incoming.take()? {
+                self.link.deliver(reply);
+            }
+        }
+        self.link.carrier.register(context.waker());
+        if is_written && self.link.waiting().0 { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
 }

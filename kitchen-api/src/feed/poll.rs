@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use event_feed::page::PAGE_EVENTS_MAX;
 use event_feed::{AuthorisedMerchants, FeedEvent, Filter};
+use metrics::Histogram;
 use order_model::{EventId, PartitionCount, PartitionId, SharedClock};
 
 use super::breaker::BreakerSettings;
@@ -103,6 +104,32 @@ pub(super) struct PollWalk {
     fallback: Arc<Fallback>,
     breakers: Breakers,
     clock: SharedClock,
+    seconds: PrimarySeconds,
+}
+
+/// How long the primary takes, by outcome; looking a histogram up costs more than recording.
+struct PrimarySeconds {
+    ok: Histogram,
+    deadline: Histogram,
+    error: Histogram,
+}
+
+impl PrimarySeconds {
+    fn new() -> Self {
+        let of = |outcome: &'static str| {
+            metrics::histogram!("comanda_dependency_seconds",
+                "dependency" => "order-events", "operation" => "poll", "outcome" => outcome)
+        };
+        Self { ok: of("ok"), deadline: of("deadline"), error: of("error") }
+    }
+
+    fn of(&self, answer: &Result<PollOutcome, PrimaryError>) -> &Histogram {
+        match answer {
+            Ok(_) => &self.ok,
+            Err(PrimaryError::Deadline { .. }) => &self.deadline,
+            Err(_) => &self.error,
+        }
+    }
 }
 
 impl PollWalk {
@@ -112,7 +139,8 @@ impl PollWalk {
         partitions: PartitionCount,
         clock: SharedClock,
     ) -> Self {
-        Self { primary, fallback, breakers: Breakers::new("polls", BreakerSettings::POLLS, partitions), clock }
+        let breakers = Breakers::new("polls", BreakerSettings::POLLS, partitions);
+        Self { primary, fallback, breakers, clock, seconds: PrimarySeconds::new() }
     }
 
     /// What the primary answers without being waited for; `None` where it has to be, or where a breaker has to be asked
@@ -148,12 +176,17 @@ impl PollWalk {
         if gathered.missing.is_empty() {
             return gathered;
         }
-        gathered.partitions = self.breakers.partitions_of(authorised).len();
-        self.ask_fallback(&mut gathered, authorised, filter).await;
-        if gathered.fallback_error.is_some() {
-            self.ask_again(&mut gathered, authorised, filter).await;
-        }
+        // Boxed: it is rare, and would be a part of every poll that waits for another process.
+        Box::pin(self.ask_others(&mut gathered, authorised, filter)).await;
         gathered
+    }
+
+    async fn ask_others(&self, gathered: &mut Gathered, authorised: &AuthorisedMerchants, filter: &Filter) {
+        gathered.partitions = self.breakers.partitions_of(authorised).len();
+        self.ask_fallback(gathered, authorised, filter).await;
+        if gathered.fallback_error.is_some() {
+            self.ask_again(gathered, authorised, filter).await;
+        }
     }
 
     async fn ask_primary(&self, gathered: &mut Gathered, asked: &AuthorisedMerchants, filter: &Filter) -> Vec<Missing> {
@@ -240,14 +273,7 @@ impl PollWalk {
         let answer = tokio::time::timeout(deadline, self.primary.poll(query))
             .await
             .unwrap_or(Err(PrimaryError::Deadline { deadline_ms }));
-        let outcome = match &answer {
-            Ok(_) => "ok",
-            Err(PrimaryError::Deadline { .. }) => "deadline",
-            Err(_) => "error",
-        };
-        metrics::histogram!("comanda_dependency_seconds",
-            "dependency" => "order-events", "operation" => "poll", "outcome" => outcome)
-        .record(self.clock.monotonic().saturating_sub(started).as_secs_f64());
+        self.seconds.of(&answer).record(self.clock.monotonic().saturating_sub(started).as_secs_f64());
         answer
     }
 

@@ -1,7 +1,7 @@
-//! order-events in another process, over one bidirectional stream.
+//! order-events in another process: polls and acknowledgments over one connection, and what is rare over gRPC.
 //!
-//! A unary call per poll costs six times the CPU of a local poll; a stream whose messages carry whatever has gathered
-//! costs 1.4 to 1.7 times. While there is no stream every call fails at once, so that polls fall back without waiting.
+//! A gRPC call per poll costs six times the CPU of a local poll, a gRPC stream four times; so polls go over plain frames
+//! ([`super::link`]). While there is no connection every call fails at once, so that polls fall back without waiting.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,36 +13,36 @@ use order_model::{ApplicationId, EventId, OrderId, PartitionId};
 use proto::conversions;
 use proto::order_events::order_events_client::OrderEventsClient;
 use proto::order_events::{AcknowledgeReply, GetCachedOrderRequest, StatusRequest, reply, request};
-use proto::transport::Transport;
+use proto::transport::{Connector, Transport};
 use rand::Rng;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 use super::leaders::{LeaderMap, NodeId};
-use super::link::Link;
+use super::link::{Carrier, Link};
 use super::primary::{CachedOrder, PollOutcome, PollQuery, PrimaryError, PrimaryFeed, Standing};
 use super::shadow::SharedRandom;
 use super::wire;
 
-/// The longest a call waits for its answer; the router's own deadlines are shorter.
+/// The longest a call waits for its answer where it is not a poll: whoever polls has a shorter deadline of its own, and
+/// a second timer for each poll is felt.
 const CALL_DEADLINE: Duration = Duration::from_secs(2);
 
-/// How long the peer may take to accept a stream.
+/// How long the peer may take to accept a connection and to answer for the first time.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
 
-/// A peer that owes answers and has sent none for this long has lost the stream, whatever TCP says.
-const SILENCE_MAX: Duration = Duration::from_secs(5);
+/// How often the peer is asked for a sign of life. One that owes answers and has sent none in all that time has lost the
+/// connection, whatever TCP says: that shows after 5 s at the latest.
+const SILENCE_MAX: Duration = Duration::from_millis(2_500);
 
 /// The first and the longest wait before the next attempt to connect.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
 
-/// The largest message read: it carries the answers of many polls, each a page of up to 4 MiB of bodies.
-const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
-
 /// A peer of order-events. Nothing is connected until [`PrimaryFeed::run`] runs.
 pub struct RemoteFeed {
     client: OrderEventsClient<Transport>,
+    connector: Connector,
     link: ArcSwapOption<Link>,
     random: SharedRandom,
     /// Who it is, 0 while that is not known, and where it says who leads what.
@@ -50,10 +50,10 @@ pub struct RemoteFeed {
     leaders: Option<LeaderMap>,
 }
 
-/// Why a stream ended.
+/// Why a connection ended.
 #[derive(Debug)]
 enum Ended {
-    /// The peer could not be reached, or ended the stream.
+    /// The peer could not be reached, or ended the connection.
     Broken(String),
     /// The peer owed answers and was silent.
     Silent,
@@ -62,10 +62,10 @@ enum Ended {
 }
 
 impl RemoteFeed {
-    /// A peer reached over `transport`; `random` spreads reconnections.
-    pub fn new(transport: Transport, random: SharedRandom) -> Self {
-        let client = OrderEventsClient::new(transport).max_decoding_message_size(MESSAGE_BYTES_MAX);
-        Self { client, link: ArcSwapOption::empty(), random, node: AtomicU64::new(0), leaders: None }
+    /// A peer reached over `transport`, and over connections made by `connector` for polls; `random` spreads reconnections.
+    pub fn new(transport: Transport, connector: Connector, random: SharedRandom) -> Self {
+        let client = OrderEventsClient::new(transport);
+        Self { client, connector, link: ArcSwapOption::empty(), random, node: AtomicU64::new(0), leaders: None }
     }
 
     /// The same peer, one of several: what its answers to acknowledgments say of other leaders goes to `leaders`.
@@ -74,14 +74,14 @@ impl RemoteFeed {
         Self { leaders: Some(leaders), ..self }
     }
 
-    /// Whether the stream stands.
+    /// Whether the connection stands.
     pub fn is_connected(&self) -> bool {
         self.link.load().is_some()
     }
 
     async fn call(&self, call: request::Call) -> Result<reply::Outcome, PrimaryError> {
         let link = self.link.load_full().ok_or(PrimaryError::Disconnected)?;
-        link.call(call, CALL_DEADLINE).await
+        link.call(call).await
     }
 
     async fn keep_connected(&self, shutdown: CancellationToken) {
@@ -116,53 +116,50 @@ impl RemoteFeed {
         metrics::counter!("comanda_kitchen_api_primary_disconnects_total").increment(1);
         if !*is_down {
             *is_down = true;
-            tracing::warn!(reason, "the stream to order-events is down");
+            tracing::warn!(reason, "the connection to order-events is down");
         }
     }
 
-    /// Connects, serves calls until the stream ends and answers why it ended and whether it ever carried an answer: a peer
-    /// that accepts streams only to break them is not to be hurried.
+    /// Connects, serves calls until the connection ends and answers why it ended and whether it ever carried an answer: a
+    /// peer that accepts connections only to break them is not to be hurried.
     async fn serve_one_link(&self, shutdown: &CancellationToken, is_down: &mut bool) -> (Ended, bool) {
-        let (link, outgoing) = Link::new();
-        let mut client = self.client.clone();
-        let connecting = tokio::time::timeout(CONNECT_DEADLINE, client.exchange(outgoing));
         let connected = tokio::select! {
-            connected = connecting => connected,
+            connected = tokio::time::timeout(CONNECT_DEADLINE, self.connect()) => connected,
             () = shutdown.cancelled() => return (Ended::Shutdown, false),
         };
-        let mut incoming = match connected {
-            Ok(Ok(response)) => response.into_inner(),
-            Ok(Err(status)) => return (Ended::Broken(format!("connecting failed: {:?}", status.code())), false),
+        let (link, mut carrier) = match connected {
+            Ok(Ok(connected)) => connected,
+            Ok(Err(reason)) => return (Ended::Broken(reason), false),
             Err(_) => return (Ended::Broken("connecting took too long".to_owned()), false),
         };
-        // Whatever ends this function or drops its future, callers must not wait on a stream that nobody reads.
+        // Whatever ends this function or drops its future, callers must not wait on a connection that nobody reads.
         let _closing = Published::new(self, link.clone());
         if std::mem::take(is_down) {
-            tracing::info!("the stream to order-events stands again");
+            tracing::info!("the connection to order-events stands again");
         }
-        let mut has_served = false;
-        let ended = loop {
-            let received = tokio::select! {
-                received = tokio::time::timeout(SILENCE_MAX, incoming.message()) => received,
-                () = shutdown.cancelled() => break Ended::Shutdown,
-            };
-            match received {
-                Ok(Ok(Some(message))) => {
-                    has_served = true;
-                    message.replies.into_iter().for_each(|reply| link.deliver(reply));
-                }
-                Ok(Ok(None)) => break Ended::Broken("the peer ended it".to_owned()),
-                Ok(Err(status)) => break Ended::Broken(format!("it broke: {:?}", status.code())),
-                Err(_) if link.is_owed() => break Ended::Silent,
-                Err(_) => {}
-            }
+        let ended = tokio::select! {
+            biased;
+            broken = carrier.carry() => Ended::Broken(with_sources(&broken)),
+            () = silence(&link) => Ended::Silent,
+            () = shutdown.cancelled() => Ended::Shutdown,
         };
-        (ended, has_served)
+        (ended, true)
+    }
+
+    /// A connection counts as made when the peer has answered over it: what was merely accepted may be refused yet.
+    async fn connect(&self) -> Result<(Arc<Link>, Carrier), String> {
+        let io = (self.connector)().await.map_err(|error| format!("connecting failed: {}", with_sources(&error)))?;
+        let (link, mut carrier) = Link::new(io);
+        tokio::select! {
+            greeted = Arc::clone(&link).greet() => greeted.map_err(|error| error.to_string())?,
+            broken = carrier.carry() => return Err(with_sources(&broken)),
+        }
+        Ok((link, carrier))
     }
 
     async fn ask_cached_order(&self, order: OrderId) -> Result<Option<CachedOrder>, PrimaryError> {
         let request = GetCachedOrderRequest { order_id: conversions::to_bytes(order.as_bytes()) };
-        let reply = match deadline(self.client.clone().get_cached_order(request)).await? {
+        let reply = match within_deadline(self.client.clone().get_cached_order(request)).await? {
             Ok(response) => response.into_inner(),
             Err(status) if status.code() == Code::NotFound => return Ok(None),
             Err(status) => return Err(PrimaryError::Rpc(status)),
@@ -172,7 +169,7 @@ impl RemoteFeed {
     }
 
     async fn ask_standing(&self) -> Result<Standing, PrimaryError> {
-        let status = deadline(self.client.clone().status(StatusRequest {})).await?.map_err(PrimaryError::Rpc)?;
+        let status = within_deadline(self.client.clone().status(StatusRequest {})).await?.map_err(PrimaryError::Rpc)?;
         let standing = wire::standing(&status.into_inner()).map_err(PrimaryError::Malformed)?;
         self.node.store(standing.node.map_or(0, NodeId::number), Ordering::Relaxed);
         Ok(standing)
@@ -209,7 +206,27 @@ impl Drop for Published<'_> {
     }
 }
 
-async fn deadline<T>(call: impl Future<Output = Result<T, Status>>) -> Result<Result<T, Status>, PrimaryError> {
+/// Ends when the peer owes answers and has been silent for [`SILENCE_MAX`].
+async fn silence(link: &Link) {
+    loop {
+        let (answered, was_owed) = (link.answered(), link.is_owed());
+        if !was_owed {
+            link.ask_for_a_sign_of_life();
+        }
+        tokio::time::sleep(SILENCE_MAX).await;
+        if link.answered() == answered && link.is_owed() {
+            return;
+        }
+    }
+}
+
+/// An error with what it stems from, for a log.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+async fn within_deadline<T>(call: impl Future<Output = T>) -> Result<T, PrimaryError> {
     let deadline_ms = u64::try_from(CALL_DEADLINE.as_millis()).unwrap_or(u64::MAX);
     tokio::time::timeout(CALL_DEADLINE, call).await.map_err(|_| PrimaryError::Deadline { deadline_ms })
 }
@@ -218,7 +235,7 @@ impl PrimaryFeed for RemoteFeed {
     fn poll<'a>(&'a self, query: PollQuery<'a>) -> BoxFuture<'a, Result<PollOutcome, PrimaryError>> {
         Box::pin(async move {
             match self.call(request::Call::Poll(wire::poll_request(&query))).await? {
-                reply::Outcome::Poll(reply) => wire::outcome(&reply).map_err(PrimaryError::Malformed),
+                reply::Outcome::Poll(reply) => wire::outcome_taken(reply).map_err(PrimaryError::Malformed),
                 reply::Outcome::Acknowledge(_) | reply::Outcome::Error(_) => Err(PrimaryError::Misunderstood),
             }
         })
@@ -231,7 +248,7 @@ impl PrimaryFeed for RemoteFeed {
     ) -> BoxFuture<'a, Result<Vec<PartitionId>, PrimaryError>> {
         Box::pin(async move {
             let call = request::Call::Acknowledge(wire::acknowledge_request(application, ids));
-            match self.call(call).await? {
+            match within_deadline(self.call(call)).await?? {
                 reply::Outcome::Acknowledge(reply) => self.acknowledged(&reply).map_err(PrimaryError::Malformed),
                 reply::Outcome::Poll(_) | reply::Outcome::Error(_) => Err(PrimaryError::Misunderstood),
             }

@@ -87,10 +87,32 @@ impl RoutedFeed {
         route
     }
 
+    /// The node that leads all of `partitions`, if there is one and it is known.
+    fn leader_of_all(&self, partitions: &[PartitionId]) -> Option<Arc<Node>> {
+        let (first, rest) = partitions.split_first()?;
+        let leader = self.leaders.leader_of(*first)?;
+        let leads = |partition: &PartitionId| self.leaders.leader_of(*partition) == Some(leader);
+        if rest.iter().all(leads) { self.nodes.by_id(leader) } else { None }
+    }
+
     async fn answer(&self, query: PollQuery<'_>) -> Result<PollOutcome, PrimaryError> {
         let deadline = Instant::now() + query.within.saturating_sub(MARGIN);
         let partitions = self.partitions_of(query.authorised);
-        let route = self.route(&partitions);
+        if let Some(node) = self.leader_of_all(&partitions) {
+            // Nothing to split, and nobody to wait for side by side.
+            return self.ask_and_follow(&node, &partitions, None, query, deadline).await.finish();
+        }
+        Box::pin(self.ask_several(&partitions, query, deadline)).await
+    }
+
+    /// Asks the leaders of `partitions`, side by side.
+    async fn ask_several(
+        &self,
+        partitions: &[PartitionId],
+        query: PollQuery<'_>,
+        deadline: Instant,
+    ) -> Result<PollOutcome, PrimaryError> {
+        let route = self.route(partitions);
         let mut gathering = Gathering::default();
         gathering.refuse(&route.unreachable, Refusal::Unreachable);
         let is_whole = route.unreachable.is_empty() && route.stops.len() == 1;
@@ -117,13 +139,25 @@ impl RoutedFeed {
         let authorised = part.as_ref().unwrap_or(query.authorised);
         let limit = share(query.limit, authorised, query.authorised);
         let asked = PollQuery { authorised, limit, ..query };
-        let (mut gathering, mut elsewhere) = self.ask(node, partitions, asked, deadline).await;
+        let (gathering, mut elsewhere) = self.ask(node, partitions, asked, deadline).await;
         // Nobody is asked twice, and a leader that nobody knows yet is not looked for.
         elsewhere
             .retain(|partition| self.leaders.leader_of(*partition).is_some_and(|leader| node.id() != Some(leader)));
         if elsewhere.is_empty() {
             return gathering;
         }
+        // Boxed: it is rare, and would be a part of every poll.
+        Box::pin(self.follow(gathering, elsewhere, query, deadline)).await
+    }
+
+    /// Asks the leaders of `elsewhere` as far as they are known now.
+    async fn follow(
+        &self,
+        mut gathering: Gathering,
+        elsewhere: Vec<PartitionId>,
+        query: PollQuery<'_>,
+        deadline: Instant,
+    ) -> Gathering {
         let route = self.route(&elsewhere);
         metrics::counter!("comanda_kitchen_api_feed_hints_followed_total").increment(route.stops.len() as u64);
         let following = route.stops.iter().map(|(next, partitions)| async move {

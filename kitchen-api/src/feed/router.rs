@@ -214,7 +214,9 @@ impl FeedRouter {
         if answered_by == AnsweredBy::Primary && !gathered.is_cut {
             parts.shadow.offer(authorised, filter, &gathered.events);
         }
-        parts.acknowledge_hidden(authorised.application(), &gathered.hidden).await;
+        if !gathered.hidden.is_empty() {
+            Box::pin(parts.acknowledge_hidden(authorised.application(), &gathered.hidden)).await;
+        }
         Ok(parts.page(gathered.events, answered_by))
     }
 
@@ -266,9 +268,6 @@ impl Parts {
 
     /// Bounded: a poll is worth more than a hidden event that is hidden once more.
     async fn acknowledge_hidden(&self, application: &ApplicationId, hidden: &[EventId]) {
-        if hidden.is_empty() {
-            return;
-        }
         let deadline = if self.fallback.is_down() { HIDDEN_DEADLINE_WHEN_DOWN } else { HIDDEN_DEADLINE };
         let acknowledging = self.acknowledger.acknowledge_genuine(application, hidden);
         if !matches!(tokio::time::timeout(deadline, acknowledging).await, Ok(Ok(()))) {

@@ -34,19 +34,33 @@ pub(super) fn acknowledge_request(
     }
 }
 
-/// The answer of a poll.
+/// The answer of a poll. Bodies are copied: a slice would pin the whole message.
 ///
 /// # Errors
 /// When a hidden id or a partition is not one: the answer as a whole cannot be trusted then.
 pub(super) fn outcome(reply: &feed::PollReply) -> Result<PollOutcome, Status> {
-    let hidden: Result<Vec<EventId>, Status> = reply.hidden_ids.iter().map(|id| conversions::event_id(id)).collect();
-    let refused: Result<Vec<Refused>, Status> = reply.refused.iter().map(refused).collect();
-    Ok(PollOutcome { events: events(&reply.events), hidden: hidden?, refused: refused?, is_cut: false })
+    outcome_with(reply, readable(reply.events.iter().map(conversions::event_from_wire), reply.events.len()))
 }
 
-fn events(wire: &[feed::Event]) -> Vec<FeedEvent> {
-    let events: Vec<FeedEvent> = wire.iter().filter_map(|event| conversions::event_from_wire(event).ok()).collect();
-    let unreadable = wire.len() - events.len();
+/// The same out of an answer whose parts stand alone, so that bodies need no copy.
+///
+/// # Errors
+/// As [`outcome`].
+pub(super) fn outcome_taken(mut reply: feed::PollReply) -> Result<PollOutcome, Status> {
+    let events = std::mem::take(&mut reply.events);
+    let count = events.len();
+    outcome_with(&reply, readable(events.into_iter().map(conversions::event_taken_from_wire), count))
+}
+
+fn outcome_with(reply: &feed::PollReply, events: Vec<FeedEvent>) -> Result<PollOutcome, Status> {
+    let hidden: Result<Vec<EventId>, Status> = reply.hidden_ids.iter().map(|id| conversions::event_id(id)).collect();
+    let refused: Result<Vec<Refused>, Status> = reply.refused.iter().map(refused).collect();
+    Ok(PollOutcome { events, hidden: hidden?, refused: refused?, is_cut: false })
+}
+
+fn readable(wire: impl Iterator<Item = Result<FeedEvent, Status>>, count: usize) -> Vec<FeedEvent> {
+    let events: Vec<FeedEvent> = wire.filter_map(Result::ok).collect();
+    let unreadable = count - events.len();
     if unreadable > 0 {
         metrics::counter!("comanda_kitchen_api_unreadable_events_total").increment(unreadable as u64);
         tracing::error!(unreadable, "a feed answered events that cannot be read; they stay pending");

@@ -123,12 +123,7 @@ async fn connection(
 
 /// One request after the other, beginning at a place of its own among `requests`.
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
-async fn in_turn(
-    mut stream: TcpStream,
-    first: usize,
-    duration: Duration,
-    requests: Arc<Vec<Vec<u8>>>,
-) -> Outcome {
+async fn in_turn(mut stream: TcpStream, first: usize, duration: Duration, requests: Arc<Vec<Vec<u8>>>) -> Outcome {
     let mut outcome = Outcome::new();
     let mut buffer = Vec::with_capacity(64 * 1024);
     let (start, mut number) = (Instant::now(), first);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use proto::transport::{self, Transport};
+use proto::transport::{self, Connector, Transport};
 use replicated_grid::transport::{
     ClusterName, Expect, Identity, Membership, NodeTls, TcpDialer, TlsConfig, TlsFiles, internal,
 };
@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::{Context, Failure};
+use crate::platform::feed_port;
 use crate::settings::grid::{GridSettings, GridTls};
 use crate::system_clock::SystemClock;
 
@@ -55,6 +56,11 @@ impl GridLink {
             Some(tls) => internal::remote(address, Arc::new(TcpDialer), tls.client(), Expect::AnyMember),
             None => transport::remote(&format!("http://{address}")),
         }
+    }
+
+    /// Makes connections to a node for polls.
+    pub fn feed_connector(&self, address: &str) -> Connector {
+        feed_port::connector(address, self.tls.as_ref().map(NodeTls::client))
     }
 }
 

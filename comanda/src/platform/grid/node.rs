@@ -3,13 +3,16 @@
 //! Everything of the grid runs on a runtime of its own, so that a flood of polls cannot starve elections. The services get
 //! a [`Grid`] each and know nothing of this.
 
+use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{Stream, StreamExt};
 use merchant_connection::PresencePartition;
+use order_events::connections;
 use order_events::state::FeedPartition;
 use order_model::SharedClock;
 use parking_lot::Mutex;
@@ -21,20 +24,21 @@ use replicated_grid::log::wal::{self, Health, Reads, Wal};
 use replicated_grid::log::{LogStore, MemoryLog, MemorySnapshots, SnapshotStore};
 use replicated_grid::replicated::{Config, Dependencies, Identity, ReplicatedNode};
 use replicated_grid::transport::{
-    self, ClusterName, ConnectionSecurity, GridServer, GridServerConfig, LinkSecurity, Links, LinksConfig, Memberships,
-    NodeTls, TcpDialer, TlsConfig, tcp_incoming,
+    self, Accepted, ClusterName, ConnectionSecurity, Gate, GridServer, GridServerConfig, LinkSecurity, Links,
+    LinksConfig, MembershipWatch, Memberships, NodeTls, TcpDialer, TlsConfig,
 };
 use replicated_grid::{Grid, Member, NodeId, StateMachine};
 use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
+use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use super::admin_server::{AdminServer, NamedGrid};
 use super::link::GridLink;
 use super::{link, lost_log, node_id};
 use crate::failure::{Context, Failure};
-use crate::platform::listeners;
 use crate::platform::members::{Members, Stage};
+use crate::platform::{feed_port, listeners};
 use crate::settings::Settings;
 
 /// Threads of the grid's runtime: elections need one that is free, and more compete with the polls.
@@ -72,12 +76,19 @@ pub struct GridNode {
     member: Member,
     server: GridServer,
     tls: Option<NodeTls>,
+    gate: FeedGate,
     is_durable: bool,
     cluster: String,
     grids: Vec<NamedGrid>,
     logs: Vec<Wal>,
     order_events: Option<Grid<FeedPartition>>,
     merchant_connection: Option<Grid<PresencePartition>>,
+}
+
+/// Who may poll.
+struct FeedGate {
+    security: ConnectionSecurity,
+    membership: MembershipWatch,
 }
 
 /// What every grid of a node is started from.
@@ -128,11 +139,13 @@ impl GridNode {
             security: tls.as_ref().map_or(LinkSecurity::Plain, |tls| LinkSecurity::Mutual(tls.client())),
         };
         let links = Links::new(links, Arc::new(TcpDialer), Arc::new(Mutex::new(StdRng::from_os_rng())));
+        let security = tls.as_ref().map_or(ConnectionSecurity::Plain, |tls| ConnectionSecurity::Mutual(tls.server()));
+        let gate = FeedGate { security: security.clone(), membership: memberships.union() };
         let server = GridServer::new(GridServerConfig {
             node: identity.id(),
             cluster,
             membership: memberships.union(),
-            security: tls.as_ref().map_or(ConnectionSecurity::Plain, |tls| ConnectionSecurity::Mutual(tls.server())),
+            security,
         });
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(RUNTIME_THREADS)
@@ -156,7 +169,7 @@ impl GridNode {
             }
             false => None,
         };
-        Ok(node.finish(foundation, listener, tls, order_events, merchant_connection))
+        Ok(node.finish(foundation, listener, (tls, gate), order_events, merchant_connection))
     }
 
     /// Who this node is.
@@ -194,8 +207,15 @@ impl GridNode {
         }
     }
 
-    /// Serves peers, operators and `routes` until told to stop. What it leads is handed over before anything else ends.
-    pub fn add_to(self, members: &mut Members, routes: Routes, drain_timeout: Duration) {
+    /// Serves peers, operators, `routes` and `polls` until told to stop. What it leads is handed over before anything else
+    /// ends. Polls are answered on the runtime of the caller.
+    pub fn add_to(
+        self,
+        members: &mut Members,
+        routes: Routes,
+        polls: Option<order_events::Handle>,
+        drain_timeout: Duration,
+    ) {
         let grids: Arc<[NamedGrid]> = self.grids.into();
         let draining = Arc::clone(&grids);
         members.add("grid-drain", Stage::Edge, move |token| async move {
@@ -210,12 +230,26 @@ impl GridNode {
         let admin = AdminServer::new(self.member, self.cluster, self.is_durable, Arc::clone(&grids));
         let routes = routes.add_service(admin);
         let (runtime, listener, server, tls, logs) = (self.runtime, self.listener, self.server, self.tls, self.logs);
+        let gate = self.gate;
         members.add("grid-node", Stage::Foundation, move |token| async move {
             if let Some(tls) = tls {
                 let token = token.clone();
                 runtime.spawn(async move { tls.follow(token).await });
             }
-            let serving = runtime.spawn(async move { server.serve(tcp_incoming(listener), routes, token).await });
+            let main = Handle::current();
+            let (incoming, polled) = {
+                let _there = runtime.enter();
+                feed_port::fork(listener, main)
+            };
+            if let Some(polls) = polls {
+                let (cut, token) = (CancellationToken::new(), token.clone());
+                let admitted = Gate::open(accepted(polled), gate.security, gate.membership, cut.clone());
+                tokio::spawn(async move {
+                    let _cut_at_the_end = cut.drop_guard();
+                    connections::serve(polls, admitted, token).await
+                });
+            }
+            let serving = runtime.spawn(async move { server.serve(accepted(incoming), routes, token).await });
             let served = serving.await.unwrap_or(Ok(()));
             for (_, grid) in grids.iter() {
                 // Nothing is lost by a grid that does not end in time: what it acknowledged is in its log.
@@ -292,7 +326,7 @@ impl Unfinished {
         self,
         foundation: Foundation<'_>,
         listener: TcpListener,
-        tls: Option<NodeTls>,
+        (tls, gate): (Option<NodeTls>, FeedGate),
         order_events: Option<Grid<FeedPartition>>,
         merchant_connection: Option<Grid<PresencePartition>>,
     ) -> GridNode {
@@ -302,6 +336,7 @@ impl Unfinished {
             member: Member { id: foundation.identity.id(), address: foundation.address },
             server: self.server,
             tls,
+            gate,
             is_durable: foundation.identity.is_durable(),
             cluster: foundation.settings.grid.cluster.clone(),
             grids: self.grids,
@@ -310,6 +345,15 @@ impl Unfinished {
             merchant_connection,
         }
     }
+}
+
+/// Connections as a gate takes them.
+fn accepted(incoming: feed_port::Incoming) -> impl Stream<Item = io::Result<Accepted>> + Send + 'static {
+    feed_port::stream_of(incoming).map(|connected| {
+        let connection = connected?;
+        let from = connection.peer_addr()?.to_string();
+        Ok(Accepted { io: Box::new(connection), from })
+    })
 }
 
 fn opened(path: &Path) -> Result<Arc<RealDisk>, Failure> {

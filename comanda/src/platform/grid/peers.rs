@@ -70,7 +70,8 @@ impl GridPeers {
 
     fn connect_feed(&self, addresses: &[String]) {
         let node = |(address, transport): (&String, Transport)| {
-            let feed = RemoteFeed::new(transport, Arc::clone(&self.random)).telling(self.leaders.clone());
+            let connector = self.link.feed_connector(address);
+            let feed = RemoteFeed::new(transport, connector, Arc::clone(&self.random)).telling(self.leaders.clone());
             FeedNode { name: address.clone(), feed: Arc::new(feed) }
         };
         self.feed.set_peers(self.others(addresses).map(node).collect());

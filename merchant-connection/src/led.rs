@@ -106,6 +106,14 @@ impl Led {
         (hears, clock.now())
     }
 
+    /// Lets hearing time jump forward with the wall clock, and answers it.
+    #[cfg(feature = "planted-bugs")]
+    pub(crate) fn follow_wall_clock(&self, wall: order_model::Timestamp, monotonic: Duration) -> Tenths {
+        let mut clock = self.clock.lock();
+        clock.follow_wall_clock(wall.unix_ms() - i64::try_from(monotonic.as_millis()).unwrap_or(i64::MAX));
+        clock.now()
+    }
+
     /// Whether silence counts already at hearing time `hearing`.
     pub(crate) fn may_judge_silence(&self, hearing: Tenths) -> bool {
         hearing >= self.graced_until

@@ -10,6 +10,8 @@ mod error;
 mod leading;
 mod led;
 mod outbox;
+#[cfg(feature = "planted-bugs")]
+pub mod planted_bugs;
 pub mod presence;
 pub mod profile;
 mod replicate;

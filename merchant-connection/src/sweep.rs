@@ -26,6 +26,11 @@ impl Shared {
             return Ok(());
         }
         let (hears, hearing) = led.tick(started, self.config.offline_after);
+        #[cfg(feature = "planted-bugs")]
+        let hearing = match crate::planted_bugs::PresenceBug::TimerOfWallClock.is_planted() {
+            true => led.follow_wall_clock(self.clock.now(), started),
+            false => hearing,
+        };
         self.replicate_beats(led, hearing).await?;
         let decided = self.judge(led, brake, hearing);
         self.replicate_transitions(led, hearing, decided).await?;

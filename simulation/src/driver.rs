@@ -19,6 +19,9 @@ const TICK: Duration = Duration::from_millis(1);
 /// How often the world is observed, in steps.
 const OBSERVE_EVERY: u64 = 10;
 
+/// How long the end is put off while replicas take in the same entry one after the other.
+const STRAGGLING_MAX: Duration = Duration::from_secs(2);
+
 /// A simulated network for `seed`.
 pub fn network(seed: Seed) -> Sim<'static> {
     Builder::new()
@@ -72,7 +75,7 @@ pub fn drive(
     let mut due = schedule.iter().peekable();
     let ends_at = schedule.last().map_or(Duration::ZERO, |last| last.at) + settling;
     let mut steps = 0u64;
-    while sim.elapsed() < ends_at {
+    while sim.elapsed() < ends_at || (sim.elapsed() < ends_at + STRAGGLING_MAX && !world.is_settled()) {
         while let Some(planned) = due.next_if(|planned| planned.at <= sim.elapsed()) {
             injector.apply(&mut sim, &planned.fault);
         }

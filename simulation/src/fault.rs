@@ -58,10 +58,14 @@ pub enum Fault {
     StoreSlow(u64),
     /// It works for everyone.
     StoreUp,
-    /// The feed queue fails.
+    /// The feed queue, or the topic of presence, fails.
     QueueDown,
     /// It works.
     QueueUp,
+    /// No POS reaches any machine.
+    IngressDown,
+    /// They do.
+    IngressUp,
     /// Everything that was wrong is right.
     Heal,
 }

@@ -35,6 +35,11 @@ pub trait World {
 
     /// Looks at everything that invariants need, after a step.
     fn observe(&self);
+
+    /// Whether no replica is just behind another, so that their states can be compared.
+    fn is_settled(&self) -> bool {
+        true
+    }
 }
 
 /// See the module.
@@ -103,7 +108,9 @@ impl<'a> Injector<'a> {
             | Fault::StoreSlow(_)
             | Fault::StoreUp
             | Fault::QueueDown
-            | Fault::QueueUp => self.world.administer(fault),
+            | Fault::QueueUp
+            | Fault::IngressDown
+            | Fault::IngressUp => self.world.administer(fault),
         }
     }
 
@@ -231,7 +238,7 @@ impl<'a> Injector<'a> {
             }
             self.restart(sim, node);
         }
-        for fault in [Fault::StoreUp, Fault::QueueUp] {
+        for fault in [Fault::StoreUp, Fault::QueueUp, Fault::IngressUp] {
             self.world.administer(&fault);
         }
         self.world.recorder().see(Observation::Phase("healed".to_owned()));

@@ -8,7 +8,6 @@ use std::time::Duration;
 use order_events::state::FeedPartition;
 use parking_lot::Mutex;
 use replicated_grid::replicated::ReplicatedNode;
-use replicated_grid::{NodeId, StateMachine};
 
 use crate::administration::{self, Orders};
 use crate::clock::VirtualTime;
@@ -20,7 +19,7 @@ use crate::feed::queue::SharedState;
 use crate::feed::{node, pos};
 use crate::history::Observation;
 use crate::machine::{self, Machine};
-use crate::observing::Observer;
+use crate::observing::{Observer, see_final};
 use crate::options::Options;
 use crate::recorder::Recorder;
 use crate::schedule::Fault;
@@ -87,6 +86,17 @@ impl World for FeedWorld {
         self.publisher.lock().work(self.time.now(), until);
         let running = self.nodes.lock().clone();
         self.observer.lock().observe(&self.machines, &running, &self.recorder);
+    }
+
+    /// Expiry is proposed every second, whenever the run ends.
+    fn is_settled(&self) -> bool {
+        let statuses: Vec<_> = self.nodes.lock().values().map(ReplicatedNode::status).collect();
+        (0..usize::from(self.options.partitions)).all(|partition| {
+            let mut here =
+                statuses.iter().filter_map(|status| status.partitions.get(partition)).filter(|of| of.is_here);
+            let applied = here.next().map(|of| of.applied_index);
+            here.all(|of| Some(of.applied_index) == applied && of.lag == 0)
+        })
     }
 }
 
@@ -161,25 +171,4 @@ async fn host(world: Arc<FeedWorld>, machine: Arc<Machine>) {
     }
     let _serves_on = running;
     std::future::pending().await
-}
-
-fn see_final(recorder: &Recorder, partitions: u16, number: u64, node: &ReplicatedNode<FeedPartition>) {
-    let status = node.status();
-    for partition in 0..partitions {
-        let placed = status.partitions.get(usize::from(partition));
-        if !placed.is_some_and(|placed| placed.replicas.contains(&NodeId(number))) {
-            continue;
-        }
-        let state = node.read_without_lease(partition, StateMachine::snapshot).unwrap_or_default();
-        let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        recorder.see(Observation::Final {
-            node: number,
-            partition,
-            count: state.len() as u64,
-            digest: state.iter().fold(0xcbf2_9ce4_8422_2325, mix),
-            elements: Vec::new(),
-            repeated: Vec::new(),
-            time_error_ms: 0,
-        });
-    }
 }

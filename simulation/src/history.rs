@@ -49,6 +49,11 @@ pub enum Call {
         /// For whom.
         merchants: Vec<u32>,
     },
+    /// Ask who is online.
+    Presence {
+        /// Of whom.
+        merchants: Vec<u32>,
+    },
     /// Acknowledge events.
     Acknowledge {
         /// Who does.
@@ -77,6 +82,9 @@ pub enum Answer {
         /// Which side answered, as kitchen-api calls it.
         by: String,
     },
+    /// Who is online: merchant, whether it is, and the number of its last transition. Those that the node does not lead are
+    /// missing.
+    Presence(Vec<(u32, bool, u64)>),
     /// The acknowledgment was taken (202).
     Acknowledged,
 }
@@ -212,15 +220,12 @@ pub enum Observation {
         /// The merchant.
         merchant: u32,
     },
-    /// A merchant's beat was taken in by kitchen-api.
+    /// A POS polled, which is a beat of its merchants.
     Beat {
-        /// The merchant.
-        merchant: u32,
-    },
-    /// Beats were not handed on, or nobody could judge: from now on, or no more.
-    Deaf {
-        /// Whether it begins.
-        begins: bool,
+        /// The merchants.
+        merchants: Vec<u32>,
+        /// The machine whose kitchen-api took it in; `None` when none could be reached.
+        at: Option<u64>,
     },
     /// A merchant's presence changed, as published.
     Transition {
@@ -232,6 +237,8 @@ pub enum Observation {
         id: String,
         /// Its number for the merchant.
         sequence: u64,
+        /// When it was decided, as it says, ms since 1970.
+        changed_at_ms: i64,
     },
 }
 
@@ -247,7 +254,7 @@ pub struct Seen {
 /// What a run was; the invariants that depend on its size read it here.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct About {
-    /// `grid` or `feed`.
+    /// `grid`, `feed` or `presence`.
     pub scenario: String,
     /// From which everything followed.
     pub seed: u64,

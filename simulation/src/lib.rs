@@ -19,6 +19,8 @@ pub mod network;
 pub mod observing;
 pub mod options;
 pub mod planted;
+pub mod presence;
+pub mod presence_run;
 pub mod probes;
 pub mod recorder;
 pub mod running;

@@ -3,7 +3,7 @@
 //! Exits with 1 when an invariant was violated, after the seed and the one command that repeats it.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command as Process, ExitCode};
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -37,7 +37,7 @@ enum Command {
 #[derive(clap::Args)]
 struct Run {
     /// A seed, or a range without its end: 1..41.
-    #[arg(long, value_parser = seeds, default_value = "1..11")]
+    #[arg(long, value_parser = seeds, default_value = "1..11", overrides_with = "seeds")]
     seeds: std::ops::Range<u64>,
     /// What runs.
     #[arg(long, value_enum, default_value = "grid")]
@@ -66,6 +66,17 @@ struct Run {
 enum Scenario {
     Grid,
     Feed,
+    Presence,
+}
+
+impl From<Scenario> for options::Scenario {
+    fn from(scenario: Scenario) -> Self {
+        match scenario {
+            Scenario::Grid => Self::Grid,
+            Scenario::Feed => Self::Feed,
+            Scenario::Presence => Self::Presence,
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -80,20 +91,21 @@ fn main() -> ExitCode {
 }
 
 fn run_seeds(run: &Run) -> ExitCode {
+    if run.seeds.end - run.seeds.start > 1 {
+        return run_apart(run.seeds.clone());
+    }
     if run.log {
         tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     }
     let mut failed = 0_u64;
+    let scenario = options::Scenario::from(run.scenario);
     for seed in run.seeds.clone() {
         let options = Options {
-            scenario: match run.scenario {
-                Scenario::Grid => options::Scenario::Grid,
-                Scenario::Feed => options::Scenario::Feed,
-            },
+            scenario,
             seed: Seed(seed),
             nodes: run.nodes,
             faults_for: run.duration,
-            partitions: 3,
+            partitions: scenario.partitions(),
             planted: run.planted,
         };
         let history = running::run(options, run.limit);
@@ -105,6 +117,27 @@ fn run_seeds(run: &Run) -> ExitCode {
         failed += u64::from(!report(run, seed, &history));
     }
     if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Runs each seed in a process of its own, with everything else that was asked for. A runtime that a crash ends drops its
+/// tasks by numbers that tokio counts per process: after another seed, the same one would take another course.
+fn run_apart(seeds: std::ops::Range<u64>) -> ExitCode {
+    let mut failed = false;
+    for seed in seeds {
+        // The last of an argument that is repeated counts.
+        let run = std::env::current_exe().and_then(|program| {
+            let arguments = std::env::args_os().skip(1);
+            Process::new(program).args(arguments).args(["--seeds", &seed.to_string()]).status()
+        });
+        match run {
+            Ok(status) => failed |= !status.success(),
+            Err(problem) => {
+                eprintln!("seed {seed} was not run: {problem}");
+                failed = true;
+            }
+        }
+    }
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 fn report(run: &Run, seed: u64, history: &History) -> bool {

@@ -10,6 +10,9 @@ use turmoil::net::{TcpListener, TcpStream};
 /// The port at which nodes listen for each other.
 pub const GRID_PORT: u16 = 7_000;
 
+/// The port at which they listen for polls: a node that is not simulated has one port for both.
+pub const FEED_PORT: u16 = 7_001;
+
 /// The name of machine `number` on the network.
 pub fn host_name(number: u64) -> String {
     format!("n{number}")
@@ -35,7 +38,15 @@ impl Dial for SimulatedDialer {
     }
 }
 
-/// The connections made to `listener`.
+/// The connections made to `listener`, as they are.
+pub fn streams(listener: TcpListener) -> impl Stream<Item = io::Result<TcpStream>> + Send + 'static {
+    stream::unfold(listener, |listener| async move {
+        let accepted = listener.accept().await.map(|(stream, _)| stream);
+        Some((accepted, listener))
+    })
+}
+
+/// The connections made to `listener`, for the grid.
 pub fn incoming(listener: TcpListener) -> impl Stream<Item = io::Result<Accepted>> + Send + 'static {
     stream::unfold(listener, |listener| async move {
         let accepted =

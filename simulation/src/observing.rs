@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use replicated_grid::replicated::ReplicatedNode;
-use replicated_grid::{Leadership, StateMachine};
+use replicated_grid::{Leadership, NodeId, StateMachine};
 
 use crate::clock::START_MS;
 use crate::history::Observation;
@@ -98,4 +98,26 @@ fn record(recorder: &Recorder, node: u64, partition: u16, known: Known, applied:
         applied,
         serves,
     });
+}
+
+/// Records the state of each partition that node `number` is to hold, by its snapshot.
+pub fn see_final<M: StateMachine>(recorder: &Recorder, partitions: u16, number: u64, node: &ReplicatedNode<M>) {
+    let status = node.status();
+    for partition in 0..partitions {
+        let placed = status.partitions.get(usize::from(partition));
+        if !placed.is_some_and(|placed| placed.replicas.contains(&NodeId(number))) {
+            continue;
+        }
+        let state = node.read_without_lease(partition, StateMachine::snapshot).unwrap_or_default();
+        let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        recorder.see(Observation::Final {
+            node: number,
+            partition,
+            count: state.len() as u64,
+            digest: state.iter().fold(0xcbf2_9ce4_8422_2325, mix),
+            elements: Vec::new(),
+            repeated: Vec::new(),
+            time_error_ms: 0,
+        });
+    }
 }

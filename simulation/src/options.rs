@@ -20,6 +20,8 @@ pub enum Scenario {
     Grid,
     /// order-events on the grid, and kitchen-api's routing in front of it.
     Feed,
+    /// merchant-connection on the grid, and kitchen-api's keepers of beats in front of it.
+    Presence,
 }
 
 impl Scenario {
@@ -28,6 +30,15 @@ impl Scenario {
         match self {
             Self::Grid => "grid",
             Self::Feed => "feed",
+            Self::Presence => "presence",
+        }
+    }
+
+    /// How many partitions its grid has: as few as show everything; presence has as many as in real life.
+    pub fn partitions(self) -> u16 {
+        match self {
+            Self::Grid | Self::Feed => 3,
+            Self::Presence => 4,
         }
     }
 }
@@ -51,8 +62,9 @@ pub struct Options {
 
 impl Options {
     fn shape(self) -> Shape {
-        let has_store = self.scenario == Scenario::Feed;
-        Shape { nodes: self.nodes, spares: 1, faults_for: self.faults_for, has_store }
+        let has_store = self.scenario != Scenario::Grid;
+        let has_ingress = self.scenario == Scenario::Presence;
+        Shape { nodes: self.nodes, spares: 1, faults_for: self.faults_for, has_store, has_ingress }
     }
 
     /// How many machines there are, those included that may be added to the grid.

@@ -1,6 +1,6 @@
 //! Bugs that the simulation plants in what it puts around the product: one at a time, chosen at run time.
 //!
-//! Those inside the product are `replicated_grid::planted_bugs`, compiled in by the feature `planted-bugs` alone. Each exists to
+//! Those inside the product are `replicated_grid::planted_bugs` and `merchant_connection::planted_bugs`, compiled in by the feature `planted-bugs` alone. Each exists to
 //! prove that an invariant catches it.
 
 use std::cell::Cell;
@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+#[cfg(feature = "planted-bugs")]
+use merchant_connection::planted_bugs::PresenceBug;
 use replicated_grid::log::{Durable, GroupId, GroupLog, LogEntry, LogError, LogStore};
 #[cfg(feature = "planted-bugs")]
 use replicated_grid::planted_bugs::GridBug;
@@ -52,6 +54,9 @@ pub enum Planted {
     /// In the grid.
     #[cfg(feature = "planted-bugs")]
     Grid(GridBug),
+    /// In merchant-connection.
+    #[cfg(feature = "planted-bugs")]
+    Presence(PresenceBug),
 }
 
 /// Every bug and its name.
@@ -69,6 +74,8 @@ pub const ALL: &[(&str, Planted)] = &[
     ("apply-before-commit", Planted::Grid(GridBug::ApplyBeforeCommit)),
     #[cfg(feature = "planted-bugs")]
     ("time-of-wall-clock", Planted::Grid(GridBug::TimeOfWallClock)),
+    #[cfg(feature = "planted-bugs")]
+    ("presence-of-wall-clock", Planted::Presence(PresenceBug::TimerOfWallClock)),
 ];
 
 impl Planted {
@@ -90,10 +97,16 @@ impl Planted {
         };
         PLANTED.set(in_simulation);
         #[cfg(feature = "planted-bugs")]
-        GridBug::plant(match bug {
-            Some(Self::Grid(bug)) => Some(bug),
-            _ => None,
-        });
+        {
+            GridBug::plant(match bug {
+                Some(Self::Grid(bug)) => Some(bug),
+                _ => None,
+            });
+            PresenceBug::plant(match bug {
+                Some(Self::Presence(bug)) => Some(bug),
+                _ => None,
+            });
+        }
     }
 }
 

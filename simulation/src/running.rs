@@ -8,7 +8,7 @@ use crate::history::{History, Observation};
 use crate::options::{Options, Scenario};
 use crate::planted::Planted;
 use crate::recorder::Recorder;
-use crate::{alone, feed_run, grid_run};
+use crate::{alone, feed_run, grid_run, presence_run};
 
 /// Runs it, within `limit` of real time. A run that ended early says so in its history.
 pub fn run(options: Options, limit: Duration) -> History {
@@ -20,6 +20,7 @@ pub fn run(options: Options, limit: Duration) -> History {
         match options.scenario {
             Scenario::Grid => grid_run::simulate(options, time, recorder),
             Scenario::Feed => feed_run::simulate(options, time, recorder),
+            Scenario::Presence => presence_run::simulate(options, time, recorder),
         }
     });
     if let Err(reason) = ended.and_then(|ended| ended) {

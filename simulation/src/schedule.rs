@@ -31,6 +31,8 @@ pub struct Shape {
     pub faults_for: Duration,
     /// Whether there are DynamoDB and queues to fail.
     pub has_store: bool,
+    /// Whether there are POS outside of the machines, to be kept from them.
+    pub has_ingress: bool,
 }
 
 /// The kinds, with their dose per 10 minutes.
@@ -56,6 +58,7 @@ enum Kind {
     Store,
     StoreSlow,
     Queue,
+    Ingress,
 }
 
 const DOSES: &[(Kind, u64)] = &[
@@ -79,6 +82,8 @@ const DOSES: &[(Kind, u64)] = &[
     (Kind::Store, 5),
     (Kind::StoreSlow, 3),
     (Kind::Queue, 5),
+    // Last: a shape without it draws as if it were not there.
+    (Kind::Ingress, 5),
 ];
 
 /// What a fault needs for itself while it lasts.
@@ -91,6 +96,7 @@ enum Resource {
     Membership,
     Store,
     Queue,
+    Ingress,
 }
 
 /// The schedule of a run.
@@ -98,7 +104,7 @@ pub fn plan(seed: Seed, shape: Shape) -> Vec<Planned> {
     let mut planner =
         Planner { random: seed.stream("schedule"), shape, busy_until: BTreeMap::new(), planned: Vec::new() };
     let mut wanted = Vec::new();
-    for (kind, dose) in DOSES {
+    for (kind, dose) in DOSES.iter().filter(|(kind, _)| *kind != Kind::Ingress || shape.has_ingress) {
         let wanted_milli = dose * ACCELERATION * shape.faults_for.as_millis() as u64 / 600;
         let chance = planner.random.random_range(0..1_000);
         let count = wanted_milli / 1_000 + u64::from(chance < wanted_milli % 1_000);
@@ -263,6 +269,10 @@ impl Planner {
             Kind::Queue => {
                 let lasts = self.seconds(1_000, 8_000);
                 (vec![Resource::Queue], lasts, vec![(start, Fault::QueueDown), (lasts, Fault::QueueUp)])
+            }
+            Kind::Ingress => {
+                let lasts = self.seconds(2_000, 16_000);
+                (vec![Resource::Ingress], lasts, vec![(start, Fault::IngressDown), (lasts, Fault::IngressUp)])
             }
         }
     }

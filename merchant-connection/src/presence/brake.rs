@@ -10,9 +10,9 @@ use std::time::Duration;
 
 /// Below this many, silence of many merchants is not told from silence of a few.
 const FLOOR: usize = 50;
-/// The rate now is taken over this long, or over an offline period where that is shorter: every POS polls at least once
-/// in it, and an outage shows before anybody has been silent for too long.
-const RECENT: Duration = Duration::from_secs(30);
+/// The rate now is taken over a quarter of an offline period, within these bounds: every POS polls at least once in it,
+/// kitchen-api sends beats twice a second, and an outage shows long before anybody has been silent for a period.
+const RECENT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// The rate it is compared with is taken over this long.
 const REFERENCE: Duration = Duration::from_secs(600);
 
@@ -81,7 +81,7 @@ impl Brake {
             |span: Duration| usize::try_from(span.as_millis() / sweep_interval.as_millis().max(1)).unwrap_or(1).max(1);
         Self {
             offline_after,
-            recent_sweeps: sweeps(RECENT.min(offline_after)),
+            recent_sweeps: sweeps((offline_after / 4).clamp(RECENT.0, RECENT.1)),
             reference_sweeps: sweeps(REFERENCE),
             rates: VecDeque::new(),
             recent: VecDeque::new(),
@@ -224,6 +224,24 @@ mod tests {
         let verdicts = run(&mut brake, 120, 30, figures(1000, 200, 136));
         assert_eq!(verdicts[0], BrakeVerdict::Engaged);
         assert_eq!(verdicts.iter().position(|verdict| verdict.allows_offline()), Some(24));
+    }
+
+    #[test]
+    fn an_outage_is_known_before_it_looks_like_silence_however_short_the_period() {
+        for seconds in [2, 10, 30, 60, 120] {
+            let period = Duration::from_secs(seconds);
+            let sweep = period / 20;
+            let mut brake = Brake::new(period, sweep);
+            // Too early in a term for a rate to compare with; nobody is heard from the fifth sweep on.
+            for number in 0..4 {
+                brake.judge(sweep * number, figures(90, 0, 20));
+            }
+            for number in 4..19 {
+                brake.judge(sweep * number, figures(90, 0, 0));
+            }
+            let verdict = brake.judge(sweep * 19, figures(90, 40, 0));
+            assert!(!verdict.allows_offline(), "{verdict:?} after three quarters of {period:?}");
+        }
     }
 
     #[test]

@@ -24,12 +24,29 @@ pub struct PresenceClock {
     sweep_interval: Duration,
     last_tick: Duration,
     heard: Duration,
+    #[cfg(feature = "planted-bugs")]
+    last_ahead_ms: Option<i64>,
 }
 
 impl PresenceClock {
     /// A clock that starts at `monotonic` with `start` of hearing time behind it, so that "long ago" can be told from zero.
     pub fn new(sweep_interval: Duration, monotonic: Duration, start: Duration) -> Self {
-        Self { sweep_interval, last_tick: monotonic, heard: start }
+        Self {
+            sweep_interval,
+            last_tick: monotonic,
+            heard: start,
+            #[cfg(feature = "planted-bugs")]
+            last_ahead_ms: None,
+        }
+    }
+
+    /// Lets hearing time jump forward with the wall clock, which is `ahead_ms` ahead of the monotonic one:
+    /// [`crate::planted_bugs::PresenceBug::TimerOfWallClock`].
+    #[cfg(feature = "planted-bugs")]
+    pub fn follow_wall_clock(&mut self, ahead_ms: i64) {
+        let jumped_ms = self.last_ahead_ms.map_or(0, |last_ms| ahead_ms.saturating_sub(last_ms));
+        self.last_ahead_ms = Some(ahead_ms);
+        self.heard += Duration::from_millis(u64::try_from(jumped_ms).unwrap_or(0));
     }
 
     /// Called once before each sweep. `hearing`: a kitchen-api has called since shortly before.

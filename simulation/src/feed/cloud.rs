@@ -1,4 +1,5 @@
-//! A model of what lives in DynamoDB: the core's committed events, the fallback's index and acknowledgments, the fences.
+//! A model of DynamoDB, and of what the feed has in it: the core's committed events, the fallback's index and
+//! acknowledgments, the fences.
 //!
 //! Every call takes a moment, has its effect at one instant within it, and is answered or not; in an outage it fails, and one
 //! that was under way may have had its effect all the same.
@@ -33,7 +34,7 @@ pub struct Fence {
     pub raised_at: Option<Duration>,
 }
 
-/// What is stored.
+/// What is stored for the feed.
 #[derive(Debug, Default)]
 pub struct Tables {
     /// The core's: every event of each order.
@@ -55,15 +56,15 @@ struct Outage {
     slow_ms: u64,
 }
 
-/// See the module.
-pub struct Cloud {
+/// DynamoDB with tables `T`.
+pub struct Cloud<T = Tables> {
     time: Arc<VirtualTime>,
-    tables: Mutex<Tables>,
+    tables: Mutex<T>,
     outage: Mutex<Outage>,
     random: Mutex<StdRng>,
 }
 
-impl Cloud {
+impl<T: Default> Cloud<T> {
     /// Empty tables.
     pub fn new(time: Arc<VirtualTime>, random: StdRng) -> Arc<Self> {
         Arc::new(Self { time, tables: Mutex::default(), outage: Mutex::default(), random: Mutex::new(random) })
@@ -96,7 +97,7 @@ impl Cloud {
     }
 
     /// Looks at the tables, for models and checks that are no service.
-    pub fn tables<R>(&self, look: impl FnOnce(&mut Tables) -> R) -> R {
+    pub fn tables<R>(&self, look: impl FnOnce(&mut T) -> R) -> R {
         look(&mut self.tables.lock())
     }
 
@@ -104,7 +105,7 @@ impl Cloud {
     ///
     /// # Errors
     /// `UNAVAILABLE` in an outage; whether it had its effect is not known then.
-    pub async fn call<R>(&self, machine: &Machine, act: impl FnOnce(&mut Tables, Duration) -> R) -> Result<R, Status> {
+    pub async fn call<R>(&self, machine: &Machine, act: impl FnOnce(&mut T, Duration) -> R) -> Result<R, Status> {
         let (there_ms, back_ms) = self.way();
         tokio::time::sleep(Duration::from_millis(there_ms)).await;
         thawed(machine).await;

@@ -13,12 +13,12 @@ use order_model::PartitionCount;
 use parking_lot::Mutex;
 use proto::connection_polling::connection_polling_client::ConnectionPollingClient;
 use proto::gateway_core::gateway_core_client::GatewayCoreClient;
-use proto::transport::{self, Transport};
+use proto::transport::{self, BoxedConnection, Connector, Transport};
 use replicated_grid::NodeId;
 use replicated_grid::replicated::ReplicatedNode;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use turmoil::net::TcpStream;
+use turmoil::net::{TcpListener, TcpStream};
 
 use super::core::CoreModel;
 use super::fallback::FallbackModel;
@@ -62,7 +62,10 @@ pub async fn start(world: &Arc<FeedWorld>, machine: &Arc<Machine>) -> Result<Run
     let service = order_events(world, machine, &node, fallback.clone(), partitions);
     let service = service.map_err(NotStarted::of("building order-events"))?;
     let handle = service.handle();
+    let polls = TcpListener::bind(("0.0.0.0", network::FEED_PORT)).await.map_err(NotStarted::of("listening"))?;
     let serving = machine.serve(started, Routes::new(order_events::rpc::grpc(handle.clone()))).await?;
+    let answering = order_events::connections::serve(handle.clone(), network::streams(polls), serving.clone());
+    tokio::spawn(replicated_grid::spawn::seeded(machine.number_of("polls"), answering));
     let ending = serving.clone();
     tokio::spawn(replicated_grid::spawn::seeded(machine.number_of("order-events"), async move {
         if let Err(error) = service.run(ending).await {
@@ -74,7 +77,7 @@ pub async fn start(world: &Arc<FeedWorld>, machine: &Arc<Machine>) -> Result<Run
     let random: SharedRandom = Arc::new(Mutex::new(machine.stream("router")));
     let others = (1..=world.options.machines()).filter(|other| *other != machine.number);
     let peers = others.map(|other| {
-        let feed = RemoteFeed::new(peer(other), random.clone()).telling(leaders.clone());
+        let feed = RemoteFeed::new(peer(other), connector(other), random.clone()).telling(leaders.clone());
         FeedNode { name: network::address(other), feed: Arc::new(feed) }
     });
     let primary = Arc::new(RoutedFeed::new(partitions, leaders.clone(), Some(local), peers.collect()));
@@ -108,8 +111,18 @@ fn order_events(
     Service::build(Config { partitions, ..Config::new(key()) }, dependencies)
 }
 
+/// The way to the polls of machine `number`, which have a port of their own here.
+pub fn connector(number: u64) -> Connector {
+    Arc::new(move || {
+        Box::pin(async move {
+            let connection = TcpStream::connect((network::host_name(number), network::FEED_PORT)).await?;
+            Ok(Box::new(connection) as BoxedConnection)
+        })
+    })
+}
+
 /// The way to the services of machine `number`, over the simulated network.
-fn peer(number: u64) -> Transport {
+pub fn peer(number: u64) -> Transport {
     let connect = tower::service_fn(move |_: http::Uri| async move {
         TcpStream::connect(network::address(number)).await.map(TokioIo::new)
     });

@@ -9,7 +9,7 @@
 //! leader may have come to lead after the acknowledgment, and have had no chance to read of it.
 //!
 //! The second exception, of ARCHITECTURE: DynamoDB fails for everybody, and a leader is elected that could not read what was
-//! acknowledged behind its fence before. To refuse its polls would hide new orders as long as the outage lasts.
+//! acknowledged behind its fence before. A DynamoDB that answers later than anybody waits has failed too. To refuse its polls would hide new orders as long as the outage lasts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,6 +24,9 @@ const MAY_BE_WITHOUT_FENCE: &[&str] = &["PrimaryUnfenced", "Partly"];
 
 /// A leader may serve for so long on its last read of the fence; one elected so shortly before an outage has read nothing.
 const FENCE_US: u64 = 3_000_000;
+
+/// How long order-events waits for its fence: a store slower than this is as good as none.
+const FENCE_READ_DEADLINE_MS: u64 = 1_500;
 
 /// What is wrong.
 pub fn check(history: &History) -> Vec<String> {
@@ -85,6 +88,10 @@ struct Outage {
     until_us: u64,
 }
 
+fn slow_ms(fault: &str) -> Option<u64> {
+    fault.strip_prefix("StoreSlow(")?.strip_suffix(')')?.parse().ok()
+}
+
 fn outages(history: &History) -> Vec<Outage> {
     let mut outages: Vec<Outage> = Vec::new();
     for seen in &history.seen {
@@ -93,6 +100,8 @@ fn outages(history: &History) -> Vec<Outage> {
             let nodes =
                 list.split(", ").filter(|number| !number.is_empty()).map(|number| format!("n{number}")).collect();
             outages.push(Outage { nodes, from_us: seen.at_us, until_us: u64::MAX });
+        } else if slow_ms(fault).is_some_and(|ms| ms >= FENCE_READ_DEADLINE_MS) {
+            outages.push(Outage { nodes: BTreeSet::new(), from_us: seen.at_us, until_us: u64::MAX });
         } else if fault == "StoreUp"
             && let Some(last) = outages.last_mut()
         {

@@ -10,12 +10,16 @@ pub mod i01_no_loss;
 pub mod i02_no_resurrection;
 pub mod i03_order;
 pub mod i04_exactly_once;
+pub mod i06_presence;
 pub mod i07_isolation;
 pub mod i08_linearizable;
 pub mod i09_convergence;
 pub mod i10_liveness;
 pub mod i11_unknowns;
 pub mod i12_raft;
+mod presence_history;
+pub mod presence_liveness;
+pub mod presence_vacuity;
 pub mod time;
 pub mod vacuity;
 
@@ -68,6 +72,17 @@ const IN_THE_END_OF_THE_FEED: &[(&str, Check)] = &[
     (feed_vacuity::NAME, feed_vacuity::check),
 ];
 
+/// Those of a run of presence.
+const ALWAYS_OF_PRESENCE: &[(&str, Check)] =
+    &[(i06_presence::NAME, i06_presence::check), (i12_raft::NAME, i12_raft::check)];
+
+const IN_THE_END_OF_PRESENCE: &[(&str, Check)] = &[
+    (i06_presence::NAME, i06_presence::check_in_the_end),
+    (i09_convergence::NAME, i09_convergence::check),
+    (presence_liveness::NAME, presence_liveness::check),
+    (presence_vacuity::NAME, presence_vacuity::check),
+];
+
 /// Those that only a run that came to its end can show.
 const IN_THE_END: &[(&str, Check)] = &[
     (i09_convergence::NAME, i09_convergence::check),
@@ -86,6 +101,7 @@ pub fn judge(history: &History) -> Vec<Violation> {
     });
     let (always, in_the_end) = match history.about.scenario.as_str() {
         "feed" => (ALWAYS_OF_THE_FEED, IN_THE_END_OF_THE_FEED),
+        "presence" => (ALWAYS_OF_PRESENCE, IN_THE_END_OF_PRESENCE),
         _ => (ALWAYS, IN_THE_END),
     };
     let in_the_end = if broken.is_some() { &[] } else { in_the_end };

@@ -3,7 +3,7 @@
 use super::*;
 
 fn shape(seconds: u64) -> Shape {
-    Shape { nodes: 3, spares: 1, faults_for: Duration::from_secs(seconds), has_store: true }
+    Shape { nodes: 3, spares: 1, faults_for: Duration::from_secs(seconds), has_store: true, has_ingress: true }
 }
 
 #[test]
@@ -52,5 +52,5 @@ fn every_kind_comes_up_within_a_few_hundred_seeds() {
         .collect();
     names.sort();
     names.dedup();
-    assert_eq!(names.len(), 29, "{names:?}");
+    assert_eq!(names.len(), 31, "{names:?}");
 }

@@ -1,13 +1,11 @@
-//! The same seed gives the same history byte for byte, with other runs before and beside it.
+//! The same seed gives the same history byte for byte, in a process of its own, whatever runs beside it.
 
 use simulation::options::Options;
-use simulation::running::run;
 
-use crate::{LIMIT, feed, grid};
+use crate::{feed, grid, presence};
 
 fn history(options: Options) -> String {
-    let options = Options { faults_for: std::time::Duration::from_secs(8), ..options };
-    run(options, LIMIT).to_jsonl().unwrap()
+    crate::history(Options { faults_for: std::time::Duration::from_secs(8), ..options })
 }
 
 #[test]
@@ -23,4 +21,11 @@ fn a_seed_of_the_feed_repeats_byte_for_byte() {
     let first = history(feed(31, None));
     assert!(first == history(feed(31, None)), "seed 31 gave another history");
     assert!(first.lines().count() > 300);
+}
+
+#[test]
+fn a_seed_of_presence_repeats_byte_for_byte() {
+    let first = history(presence(31, None));
+    assert!(first == history(presence(31, None)), "seed 31 gave another history");
+    assert!(first.lines().count() > 1_000);
 }

@@ -1,4 +1,4 @@
-//! Runs of the simulation: ten seeds of the grid, that a seed repeats, and, with the feature `planted-bugs`, that every
+//! Runs of the simulation: some seeds of each scenario, that a seed repeats, and, with the feature `planted-bugs`, that every
 //! invariant catches the bug it is there for.
 //!
 //! Hundreds of seeds are run by the command; see the crate's `main`.
@@ -10,6 +10,7 @@ mod planted;
 mod seeds;
 
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use simulation::history::History;
@@ -32,12 +33,25 @@ pub fn feed(seed: u64, planted: Option<Planted>) -> Options {
     Options { scenario: Scenario::Feed, ..grid(seed, planted) }
 }
 
-/// What is wrong with a run. In a process of its own: a panic in a run stops its thread within the panic hook, and the test
-/// harness would wait for that hook when it ends.
+/// The same of presence.
+pub fn presence(seed: u64, planted: Option<Planted>) -> Options {
+    let scenario = Scenario::Presence;
+    Options { scenario, partitions: scenario.partitions(), ..grid(seed, planted) }
+}
+
+/// What is wrong with a run.
 pub fn violations(options: Options) -> Vec<Violation> {
+    judge(&History::from_jsonl(&history(options)).unwrap())
+}
+
+/// The history of a run. In a process of its own: a panic in a run stops its thread within the panic hook, and the test
+/// harness would wait for that hook when it ends.
+pub fn history(options: Options) -> String {
     let Options { scenario, seed, nodes, faults_for, planted, .. } = options;
     let bug = planted.map(Planted::name);
-    let name = format!("simulation-{}-{}-{nodes}-{}-{bug:?}.jsonl", std::process::id(), scenario.name(), seed.0);
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    let number = RUNS.fetch_add(1, Ordering::Relaxed);
+    let name = format!("simulation-{}-{number}.jsonl", std::process::id());
     let file = std::env::temp_dir().join(name);
     let mut run = Command::new(env!("CARGO_BIN_EXE_simulation"));
     run.args(["run", "--scenario", scenario.name(), "--seeds", &seed.0.to_string(), "--nodes", &nodes.to_string()]);
@@ -46,5 +60,5 @@ pub fn violations(options: Options) -> Vec<Violation> {
     let ran = run.output().unwrap();
     let text = std::fs::read_to_string(&file).unwrap_or_else(|_| panic!("no history: {ran:?}"));
     std::fs::remove_file(&file).unwrap();
-    judge(&History::from_jsonl(&text).unwrap())
+    text
 }

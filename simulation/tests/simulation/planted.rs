@@ -9,7 +9,7 @@ use simulation::invariants::{
 use simulation::options::Options;
 use simulation::planted::Planted;
 
-use crate::{feed, grid, violations};
+use crate::{feed, grid, presence, violations};
 
 /// Runs `options` with each of `seeds`, until one of `expected` catches the bug.
 fn caught_by(bug: &str, expected: &[&str], options: fn(u64, Option<Planted>) -> Options, seeds: RangeInclusive<u64>) {
@@ -62,7 +62,7 @@ fn a_fallback_without_its_filter_shows_what_belongs_to_others() {
 
 #[cfg(feature = "planted-bugs")]
 mod in_the_grid {
-    use simulation::invariants::time;
+    use simulation::invariants::{i06_presence, time};
 
     use super::*;
 
@@ -79,5 +79,10 @@ mod in_the_grid {
     #[test]
     fn time_that_follows_the_wall_clock_jumps_with_it() {
         caught_by("time-of-wall-clock", &[time::NAME], grid, 10..=15);
+    }
+
+    #[test]
+    fn silence_that_is_measured_by_the_wall_clock_closes_merchants_that_poll() {
+        caught_by("presence-of-wall-clock", &[i06_presence::NAME], presence, 7..=7);
     }
 }

@@ -6,7 +6,7 @@
 //! cluster another one than three nodes with three copies of everything; the nightly run has five.
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -130,11 +130,13 @@ async fn every_node_is_restarted_in_turn_and_no_poll_fails() {
 async fn links_that_lose_what_is_sent_one_way_lose_nothing_for_good() {
     let seed = seed();
     let deployment = Arc::new(Deployment::start(&Plan { are_links_proxied: true, ..plan() }).await);
-    let stream = Stream::start(&deployment, Load { orders: 450, orders_per_second: 10, terminals: 8 }, seed).await;
+    // As long as all cuts take at the most.
+    let orders = 3 * count() * 75;
+    let stream = Stream::start(&deployment, Load { orders, orders_per_second: 10, terminals: 8 }, seed).await;
     let mut rng = StdRng::seed_from_u64(seed);
     let cuts = [(true, false), (false, true), (true, true)].map(|(requests, answers)| Cut { requests, answers });
     for (node, cut) in nodes().0.iter().flat_map(|node| cuts.map(|cut| (node, cut))) {
-        tokio::time::sleep(Duration::from_millis(rng.random_range(500..2_000))).await;
+        tokio::time::sleep(Duration::from_millis(rng.random_range(500..1_500))).await;
         let lasts = Duration::from_millis(rng.random_range(1_000..6_000));
         eprintln!("{:.1?}: {node} loses {cut:?} for {lasts:?}", stream.elapsed());
         let since = stream.elapsed();
@@ -146,7 +148,20 @@ async fn links_that_lose_what_is_sent_one_way_lose_nothing_for_good() {
     }
     assert!(!stream.is_all_sent(), "this happens under load");
     let (history, problems) = stream.finish(SETTLE_LIMIT).await;
-    judge(&deployment, &history, problems, Minimum { orders: 450, faults: 3 * count(), ..ALL_ANSWERED }, seed);
+    judge(&deployment, &history, problems, Minimum { orders, faults: 3 * count(), ..ALL_ANSWERED }, seed);
+}
+
+/// What a node says to polls in the clear until it closes the connection. A frame begins with a length, so with 0; an alert
+/// of TLS does not.
+fn poll_in_the_clear(address: &str) -> Vec<u8> {
+    const SIGN_OF_LIFE: &[u8] = &[0, 0, 0, 2, 8, 1];
+    let mut connection = std::net::TcpStream::connect(address).unwrap();
+    connection.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    connection.write_all(&[b"cmdpoll1", SIGN_OF_LIFE].concat()).unwrap();
+    let mut said = Vec::new();
+    let read = connection.read_to_end(&mut said);
+    assert!(!matches!(&read, Err(error) if error.kind() == ErrorKind::WouldBlock), "it is closed: {read:?}");
+    said
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -161,6 +176,8 @@ async fn nodes_with_certificates_refuse_plaintext_and_a_node_that_was_removed() 
     let asked = ["cluster", "status", "--grid-seeds", deployment.advertised("node-2")];
     let (code, _, stderr) = tokio::task::block_in_place(|| crate::platform::run(&asked, &[]));
     assert_eq!(code, 1, "a plaintext caller is refused: {stderr}");
+    let said = tokio::task::block_in_place(|| poll_in_the_clear(deployment.advertised("node-2")));
+    assert!(said.first() != Some(&0), "a frame is an answer: {said:?}");
     let (code, _, stderr) = deployment.try_cluster_as("node-1", &["status"]);
     assert_eq!(code, 1, "the certificate of a removed node is refused: {stderr}");
     let (code, _, stderr) = deployment.try_cluster_as(added, &["status"]);

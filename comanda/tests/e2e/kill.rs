@@ -152,7 +152,7 @@ async fn answered_by(deployment: &Deployment, side: &str) -> f64 {
 async fn order_events_stops_under_load_and_takes_over_again() {
     let seed = seed();
     let deployment = Arc::new(Deployment::start(&plan()).await);
-    let load = Load { orders: 400, orders_per_second: 10, terminals: 4 };
+    let load = Load { orders: 500, orders_per_second: 10, terminals: 4 };
     let stream = Stream::start(&deployment, load, seed).await;
     let mut rng = StdRng::seed_from_u64(seed);
     for stop in [Deployment::kill, Deployment::stop] {
@@ -184,6 +184,6 @@ async fn order_events_stops_under_load_and_takes_over_again() {
     assert_eq!(polls_failed, 0, "no poll failed");
     let (history, problems) = stream.finish(SETTLE_LIMIT).await;
     assert_eq!(history.polls_failed, 0, "no poll failed");
-    let minimum = Minimum { orders: 400, faults: 2, polls: 400, polls_answered_percent: 100 };
+    let minimum = Minimum { orders: 500, faults: 2, polls: 400, polls_answered_percent: 100 };
     judge(&deployment, &history, problems, minimum, seed);
 }

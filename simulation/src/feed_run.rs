@@ -69,12 +69,7 @@ impl World for FeedWorld {
 
     fn administer(&self, fault: &Fault) {
         match fault {
-            Fault::StoreDown(machines) => self.cloud.set_down(Some(machines.clone())),
-            Fault::StoreSlow(ms) => self.cloud.set_slow(*ms),
-            Fault::StoreUp => {
-                self.cloud.set_down(None);
-                self.cloud.set_slow(0);
-            }
+            Fault::StoreDown(_) | Fault::StoreSlow(_) | Fault::StoreUp => self.cloud.suffer(fault),
             Fault::QueueDown => self.feed.set_down(true),
             Fault::QueueUp => self.feed.set_down(false),
             _ => self.orders.give(fault, self.nodes.lock().keys().next().copied()),

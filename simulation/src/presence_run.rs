@@ -69,12 +69,7 @@ impl World for PresenceWorld {
 
     fn administer(&self, fault: &Fault) {
         match fault {
-            Fault::StoreDown(machines) => self.cloud.set_down(Some(machines.clone())),
-            Fault::StoreSlow(ms) => self.cloud.set_slow(*ms),
-            Fault::StoreUp => {
-                self.cloud.set_down(None);
-                self.cloud.set_slow(0);
-            }
+            Fault::StoreDown(_) | Fault::StoreSlow(_) | Fault::StoreUp => self.cloud.suffer(fault),
             Fault::QueueDown | Fault::QueueUp => {
                 self.topic_is_down.store(*fault == Fault::QueueDown, Ordering::SeqCst);
             }

@@ -18,6 +18,7 @@ use tonic::Status;
 
 use crate::clock::{START_MS, VirtualTime};
 use crate::machine::Machine;
+use crate::schedule::Fault;
 
 /// How long a call takes at the longest, ms, while nothing is slow.
 const CALL_MAX_MS: u64 = 12;
@@ -80,14 +81,15 @@ impl<T: Default> Cloud<T> {
         Timestamp::from_unix_ms(START_MS).plus(self.time.now())
     }
 
-    /// Fails for these machines, or for all.
-    pub fn set_down(&self, machines: Option<Vec<u64>>) {
-        self.outage.lock().down_for = machines;
-    }
-
-    /// Takes this much longer.
-    pub fn set_slow(&self, ms: u64) {
-        self.outage.lock().slow_ms = ms;
+    /// Fails for some machines or for all, takes longer, or works again. Other faults are not its own.
+    pub fn suffer(&self, fault: &Fault) {
+        let mut outage = self.outage.lock();
+        match fault {
+            Fault::StoreDown(machines) => outage.down_for = Some(machines.clone()),
+            Fault::StoreSlow(ms) => outage.slow_ms = *ms,
+            Fault::StoreUp => *outage = Outage::default(),
+            _ => {}
+        }
     }
 
     /// Whether `machine` reaches it.

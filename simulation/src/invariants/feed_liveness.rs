@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::feed_history::{acknowledgments, polls};
-use crate::history::{History, Observation};
+use super::not_started;
+use crate::history::History;
 
 /// Its name.
 pub const NAME: &str = "I10 liveness";
@@ -14,12 +15,7 @@ const WITHIN_US: u64 = 10_000_000;
 /// What is wrong.
 pub fn check(history: &History) -> Vec<String> {
     let Some(healed_us) = history.phase_us("healed") else { return vec!["it was never healed".to_owned()] };
-    let mut wrong = Vec::new();
-    for seen in &history.seen {
-        if let Observation::NotStarted { node, reason } = &seen.what {
-            wrong.push(format!("node {node} did not start: {reason}"));
-        }
-    }
+    let mut wrong = not_started(history);
     let mut first: BTreeMap<(String, &str), u64> = BTreeMap::new();
     let mut note = |client: &str, what, ended_us: u64| {
         let node = client.split('/').next().unwrap_or(client).to_owned();

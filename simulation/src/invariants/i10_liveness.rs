@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::not_started;
 use crate::history::{History, Observation};
 
 /// Its name.
@@ -12,15 +13,11 @@ const WITHIN_MS: u64 = 10_000;
 
 /// What is wrong.
 pub fn check(history: &History) -> Vec<String> {
-    let mut wrong = Vec::new();
+    let mut wrong = not_started(history);
     let mut probes: BTreeMap<(u64, &str), Option<u64>> = BTreeMap::new();
     for seen in &history.seen {
-        match &seen.what {
-            Observation::Probe { node, what, took_ms } => {
-                probes.insert((*node, what), *took_ms);
-            }
-            Observation::NotStarted { node, reason } => wrong.push(format!("node {node} did not start: {reason}")),
-            _ => {}
+        if let Observation::Probe { node, what, took_ms } = &seen.what {
+            probes.insert((*node, what), *took_ms);
         }
     }
     for ((node, what), took_ms) in &probes {

@@ -113,6 +113,15 @@ pub fn judge(history: &History) -> Vec<Violation> {
     violations
 }
 
+/// Nodes that could not be started; for whoever judges liveness.
+fn not_started(history: &History) -> Vec<String> {
+    let failed = |seen: &crate::history::Seen| match &seen.what {
+        Observation::NotStarted { node, reason } => Some(format!("node {node} did not start: {reason}")),
+        _ => None,
+    };
+    history.seen.iter().filter_map(failed).collect()
+}
+
 /// An operation that adds, taken apart.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Add<'a> {

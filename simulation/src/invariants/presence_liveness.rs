@@ -1,7 +1,8 @@
 //! I10 for presence: soon after healing every partition answers who is online, somewhere.
 
+use super::not_started;
 use super::presence_history::answers;
-use crate::history::{History, Observation};
+use crate::history::History;
 use crate::presence::fleet::partition_of;
 
 /// Its name.
@@ -13,12 +14,7 @@ const WITHIN_US: u64 = 10_000_000;
 /// What is wrong.
 pub fn check(history: &History) -> Vec<String> {
     let Some(healed_us) = history.phase_us("healed") else { return vec!["it was never healed".to_owned()] };
-    let mut wrong = Vec::new();
-    for seen in &history.seen {
-        if let Observation::NotStarted { node, reason } = &seen.what {
-            wrong.push(format!("node {node} did not start: {reason}"));
-        }
-    }
+    let mut wrong = not_started(history);
     for partition in 0..history.about.partitions {
         let answered = answers(history).find(|(operation, shown)| {
             let is_of_it = |(merchant, _, _): &(u32, bool, u64)| {

@@ -15,7 +15,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, SanType, date_time_ymd,
 };
-use replicated_grid::transport::{ClusterName, Identity};
+use replicated_grid::transport::{ClusterName, Identity, role_dns_name};
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -96,14 +96,15 @@ pub fn authority(cluster: &ClusterName, now: Timestamp) -> Result<CertificateAnd
     Ok(CertificateAndKey { certificate_pem: certificate.pem(), key_pem: key.serialize_pem().into() })
 }
 
-/// A certificate for `identity`, signed by the `authority` of `cluster`, valid for one year and on both ends of a
-/// connection.
+/// A certificate for `identity`, which may answer as `roles`, signed by the `authority` of `cluster`, valid for one year
+/// and on both ends of a connection.
 ///
 /// # Errors
 /// When the name would not be recognized, or the authority is not this cluster's, has expired, or its key is not the
 /// certificate's.
 pub fn issue(
     identity: &Identity,
+    roles: &[&str],
     cluster: &ClusterName,
     authority: &CertificateAndKey,
     now: Timestamp,
@@ -117,7 +118,9 @@ pub fn issue(
     }
     let mut parameters = CertificateParams::default();
     parameters.distinguished_name = named(&name);
-    parameters.subject_alt_names = vec![SanType::DnsName(name.try_into().map_err(made("naming the certificate"))?)];
+    let names = [name].into_iter().chain(roles.iter().map(|role| role_dns_name(role, cluster)));
+    let names = names.map(|name| name.try_into().map(SanType::DnsName)).collect::<Result<Vec<_>, _>>();
+    parameters.subject_alt_names = names.map_err(made("naming the certificate"))?;
     parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     parameters.use_authority_key_identifier_extension = true;
@@ -238,12 +241,19 @@ mod tests {
         CertificateDer::from_pem_slice(pair.certificate_pem.as_bytes()).unwrap()
     }
 
+    fn is_for(certificate: &CertificateDer<'_>, role: &str) -> bool {
+        let parsed = rustls::server::ParsedCertificate::try_from(certificate).unwrap();
+        let name = role_dns_name(role, &west()).try_into().unwrap();
+        rustls::client::verify_server_name(&parsed, &name).is_ok()
+    }
+
     #[test]
     fn a_certificate_is_of_whom_it_was_made_for_and_lives_a_year() {
         let authority = authority(&west(), now()).unwrap();
         for identity in [node(), Identity::Client("kitchen-api".into())] {
-            let issued = der(&issue(&identity, &west(), &authority, now()).unwrap());
+            let issued = der(&issue(&identity, &["gateway-core"], &west(), &authority, now()).unwrap());
             assert_eq!(Identity::of_certificate(&issued, &west()), Ok(identity));
+            assert!(is_for(&issued, "gateway-core") && !is_for(&issued, "connection-polling"));
             let valid = |at| check(&issued, &west(), &authority.certificate_pem, at).is_ok();
             assert!(valid(now()) && valid(after(364)) && valid(Timestamp::from_unix_ms(NOW - 59 * 60 * 1_000)));
             assert!(!valid(after(366)) && !valid(after(-1)));
@@ -253,9 +263,9 @@ mod tests {
     #[test]
     fn an_authority_lives_ten_years_and_signs_until_then() {
         let authority = authority(&west(), now()).unwrap();
-        assert!(issue(&node(), &west(), &authority, after(3_640)).is_ok());
-        assert!(issue(&node(), &west(), &authority, after(-2)).is_err(), "before it was made");
-        let late = issue(&node(), &west(), &authority, after(3_660));
+        assert!(issue(&node(), &[], &west(), &authority, after(3_640)).is_ok());
+        assert!(issue(&node(), &[], &west(), &authority, after(-2)).is_err(), "before it was made");
+        let late = issue(&node(), &[], &west(), &authority, after(3_660));
         assert!(matches!(late, Err(CertificateError::Authority { .. })));
     }
 
@@ -263,18 +273,18 @@ mod tests {
     fn a_mixed_up_authority_is_noticed() {
         let (ours, other) = (authority(&west(), now()).unwrap(), authority(&west(), now()).unwrap());
         let mixed = CertificateAndKey { certificate_pem: ours.certificate_pem.clone(), key_pem: other.key_pem };
-        assert!(matches!(issue(&node(), &west(), &mixed, now()), Err(CertificateError::Authority { .. })));
+        assert!(matches!(issue(&node(), &[], &west(), &mixed, now()), Err(CertificateError::Authority { .. })));
         let east = ClusterName::new("east").unwrap();
-        assert!(matches!(issue(&node(), &east, &ours, now()), Err(CertificateError::Authority { .. })));
+        assert!(matches!(issue(&node(), &[], &east, &ours, now()), Err(CertificateError::Authority { .. })));
         let no_key = CertificateAndKey { certificate_pem: ours.certificate_pem, key_pem: "nothing".into() };
-        assert!(matches!(issue(&node(), &west(), &no_key, now()), Err(CertificateError::AuthorityKey(_))));
+        assert!(matches!(issue(&node(), &[], &west(), &no_key, now()), Err(CertificateError::AuthorityKey(_))));
     }
 
     #[test]
     fn a_name_that_nobody_would_recognize_gets_no_certificate() {
         let authority = authority(&west(), now()).unwrap();
         for identity in [Identity::Node(replicated_grid::NodeId(0)), Identity::Client("-x".into())] {
-            let refused = issue(&identity, &west(), &authority, now());
+            let refused = issue(&identity, &[], &west(), &authority, now());
             assert!(matches!(refused, Err(CertificateError::Name { .. })), "{identity}");
         }
     }

@@ -109,7 +109,7 @@ async fn tls(directory: &Path, authority: &CertifiedIssuer<'_, KeyPair>, node: u
     std::fs::write(&files.key, key.serialize_pem()).unwrap();
     let clock = ManualClock::new(Timestamp::from_unix_ms(1_795_000_000_000));
     let membership = watch::Sender::new(Membership::Unknown).subscribe();
-    NodeTls::load(TlsConfig { files, cluster, identity, membership, clock }).await.unwrap()
+    NodeTls::load(TlsConfig { files, cluster, identity, roles: Vec::new(), membership, clock }).await.unwrap()
 }
 
 #[tokio::main(worker_threads = 2)]

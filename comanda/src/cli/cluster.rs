@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::SettingsOnly;
+use super::{Role, SettingsOnly};
 
 /// `cluster`.
 #[derive(Debug, Subcommand)]
@@ -44,7 +44,7 @@ pub enum ClusterCommand {
     #[command(after_help = "Example: comanda cluster drain 2 --grid-seeds 10.0.0.1:7075")]
     Drain(ClusterNode),
     /// Make the cluster's own authority, and certificates signed by it
-    #[command(after_help = "Example: comanda cluster certificates ./certificates --node 1 --node 2 --node 3")]
+    #[command(after_help = "Example: comanda cluster certificates ./certificates --client core --role gateway-core")]
     Certificates(CertificatesArgs),
 }
 
@@ -69,6 +69,9 @@ pub struct CertificatesArgs {
     /// Name of a process that is no grid node, such as kitchen-api
     #[arg(long = "client", value_name = "NAME")]
     pub clients: Vec<String>,
+    /// Role that the processes with these certificates answer as to others, such as gateway-core; of all certificates made at once
+    #[arg(long = "role", value_enum, value_name = "ROLE")]
+    pub roles: Vec<Role>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "flattened")]
     pub rest: SettingsOnly,

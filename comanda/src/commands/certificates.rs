@@ -1,4 +1,4 @@
-//! `comanda cluster certificates`: the files with which the nodes of a cluster prove who they are.
+//! `comanda cluster certificates`: the files with which the processes of a cluster prove who they are.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,12 +22,17 @@ pub fn execute(arguments: &CertificatesArgs) -> Result<(), Failure> {
     let nodes = arguments.nodes.iter().map(|id| Identity::Node(NodeId(*id)));
     let clients = arguments.clients.iter().map(|name| client(name)).collect::<Result<Vec<Identity>, Failure>>()?;
     let identities: Vec<Identity> = nodes.chain(clients).collect();
+    if identities.is_empty() && !arguments.roles.is_empty() {
+        return Err(Failure::Usage("--role is of a certificate: name one with --node or --client".to_owned()));
+    }
+    let roles: Vec<&str> = arguments.roles.iter().map(|role| role.name()).collect();
     let authority = authority(directory, &cluster)?;
     let now = SystemClock::shared().now();
     let mut made = Vec::new();
     for identity in &identities {
         let (certificate, key) = files(directory, &identity.to_string());
-        let pair = cluster_certificates::issue(identity, &cluster, &authority, now).context("making a certificate")?;
+        let pair = cluster_certificates::issue(identity, &roles, &cluster, &authority, now);
+        let pair = pair.context("making a certificate")?;
         cluster_certificates::write(&pair, &certificate, &key).context("writing a certificate")?;
         made.push((identity.to_string(), certificate, key));
     }

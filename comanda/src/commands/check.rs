@@ -6,8 +6,9 @@ use super::configuration;
 use crate::cli::{CheckArgs, Role};
 use crate::failure::Failure;
 use crate::platform::aws::{AwsClients, AwsNames};
+use crate::platform::grid::link::GridLink;
 use crate::platform::production::ProductionSecrets;
-use crate::platform::reachability;
+use crate::platform::{internal_rpc, reachability};
 use crate::settings::Settings;
 
 /// Checks and prints.
@@ -21,6 +22,9 @@ pub async fn execute(arguments: CheckArgs) -> Result<(), Failure> {
     let settings = Settings::from_layers(&layers).map_err(Failure::Configuration)?;
     let roles = if arguments.roles.is_empty() { Role::ALL.to_vec() } else { arguments.roles.clone() };
     ProductionSecrets::for_roles(&settings, &roles, &configuration::environment()).map_err(Failure::Configuration)?;
+    // As `run` reads them: certificates that cannot be used, or are not for these roles, are named.
+    let listening = internal_rpc::listening(&roles, settings.grid.is_cluster());
+    GridLink::answering_as(&settings.grid, &listening).await?;
     if arguments.online {
         let aws = AwsClients::from_environment(&settings).await;
         let unreachable = reachability::unreachable(&aws, &AwsNames::new(&settings.aws_prefix), &roles).await;

@@ -14,17 +14,18 @@ use proto::connection_polling::connection_polling_client::ConnectionPollingClien
 use proto::failover::first_reachable;
 use proto::gateway_core::gateway_core_client::GatewayCoreClient;
 use proto::merchant_connection::merchant_connection_client::MerchantConnectionClient;
-use proto::transport::{self, Transport};
+use proto::transport::{self, Connector, Transport};
 use secrecy::SecretString;
 use tokio::runtime::Handle;
 use tonic::service::Routes;
 
+use super::admission::Admission;
 use super::aws::AwsClients;
 use super::grid::link::GridLink;
 use super::grid::node::GridNode;
 use super::grid::on_runtime::OnRuntime;
 use super::grid::peers::GridPeers;
-use super::internal_rpc::InternalListener;
+use super::internal_rpc::{InternalListener, listening};
 use super::members::{Members, Stage};
 use super::roles;
 use crate::cli::Role;
@@ -53,7 +54,8 @@ pub struct Cluster {
     gateway_agent: Option<gateway_agent::Service>,
     grid_node: Option<GridNode>,
     grid_peers: Option<GridPeers>,
-    grid_link: Option<GridLink>,
+    /// How to reach other processes; a command that has within itself all that it calls has none.
+    link: Option<GridLink>,
     internal: Vec<(Role, InternalListener)>,
 }
 
@@ -80,11 +82,10 @@ impl Cluster {
     ) -> Result<Self, Failure> {
         let mut builder = Builder::new(settings, aws, secrets, clock);
         let has = |role| roles.contains(&role);
-        if settings.grid.is_cluster() {
-            builder.cluster.grid_link = Some(GridLink::new(&settings.grid).await?);
-            if has(Role::OrderEvents) || has(Role::MerchantConnection) {
-                builder.cluster.grid_node = Some(roles::grid_node(&builder, roles).await?);
-            }
+        let listening = listening(roles, settings.grid.is_cluster());
+        builder.cluster.link = Some(GridLink::answering_as(&settings.grid, &listening).await?);
+        if settings.grid.is_cluster() && (has(Role::OrderEvents) || has(Role::MerchantConnection)) {
+            builder.cluster.grid_node = Some(roles::grid_node(&builder, roles).await?);
         }
         if has(Role::MerchantConnection) {
             builder.cluster.merchant_connection = Some(roles::merchant_connection(&builder)?);
@@ -106,9 +107,8 @@ impl Cluster {
         if has(Role::GatewayAgent) {
             builder.cluster.gateway_agent = Some(roles::gateway_agent(&builder)?);
         }
-        // A process with every role has nobody to serve over the network.
-        if roles.len() < Role::ALL.len() {
-            builder.cluster.internal = builder.bind_internal().await?;
+        for role in listening {
+            builder.cluster.internal.extend(builder.bind_internal(role).await?);
         }
         Ok(builder.cluster)
     }
@@ -151,6 +151,7 @@ impl Cluster {
 
     /// Hands every service to those that run together.
     pub fn add_to(self, members: &mut Members, drain_timeout: Duration) {
+        let admission = self.admission();
         if let Some(node) = self.grid_node {
             let mut routes = Routes::default();
             if let Some(service) = &self.order_events {
@@ -164,7 +165,7 @@ impl Cluster {
             let polls = self.order_events.as_ref().map(order_events::Service::handle);
             node.add_to(members, routes, polls, drain_timeout);
         }
-        if let Some(link) = self.grid_link {
+        if let Some(link) = self.link {
             members.add("grid-certificates", Stage::Foundation, move |token| async move {
                 link.follow(token).await;
                 Ok::<(), std::convert::Infallible>(())
@@ -188,9 +189,15 @@ impl Cluster {
             order_events, "order-events", Feeds; connection_polling, "connection-polling", Feeds;
             merchant_connection, "merchant-connection", Feeds
         );
-        for (_, listener) in self.internal {
-            listener.add_to(members);
+        if let Some(admission) = admission {
+            self.internal.into_iter().for_each(|(_, listener)| listener.add_to(members, admission.clone()));
         }
+    }
+
+    /// Who may connect: a node knows who is a member.
+    fn admission(&self) -> Option<Admission> {
+        let of_node = self.grid_node.as_ref().map(GridNode::admission);
+        of_node.or_else(|| self.link.as_ref().map(GridLink::admission))
     }
 }
 
@@ -214,7 +221,7 @@ impl<'a> Builder<'a> {
     pub(super) fn core(&self) -> Result<Transport, Failure> {
         match &self.cluster.gateway_core {
             Some(service) => Ok(transport::local(gateway_core::grpc(service.handle()))),
-            None => remote(self.settings.internal.gateway_core),
+            None => self.remote(Role::GatewayCore, self.settings.internal.gateway_core),
         }
     }
 
@@ -234,7 +241,9 @@ impl<'a> Builder<'a> {
         if let Some(own) = self.own_merchant_connection() {
             return Ok(own);
         }
-        let Some(link) = self.grid_link() else { return remote(self.settings.internal.merchant_connection) };
+        let Some(link) = self.grid_link() else {
+            return self.remote(Role::MerchantConnection, self.settings.internal.merchant_connection);
+        };
         let seeds = self.settings.grid.seeds.iter().map(|seed| link.connect(seed));
         let seeds = seeds.collect::<Result<Vec<Transport>, _>>().context("reading grid_seeds")?;
         Ok(first_reachable(seeds))
@@ -249,7 +258,7 @@ impl<'a> Builder<'a> {
     pub(super) fn connection_polling(&self) -> Result<Transport, Failure> {
         match &self.cluster.connection_polling {
             Some(service) => Ok(transport::local(connection_polling::grpc(service.handle()))),
-            None => remote(self.settings.internal.connection_polling),
+            None => self.remote(Role::ConnectionPolling, self.settings.internal.connection_polling),
         }
     }
 
@@ -262,7 +271,23 @@ impl<'a> Builder<'a> {
 
     /// How to reach grid nodes, when there is a cluster.
     pub(super) fn grid_link(&self) -> Option<&GridLink> {
-        self.cluster.grid_link.as_ref()
+        self.link().ok().filter(|_| self.settings.grid.is_cluster())
+    }
+
+    /// order-events of another process, where it is one alone: its gRPC, and connections for polls.
+    pub(super) fn remote_order_events(&self) -> Result<(Transport, Connector), Failure> {
+        let (role, address) = (Role::OrderEvents, self.settings.internal.order_events);
+        Ok((self.remote(role, address)?, self.link()?.role_feed_connector(role, address)))
+    }
+
+    /// The transport of `role` in another process.
+    fn remote(&self, role: Role, address: SocketAddr) -> Result<Transport, Failure> {
+        self.link()?.connect_role(role, address).context("reading an internal address")
+    }
+
+    fn link(&self) -> Result<&GridLink, Failure> {
+        let link = self.cluster.link.as_ref();
+        link.ok_or_else(|| Failure::Failed("a command without certificates called another process".to_owned()))
     }
 
     /// This process as a node of the grid, if it is one.
@@ -290,35 +315,32 @@ impl<'a> Builder<'a> {
         Arc::new(SnsTopic::new(self.aws.sns.clone(), &self.settings.aws_prefix, name))
     }
 
-    async fn bind_internal(&self) -> Result<Vec<(Role, InternalListener)>, Failure> {
+    /// The listener of `role`, if the process has it.
+    async fn bind_internal(&self, role: Role) -> Result<Option<(Role, InternalListener)>, Failure> {
         let (addresses, cluster) = (self.settings.internal, &self.cluster);
-        let mut bound = Vec::new();
-        if let Some(service) = &cluster.gateway_core {
-            let server = gateway_core::grpc(service.handle());
-            let listener = InternalListener::bind("gateway_core_addr", addresses.gateway_core, server).await?;
-            bound.push((Role::GatewayCore, listener));
+        macro_rules! bound {
+            ($service:ident, $key:literal, $grpc:path) => {
+                match &cluster.$service {
+                    Some(service) => {
+                        let server = $grpc(service.handle());
+                        Some(InternalListener::bind($key, addresses.$service, server).await?)
+                    }
+                    None => None,
+                }
+            };
         }
-        // A node of a cluster serves these two on the grid's listener, whose address the members know.
-        if let (Some(service), None) = (&cluster.order_events, &cluster.grid_node) {
-            let server = order_events::rpc::grpc(service.handle());
-            let listener = InternalListener::bind("order_events_addr", addresses.order_events, server).await?;
-            bound.push((Role::OrderEvents, listener.with_polls(service.handle())));
-        }
-        if let (Some(service), None) = (&cluster.merchant_connection, &cluster.grid_node) {
-            let (key, server) = ("merchant_connection_addr", merchant_connection::grpc(service.handle()));
-            let listener = InternalListener::bind(key, addresses.merchant_connection, server).await?;
-            bound.push((Role::MerchantConnection, listener));
-        }
-        if let Some(service) = &cluster.connection_polling {
-            let (key, server) = ("connection_polling_addr", connection_polling::grpc(service.handle()));
-            let listener = InternalListener::bind(key, addresses.connection_polling, server).await?;
-            bound.push((Role::ConnectionPolling, listener));
-        }
-        Ok(bound)
+        let listener = match role {
+            Role::GatewayCore => bound!(gateway_core, "gateway_core_addr", gateway_core::grpc),
+            Role::MerchantConnection => {
+                bound!(merchant_connection, "merchant_connection_addr", merchant_connection::grpc)
+            }
+            Role::ConnectionPolling => bound!(connection_polling, "connection_polling_addr", connection_polling::grpc),
+            Role::OrderEvents => {
+                let bound = bound!(order_events, "order_events_addr", order_events::rpc::grpc);
+                bound.zip(self.order_events_handle()).map(|(listener, polls)| listener.with_polls(polls))
+            }
+            Role::GatewayAgent | Role::KitchenApi => None,
+        };
+        Ok(listener.map(|listener| (role, listener)))
     }
-}
-
-/// A peer's transport at `address`.
-pub(super) fn remote(address: SocketAddr) -> Result<Transport, Failure> {
-    transport::remote(&format!("http://{address}")).context("reading an internal address")
 }

@@ -83,8 +83,15 @@ impl DevNodes {
     /// Chooses addresses and directories for `count` nodes, which read the file `config` as we did; starts nothing.
     ///
     /// # Errors
-    /// When there is no free port or no temporary directory.
+    /// When there are certificates, no free port or no temporary directory.
     pub fn plan(settings: &Settings, config: Option<PathBuf>, count: u16) -> Result<Self, Failure> {
+        // One certificate is of one process, and these are several of one machine.
+        if settings.grid.tls.is_some() {
+            return Err(Failure::Usage(
+                "dev --nodes works without certificates: leave grid_ca_file, grid_cert_file and grid_key_file unset"
+                    .to_owned(),
+            ));
+        }
         let addresses: Vec<SocketAddr> = (0..count).map(|_| free_address()).collect::<Result<_, Failure>>()?;
         let directory = match &settings.data_dir {
             Some(path) => Directory::Kept(path.clone()),

@@ -101,20 +101,20 @@ async fn tell(mut connection: TcpStream, rpc: &Taker, poll: &Taker, polls: &Hand
     taker.send(Ok(connection)).await.map_err(|_| io::ErrorKind::ConnectionRefused.into())
 }
 
-/// Connects to a peer's listener for polls, and proves itself where `tls` is given.
-pub fn connector(address: &str, tls: Option<ClientTls>) -> Connector {
+/// Connects to a peer's listener for polls; where `tls` is given, both sides prove who they are.
+pub fn connector(address: &str, tls: Option<(ClientTls, Expect)>) -> Connector {
     let address: Arc<str> = address.into();
     Arc::new(move || Box::pin(connect(Arc::clone(&address), tls.clone())))
 }
 
-async fn connect(address: Arc<str>, tls: Option<ClientTls>) -> io::Result<BoxedConnection> {
+async fn connect(address: Arc<str>, tls: Option<(ClientTls, Expect)>) -> io::Result<BoxedConnection> {
     let mut connection = TcpStream::connect(&*address).await?;
     connection.set_nodelay(true)?;
     connection.write_all(PREFACE).await?;
     match tls {
         None => Ok(Box::new(connection)),
-        Some(tls) => {
-            let secured = tls.connect(connection, Expect::AnyMember).await.map_err(io::Error::other)?;
+        Some((tls, expect)) => {
+            let secured = tls.connect(connection, expect).await.map_err(io::Error::other)?;
             Ok(Box::new(secured))
         }
     }

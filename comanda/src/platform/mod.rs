@@ -3,6 +3,7 @@
 //! Used by `dev`, `run` and the administrative commands. The services do not know each other; this does.
 
 pub mod adapters;
+pub mod admission;
 pub mod aws;
 pub mod beside;
 pub mod children;

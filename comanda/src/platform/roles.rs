@@ -13,11 +13,11 @@ use secrecy::SecretString;
 
 use super::adapters::LocalFeed;
 use super::aws::{CONNECTION_POLLING_FEED, MERCHANT_STATUS, ORDER_EVENTS, ORDER_EVENTS_FEED, ORDERS};
-use super::cluster::{Builder, remote};
+use super::cluster::Builder;
 use super::grid::node::{GridNode, Wanted};
 use super::grid::peers::GridPeers;
+use super::listeners;
 use super::without_development::WithoutDevelopment;
-use super::{feed_port, listeners};
 use crate::cli::Role;
 use crate::failure::{Context, Failure};
 use crate::settings::Settings;
@@ -141,9 +141,8 @@ fn primary(builder: &Builder<'_>, random: &SharedRandom) -> Result<Primary, Fail
         let feed: Arc<dyn PrimaryFeed> = match builder.order_events_handle() {
             Some(handle) => Arc::new(LocalFeed::new(handle)),
             None => {
-                let address = settings.internal.order_events;
-                let connector = feed_port::connector(&address.to_string(), None);
-                Arc::new(RemoteFeed::new(remote(address)?, connector, Arc::clone(random)))
+                let (rpc, connector) = builder.remote_order_events()?;
+                Arc::new(RemoteFeed::new(rpc, connector, Arc::clone(random)))
             }
         };
         let presence = PresenceNodes::one(presence_partitions, builder.merchant_connection()?);

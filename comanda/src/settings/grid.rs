@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
-use super::typed::Reader;
+use super::typed::{Reach, Reader};
 
 /// The most partitions of a grid: each is a raft group with its own cost on every node that holds it.
 const PARTITIONS_MAX: u64 = 64;
@@ -35,11 +35,11 @@ pub struct GridSettings {
     pub order_events_partitions: NonZeroU16,
     /// Partitions of merchant-connection.
     pub merchant_connection_partitions: NonZeroU16,
-    /// Mutual TLS, when it is on.
+    /// Mutual TLS between processes, when it is on; it needs no cluster.
     pub tls: Option<GridTls>,
 }
 
-/// The files of mutual TLS between nodes.
+/// The files of mutual TLS between processes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GridTls {
     /// The authority.
@@ -56,12 +56,17 @@ impl GridSettings {
         !self.seeds.is_empty()
     }
 
+    /// Who can connect to listeners for other processes.
+    pub(super) fn reach(&self) -> Reach {
+        reach(self.tls.as_ref())
+    }
+
     /// Reads them; what is wrong is told to `reader`.
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         let tls = read_tls(reader);
         let node_id = reader.optional_number("node_id", 1, u64::MAX).map(|id| id as u64);
         Self {
-            listen: reader.address("grid_addr", tls.is_none()),
+            listen: reader.address("grid_addr", reach(tls.as_ref())),
             advertised: read_advertised(reader),
             seeds: read_seeds(reader),
             node_id,
@@ -73,6 +78,10 @@ impl GridSettings {
             tls,
         }
     }
+}
+
+fn reach(tls: Option<&GridTls>) -> Reach {
+    if tls.is_some() { Reach::Everybody } else { Reach::ThisMachineWithoutCertificates }
 }
 
 fn read_tls(reader: &mut Reader<'_>) -> Option<GridTls> {

@@ -117,16 +117,18 @@ impl Settings {
             (Some(_), None) => reader.refuse("tls_key_file", "is needed because tls_cert_file is set"),
             (None, Some(_)) => reader.refuse("tls_cert_file", "is needed because tls_key_file is set"),
         };
+        let grid = GridSettings::read(reader);
+        let internal = grid.reach();
         let hour = Duration::from_secs(3600);
         let day = 24 * hour;
         Self {
-            http_addr: reader.address("http_addr", false),
+            http_addr: reader.address("http_addr", Reach::Everybody),
             tls,
-            ops_addr: reader.address("ops_addr", true),
+            ops_addr: reader.address("ops_addr", Reach::ThisMachine),
             trusted_proxies: reader.networks("trusted_proxies"),
             connections_max: reader.number("connections_max", 1, 1_000_000).try_into().unwrap_or(usize::MAX),
             connections_per_address_max: reader.optional_number("connections_per_address_max", 1, 1_000_000),
-            local_aws_addr: reader.address("local_aws_addr", true),
+            local_aws_addr: reader.address("local_aws_addr", Reach::ThisMachine),
             data_dir: reader.path("data_dir"),
             dev_merchants: reader.number("dev_merchants", 1, 1_000_000).try_into().unwrap_or(u32::MAX),
             offline_after: reader.duration("offline_after", Duration::from_secs(1), day),
@@ -141,17 +143,45 @@ impl Settings {
             aws_prefix: reader.prefix(),
             aws_endpoint: reader.endpoint(),
             internal: InternalAddresses {
-                gateway_core: reader.address("gateway_core_addr", true),
-                order_events: reader.address("order_events_addr", true),
-                merchant_connection: reader.address("merchant_connection_addr", true),
-                connection_polling: reader.address("connection_polling_addr", true),
+                gateway_core: reader.address("gateway_core_addr", internal),
+                order_events: reader.address("order_events_addr", internal),
+                merchant_connection: reader.address("merchant_connection_addr", internal),
+                connection_polling: reader.address("connection_polling_addr", internal),
             },
-            grid: GridSettings::read(reader),
+            grid,
             event_id_key: reader.event_id_key(),
             token_signing_key: reader.text("token_signing_key").map(SecretString::from),
             token_previous_key: reader.text("token_previous_key").map(SecretString::from),
             log: reader.text("log").unwrap_or_default(),
             log_format: reader.log_format(),
+        }
+    }
+}
+
+/// Who can connect to a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Whoever reaches the address, whatever it is.
+    Everybody,
+    /// Processes of this machine: nobody is asked who they are.
+    ThisMachine,
+    /// The same, until there are certificates.
+    ThisMachineWithoutCertificates,
+}
+
+impl Reach {
+    /// Why an address other than loopback is refused, if it is.
+    fn refusal(self) -> Option<&'static str> {
+        match self {
+            Self::Everybody => None,
+            Self::ThisMachine => {
+                Some("must be a loopback address (127.0.0.0/8 or [::1]): it is served without authentication or TLS")
+            }
+            Self::ThisMachineWithoutCertificates => Some(
+                "must be a loopback address (127.0.0.0/8 or [::1]): without certificates it is served without \
+                 authentication or TLS; grid_ca_file, grid_cert_file and grid_key_file make it mutual TLS, and any \
+                 address is allowed",
+            ),
         }
     }
 }
@@ -177,19 +207,17 @@ impl Reader<'_> {
         None
     }
 
-    pub(super) fn address(&mut self, key: &str, loopback_only: bool) -> SocketAddr {
+    pub(super) fn address(&mut self, key: &str, reach: Reach) -> SocketAddr {
         let unspecified = SocketAddr::from(([127, 0, 0, 1], 0));
         let Ok(address) = self.text(key).unwrap_or_default().parse::<SocketAddr>() else {
             return self
                 .refuse(key, "expected an IP address and a port, such as 127.0.0.1:8080")
                 .unwrap_or(unspecified);
         };
-        if loopback_only && !address.ip().is_loopback() {
-            let message =
-                "must be a loopback address (127.0.0.0/8 or [::1]): it is served without authentication or TLS";
-            return self.refuse(key, message).unwrap_or(unspecified);
+        match reach.refusal() {
+            Some(message) if !address.ip().is_loopback() => self.refuse(key, message).unwrap_or(unspecified),
+            _ => address,
         }
-        address
     }
 
     fn networks(&mut self, key: &str) -> Vec<kitchen_api::Network> {
@@ -351,6 +379,31 @@ mod tests {
         assert_eq!(keys, ["event_id_key", "http_addr", "offline_after", "ops_addr", "sweep_interval", "tls_key_file"]);
         let offline = problems.iter().find(|problem| problem.key == "offline_after").unwrap();
         assert_eq!(offline.to_string(), "offline_after (flag --offline-after): must be from 1s to 24h");
+    }
+
+    const INTERNAL: [&str; 5] =
+        ["gateway_core_addr", "order_events_addr", "merchant_connection_addr", "connection_polling_addr", "grid_addr"];
+    const CERTIFICATES: [(&str, &str); 3] =
+        [("grid_ca_file", "ca.pem"), ("grid_cert_file", "node.pem"), ("grid_key_file", "node-key.pem")];
+
+    #[test]
+    fn internal_listeners_leave_the_machine_with_certificates_only() {
+        let everywhere = INTERNAL.map(|key| (key, "0.0.0.0:7000"));
+        let problems = read(&everywhere).unwrap_err();
+        assert_eq!(problems.len(), INTERNAL.len());
+        for problem in &problems {
+            assert!(INTERNAL.contains(&problem.key.as_str()), "{problem}");
+            assert!(problem.message.contains("loopback") && problem.message.contains("grid_ca_file"), "{problem}");
+        }
+        let settings = read(&[&everywhere[..], &CERTIFICATES].concat()).unwrap();
+        let (internal, any) = (settings.internal, "0.0.0.0:7000".parse().unwrap());
+        assert_eq!([internal.gateway_core, internal.connection_polling, settings.grid.listen], [any; 3]);
+        assert_eq!([internal.order_events, internal.merchant_connection], [any; 2]);
+        assert!(!settings.grid.is_cluster() && settings.grid.tls.is_some(), "certificates need no cluster");
+        let two = read(&[&everywhere[..], &CERTIFICATES[..2]].concat()).unwrap_err();
+        assert!(two.iter().any(|problem| problem.key == "grid_key_file"));
+        let ops = read(&[&CERTIFICATES[..], &[("ops_addr", "0.0.0.0:9090")]].concat()).unwrap_err();
+        assert!(!ops[0].message.contains("grid_ca_file"), "certificates change nothing: {}", ops[0]);
     }
 
     #[test]

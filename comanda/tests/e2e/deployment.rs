@@ -1,5 +1,6 @@
-//! A platform as it is run in production: AWS, and each of the six roles as a process of its own over loopback gRPC; on
-//! request order-events and merchant-connection as a cluster of several nodes with their logs on disk.
+//! A platform as it is run in production: AWS, and each of the six roles as a process of its own over gRPC; on request
+//! order-events and merchant-connection as a cluster of several nodes with their logs on disk, and all of it with
+//! certificates.
 //!
 //! Roles are killed, stopped and started again on the same addresses. Everything an operator would type goes through the
 //! command line. Used by the kill tests, the degraded modes and the canaries.
@@ -40,6 +41,9 @@ const NODE_ROLES: [&str; 2] = ["order-events", "merchant-connection"];
 /// The application that the tests poll with.
 pub const CLIENT_ID: &str = "e2e-pos";
 
+/// Whose certificate `cluster` commands are typed with.
+const OPERATOR: &str = "operator";
+
 /// How long a started role may take until all is well with it.
 const STARTED_LIMIT: Duration = Duration::from_secs(60);
 
@@ -58,7 +62,7 @@ pub struct Plan {
     pub is_volatile: bool,
     /// Each node's disk is a file system of its own of so many MiB, which takes root to mount.
     pub disk_mib: Option<u32>,
-    /// Nodes and whoever calls them prove who they are with certificates of a private authority.
+    /// All processes prove who they are with certificates of a private authority, and roles listen on every address.
     pub is_tls_mutual: bool,
 }
 
@@ -177,8 +181,14 @@ impl Deployment {
         if plan.is_tls_mutual {
             let directory = data.path().join("certificates").display().to_string();
             let nodes = addresses.nodes.keys().flat_map(|node| ["--node", node.trim_start_matches("node-")]);
-            let made = ["cluster", "certificates", &directory, "--client", "rest"];
+            let made = ["cluster", "certificates", &directory, "--client", OPERATOR];
             typed(&made.into_iter().chain(nodes).collect::<Vec<_>>(), &[]);
+            for role in ROLES {
+                let called = addresses.internal.iter().any(|(flag, _)| flag_of(role) == *flag);
+                let answers_as = if called { vec!["--role", role] } else { Vec::new() };
+                let made = ["cluster", "certificates", &directory, "--client", role];
+                typed(&made.into_iter().chain(answers_as).collect::<Vec<_>>(), &[]);
+            }
         }
         let nodes_data = addresses.nodes.keys().map(|node| data.path().join(node));
         let disks = plan.disk_mib.map(|mib| nodes_data.map(|path| SmallDisk::mount(path, mib)).collect());
@@ -240,14 +250,14 @@ impl Deployment {
 
     /// The same, whatever becomes of it: exit code, standard output, standard error.
     pub fn try_cluster(&self, arguments: &[&str]) -> (i32, String, String) {
-        self.try_cluster_as("client-rest", arguments)
+        self.try_cluster_as(&format!("client-{OPERATOR}"), &self.seeds(), arguments)
     }
 
-    /// The same under the certificate of `who`.
-    pub fn try_cluster_as(&self, who: &str, arguments: &[&str]) -> (i32, String, String) {
+    /// The same under the certificate of `who`, and asking only the nodes at `seeds`.
+    pub fn try_cluster_as(&self, who: &str, seeds: &str, arguments: &[&str]) -> (i32, String, String) {
         let mut all = vec!["cluster".to_owned()];
         all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
-        all.extend(["--grid-seeds".to_owned(), self.seeds()]);
+        all.extend(["--grid-seeds".to_owned(), seeds.to_owned()]);
         all.extend(self.certificate(who));
         let all: Vec<&str> = all.iter().map(String::as_str).collect();
         blocking(|| run(&all, &[]))
@@ -258,9 +268,21 @@ impl Deployment {
         if !self.is_tls_mutual {
             return Vec::new();
         }
-        let file = |name: String| self.data.path().join("certificates").join(name).display().to_string();
-        let files = [("ca", "ca.pem".to_owned()), ("cert", format!("{name}.pem")), ("key", format!("{name}-key.pem"))];
-        files.into_iter().flat_map(|(flag, name)| [format!("--grid-{flag}-file"), file(name)]).collect()
+        let [ca, certificate, key] = self.certificate_files(name).map(|path| path.display().to_string());
+        let files = [("ca", ca), ("cert", certificate), ("key", key)];
+        files.into_iter().flat_map(|(flag, path)| [format!("--grid-{flag}-file"), path]).collect()
+    }
+
+    /// The authority's certificate, and certificate and key of `name`, such as `node-1` or `client-gateway-core`.
+    pub fn certificate_files(&self, name: &str) -> [PathBuf; 3] {
+        let directory = self.data.path().join("certificates");
+        ["ca.pem".to_owned(), format!("{name}.pem"), format!("{name}-key.pem")].map(|file| directory.join(file))
+    }
+
+    /// Where others reach a role that is called over internal gRPC.
+    pub fn internal(&self, role: &str) -> &str {
+        let found = self.addresses.internal.iter().find(|(flag, _)| *flag == flag_of(role));
+        found.map(|(_, address)| address.as_str()).unwrap_or_else(|| panic!("nobody calls {role}"))
     }
 
     /// Where others reach a node.
@@ -335,12 +357,15 @@ impl Deployment {
             arguments.extend(["--grid-advertised-addr".to_owned(), self.advertised(role).to_owned()]);
             arguments.extend(self.certificate(role));
         } else {
-            arguments.extend(self.certificate("client-rest"));
+            arguments.extend(self.certificate(&format!("client-{role}")));
         }
         arguments.extend(["--http-addr".to_owned(), self.addresses.http.clone()]);
         arguments.extend(["--ops-addr".to_owned(), self.addresses.ops[role].clone()]);
-        arguments
-            .extend(self.addresses.internal.iter().flat_map(|(flag, address)| [format!("--{flag}"), address.clone()]));
+        for (flag, address) in &self.addresses.internal {
+            let listens_everywhere = self.is_tls_mutual && *flag == flag_of(role);
+            let address = if listens_everywhere { address.replace("127.0.0.1", "0.0.0.0") } else { address.clone() };
+            arguments.extend([format!("--{flag}"), address]);
+        }
         arguments.extend(self.flags.iter().cloned());
         arguments
     }
@@ -529,6 +554,11 @@ impl Addresses {
         let ops = ROLES.iter().chain(nodes).map(|role| (*role, free_address())).collect();
         Self { http, internal, ops, nodes: nodes.iter().map(|node| (*node, free_address())).collect() }
     }
+}
+
+/// The flag of a role's internal gRPC.
+fn flag_of(role: &str) -> String {
+    format!("{role}-addr")
 }
 
 /// An address that is free now and that no outgoing connection takes while a role is down: below the range from which

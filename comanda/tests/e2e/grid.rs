@@ -6,7 +6,7 @@
 //! cluster another one than three nodes with three copies of everything; the nightly run has five.
 
 use std::collections::BTreeSet;
-use std::io::{ErrorKind, Read, Write};
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
 
+use crate::certificates::{poll_in_the_clear, strangers_are_refused};
 use crate::deployment::{Deployment, NODES, Plan, flags};
 use crate::history::Minimum;
 use crate::kill::{FLAGS, SETTLE_LIMIT, judge, seed};
@@ -151,19 +152,6 @@ async fn links_that_lose_what_is_sent_one_way_lose_nothing_for_good() {
     judge(&deployment, &history, problems, Minimum { orders, faults: 3 * count(), ..ALL_ANSWERED }, seed);
 }
 
-/// What a node says to polls in the clear until it closes the connection. A frame begins with a length, so with 0; an alert
-/// of TLS does not.
-fn poll_in_the_clear(address: &str) -> Vec<u8> {
-    const SIGN_OF_LIFE: &[u8] = &[0, 0, 0, 2, 8, 1];
-    let mut connection = std::net::TcpStream::connect(address).unwrap();
-    connection.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    connection.write_all(&[b"cmdpoll1", SIGN_OF_LIFE].concat()).unwrap();
-    let mut said = Vec::new();
-    let read = connection.read_to_end(&mut said);
-    assert!(!matches!(&read, Err(error) if error.kind() == ErrorKind::WouldBlock), "it is closed: {read:?}");
-    said
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_with_certificates_refuse_plaintext_and_a_node_that_was_removed() {
     let seed = seed();
@@ -173,14 +161,16 @@ async fn nodes_with_certificates_refuse_plaintext_and_a_node_that_was_removed() 
     deployment.add_node(added);
     deployment.cluster(&["remove", "1"]);
     stream.count_fault();
-    let asked = ["cluster", "status", "--grid-seeds", deployment.advertised("node-2")];
+    let member = deployment.advertised("node-2");
+    let asked = ["cluster", "status", "--grid-seeds", member];
     let (code, _, stderr) = tokio::task::block_in_place(|| crate::platform::run(&asked, &[]));
     assert_eq!(code, 1, "a plaintext caller is refused: {stderr}");
-    let said = tokio::task::block_in_place(|| poll_in_the_clear(deployment.advertised("node-2")));
+    let said = tokio::task::block_in_place(|| poll_in_the_clear(member));
     assert!(said.first() != Some(&0), "a frame is an answer: {said:?}");
-    let (code, _, stderr) = deployment.try_cluster_as("node-1", &["status"]);
+    strangers_are_refused(&deployment, &["gateway-core", "connection-polling"]).await;
+    let (code, _, stderr) = deployment.try_cluster_as("node-1", member, &["status"]);
     assert_eq!(code, 1, "the certificate of a removed node is refused: {stderr}");
-    let (code, _, stderr) = deployment.try_cluster_as(added, &["status"]);
+    let (code, _, stderr) = deployment.try_cluster_as(added, member, &["status"]);
     assert_eq!(code, 0, "the certificate of a member is taken: {stderr}");
     let (history, problems) = stream.finish(SETTLE_LIMIT).await;
     let by_nodes = "comanda_kitchen_api_feed_polls_total{answered_by=\"primary\"}";

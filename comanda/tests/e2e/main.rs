@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a step of a test that fails ends the test")]
 
 mod canaries;
+mod certificates;
 mod command_line;
 mod degraded_modes;
 mod deployment;

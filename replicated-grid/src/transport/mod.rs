@@ -28,4 +28,6 @@ pub use io::{Accepted, BoxedIo, Dial, TcpDialer, tcp_incoming};
 pub use links::{LinkSecurity, Links, LinksConfig, SharedRandom, TransportPeers};
 pub use membership::{Membership, MembershipWatch, Memberships};
 pub use server::{GridServer, GridServerConfig, ServeError};
-pub use tls::{ClientTls, ClusterName, Expect, Identity, NodeTls, ServerTls, TlsConfig, TlsError, TlsFiles};
+pub use tls::{
+    ClientTls, ClusterName, Expect, Identity, NodeTls, ServerTls, TlsConfig, TlsError, TlsFiles, role_dns_name,
+};

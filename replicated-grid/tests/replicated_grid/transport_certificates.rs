@@ -54,6 +54,8 @@ pub struct Files {
     directory: TempDir,
     pub files: TlsFiles,
     pub clock: Arc<ManualClock>,
+    /// What the process answers as.
+    pub roles: Vec<&'static str>,
 }
 
 impl Files {
@@ -63,7 +65,7 @@ impl Files {
         let path = |name: &str| directory.path().join(name);
         let files = TlsFiles { ca: path("ca.pem"), certificate: path("node.pem"), key: path("node-key.pem") };
         let clock = ManualClock::new(Timestamp::from_unix_ms(NOW_MS));
-        let this = Self { directory, files, clock };
+        let this = Self { directory, files, clock, roles: Vec::new() };
         this.put(authorities, certificate_and_key);
         this
     }
@@ -84,9 +86,9 @@ impl Files {
     }
 
     pub async fn load_judging(&self, identity: Identity, membership: MembershipWatch) -> Result<NodeTls, TlsError> {
-        let (files, cluster) = (self.files.clone(), west());
-        NodeTls::load(TlsConfig { files, cluster, identity, membership, clock: Arc::<ManualClock>::clone(&self.clock) })
-            .await
+        let (files, cluster, roles) = (self.files.clone(), west(), self.roles.clone());
+        let clock = Arc::<ManualClock>::clone(&self.clock);
+        NodeTls::load(TlsConfig { files, cluster, identity, roles, membership, clock }).await
     }
 }
 

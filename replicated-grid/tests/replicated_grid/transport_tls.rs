@@ -13,7 +13,7 @@ use replicated_grid::peers::{Lane, PeerError, Peers};
 use replicated_grid::transport::tls::Reloaded;
 use replicated_grid::transport::{
     ConnectionSecurity, Expect, Gate, Identity, LinkSecurity, Membership, NodeTls, Peer, TcpDialer, internal,
-    tcp_incoming,
+    role_dns_name, tcp_incoming,
 };
 use rustls::pki_types::ServerName;
 use rustls::pki_types::pem::PemObject;
@@ -154,6 +154,48 @@ async fn a_called_node_must_be_the_one_that_was_meant() {
     assert!(called(&client, Expect::AnyMember).await.unwrap_err().contains("is of client-kitchen-api"));
     members.send_replace(Membership::Known([NodeId(3)].into()));
     assert!(called(&five, Expect::AnyMember).await.unwrap_err().contains("node 5 is not a member"));
+}
+
+/// TLS of a process that answers as the roles `wanted`, with a certificate for the roles `certified`.
+async fn answering_as(
+    authority: &Authority,
+    who: Identity,
+    certified: &[&str],
+    wanted: &[&'static str],
+) -> Result<NodeTls, String> {
+    let mut names = vec![who.dns_name(&west())];
+    names.extend(certified.iter().map(|role| role_dns_name(role, &west())));
+    let pair = authority.issue(&names.iter().map(String::as_str).collect::<Vec<_>>(), VALID);
+    let mut files = Files::new(&[authority], &pair);
+    files.roles = wanted.to_vec();
+    files.load(who, &anyone()).await.map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn who_answers_as_a_role_has_a_certificate_for_it() {
+    let authority = Authority::new();
+    let members = watch::Sender::new(Membership::Known([NodeId(3), NodeId(5)].into()));
+    let three = node_tls(&authority, 3, &members).await;
+    let (client, node) = (|| Identity::Client("some".into()), Identity::Node(NodeId(5)));
+    let (core, polling) = ("gateway-core", "connection-polling");
+    let both = answering_as(&authority, client(), &[core, polling], &[core, polling]).await.unwrap();
+    let one = answering_as(&authority, client(), &[polling], &[]).await.unwrap();
+    let on_node = answering_as(&authority, node, &[core], &[core]).await.unwrap();
+    let called = async |server: &NodeTls, role| handshake(server, &three, Expect::Role(role)).await.1;
+    for (server, role) in [(&both, core), (&both, polling), (&one, polling), (&on_node, core)] {
+        assert_eq!(called(server, role).await, Ok(()), "{role}");
+    }
+    let wrong = called(&one, core).await.unwrap_err();
+    assert_eq!(wrong, "the certificate is of client-some, expected was role-gateway-core.west.comanda");
+    assert!(called(&node_tls(&authority, 5, &anyone()).await, core).await.is_err(), "a node is no role by itself");
+    assert_eq!(handshake(&on_node, &three, Expect::AnyMember).await.1, Ok(()), "it is a node as well");
+    assert_eq!(handshake(&three, &both, Expect::Node(NodeId(3))).await.0, Ok(client()), "it is one client");
+    members.send_replace(Membership::Known([NodeId(3)].into()));
+    assert!(called(&on_node, core).await.unwrap_err().contains("node 5 is not a member"));
+    let foreign = answering_as(&Authority::new(), client(), &[core], &[core]).await.unwrap();
+    assert!(called(&foreign, core).await.unwrap_err().contains("not issued by the CA"));
+    let missing = answering_as(&authority, client(), &[polling], &[polling, core]).await.map(|_| ()).unwrap_err();
+    assert!(missing.ends_with("expected a certificate with the DNS name role-gateway-core.west.comanda"), "{missing}");
 }
 
 #[tokio::test]

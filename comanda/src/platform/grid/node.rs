@@ -3,16 +3,13 @@
 //! Everything of the grid runs on a runtime of its own, so that a flood of polls cannot starve elections. The services get
 //! a [`Grid`] each and know nothing of this.
 
-use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt};
 use merchant_connection::PresencePartition;
-use order_events::connections;
 use order_events::state::FeedPartition;
 use order_model::SharedClock;
 use parking_lot::Mutex;
@@ -24,21 +21,21 @@ use replicated_grid::log::wal::{self, Health, Reads, Wal};
 use replicated_grid::log::{LogStore, MemoryLog, MemorySnapshots, SnapshotStore};
 use replicated_grid::replicated::{Config, Dependencies, Identity, ReplicatedNode};
 use replicated_grid::transport::{
-    self, Accepted, ClusterName, ConnectionSecurity, Gate, GridServer, GridServerConfig, LinkSecurity, Links,
-    LinksConfig, MembershipWatch, Memberships, NodeTls, TcpDialer, TlsConfig,
+    self, ClusterName, ConnectionSecurity, GridServer, GridServerConfig, LinkSecurity, Links, LinksConfig, Memberships,
+    NodeTls, TcpDialer, TlsConfig,
 };
 use replicated_grid::{Grid, Member, NodeId, StateMachine};
 use tokio::net::TcpListener;
 use tokio::runtime::{Handle, Runtime};
-use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use super::admin_server::{AdminServer, NamedGrid};
 use super::link::GridLink;
 use super::{link, lost_log, node_id};
 use crate::failure::{Context, Failure};
+use crate::platform::admission::{Admission, accepted};
 use crate::platform::members::{Members, Stage};
-use crate::platform::{feed_port, listeners};
+use crate::platform::{feed_port, internal_rpc, listeners};
 use crate::settings::Settings;
 
 /// Threads of the grid's runtime: elections need one that is free, and more compete with the polls.
@@ -76,19 +73,13 @@ pub struct GridNode {
     member: Member,
     server: GridServer,
     tls: Option<NodeTls>,
-    gate: FeedGate,
+    admission: Admission,
     is_durable: bool,
     cluster: String,
     grids: Vec<NamedGrid>,
     logs: Vec<Wal>,
     order_events: Option<Grid<FeedPartition>>,
     merchant_connection: Option<Grid<PresencePartition>>,
-}
-
-/// Who may poll.
-struct FeedGate {
-    security: ConnectionSecurity,
-    membership: MembershipWatch,
 }
 
 /// What every grid of a node is started from.
@@ -130,7 +121,7 @@ impl GridNode {
         let address = advertised(settings, listener.local_addr().context("reading the grid's address")?);
         let memberships = Memberships::of_grids(wanted.names());
         let tls = match &grid.tls {
-            Some(files) => Some(load_tls(files, &cluster, identity.id(), &memberships, &clock).await?),
+            Some(files) => Some(load_tls(files, &cluster, identity.id(), link, &memberships, &clock).await?),
             None => None,
         };
         let links = LinksConfig {
@@ -140,7 +131,7 @@ impl GridNode {
         };
         let links = Links::new(links, Arc::new(TcpDialer), Arc::new(Mutex::new(StdRng::from_os_rng())));
         let security = tls.as_ref().map_or(ConnectionSecurity::Plain, |tls| ConnectionSecurity::Mutual(tls.server()));
-        let gate = FeedGate { security: security.clone(), membership: memberships.union() };
+        let admission = Admission { security: security.clone(), membership: memberships.union() };
         let server = GridServer::new(GridServerConfig {
             node: identity.id(),
             cluster,
@@ -169,7 +160,7 @@ impl GridNode {
             }
             false => None,
         };
-        Ok(node.finish(foundation, listener, (tls, gate), order_events, merchant_connection))
+        Ok(node.finish(foundation, listener, (tls, admission), order_events, merchant_connection))
     }
 
     /// Who this node is.
@@ -180,6 +171,11 @@ impl GridNode {
     /// At which address others reach it.
     pub fn address(&self) -> &str {
         &self.member.address
+    }
+
+    /// Who may connect to listeners of this process: members, and whoever else has a certificate of the cluster.
+    pub fn admission(&self) -> Admission {
+        self.admission.clone()
     }
 
     /// The grid of order-events, if this node takes part in it.
@@ -230,7 +226,7 @@ impl GridNode {
         let admin = AdminServer::new(self.member, self.cluster, self.is_durable, Arc::clone(&grids));
         let routes = routes.add_service(admin);
         let (runtime, listener, server, tls, logs) = (self.runtime, self.listener, self.server, self.tls, self.logs);
-        let gate = self.gate;
+        let admission = self.admission;
         members.add("grid-node", Stage::Foundation, move |token| async move {
             if let Some(tls) = tls {
                 let token = token.clone();
@@ -241,13 +237,10 @@ impl GridNode {
                 let _there = runtime.enter();
                 feed_port::fork(listener, main)
             };
-            if let Some(polls) = polls {
-                let (cut, token) = (CancellationToken::new(), token.clone());
-                let admitted = Gate::open(accepted(polled), gate.security, gate.membership, cut.clone());
-                tokio::spawn(async move {
-                    let _cut_at_the_end = cut.drop_guard();
-                    connections::serve(polls, admitted, token).await
-                });
+            match polls {
+                Some(polls) => internal_rpc::serve_polls(polls, polled, &admission, token.clone()),
+                // Whoever comes to poll is turned away, not kept waiting.
+                None => drop(polled),
             }
             let serving = runtime.spawn(async move { server.serve(accepted(incoming), routes, token).await });
             let served = serving.await.unwrap_or(Ok(()));
@@ -326,7 +319,7 @@ impl Unfinished {
         self,
         foundation: Foundation<'_>,
         listener: TcpListener,
-        (tls, gate): (Option<NodeTls>, FeedGate),
+        (tls, admission): (Option<NodeTls>, Admission),
         order_events: Option<Grid<FeedPartition>>,
         merchant_connection: Option<Grid<PresencePartition>>,
     ) -> GridNode {
@@ -336,7 +329,7 @@ impl Unfinished {
             member: Member { id: foundation.identity.id(), address: foundation.address },
             server: self.server,
             tls,
-            gate,
+            admission,
             is_durable: foundation.identity.is_durable(),
             cluster: foundation.settings.grid.cluster.clone(),
             grids: self.grids,
@@ -345,15 +338,6 @@ impl Unfinished {
             merchant_connection,
         }
     }
-}
-
-/// Connections as a gate takes them.
-fn accepted(incoming: feed_port::Incoming) -> impl Stream<Item = io::Result<Accepted>> + Send + 'static {
-    feed_port::stream_of(incoming).map(|connected| {
-        let connection = connected?;
-        let from = connection.peer_addr()?.to_string();
-        Ok(Accepted { io: Box::new(connection), from })
-    })
 }
 
 fn opened(path: &Path) -> Result<Arc<RealDisk>, Failure> {
@@ -381,6 +365,7 @@ async fn load_tls(
     files: &crate::settings::grid::GridTls,
     cluster: &ClusterName,
     id: NodeId,
+    link: &GridLink,
     memberships: &Memberships,
     clock: &SharedClock,
 ) -> Result<NodeTls, Failure> {
@@ -388,6 +373,7 @@ async fn load_tls(
         files: link::tls_files(files),
         cluster: cluster.clone(),
         identity: transport::Identity::Node(id),
+        roles: link.roles().to_vec(),
         membership: memberships.union(),
         clock: Arc::clone(clock),
     };

@@ -17,7 +17,7 @@ use rustls::time_provider::TimeProvider;
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
-use super::identity::{ClusterName, Identity, IdentityError};
+use super::identity::{ClusterName, Identity, IdentityError, is_named, role_dns_name};
 use super::verifier::PeerVerifier;
 use crate::transport::limits::{CERTIFICATE_FILE_BYTES_MAX, EXPIRY_WARNING};
 use crate::transport::membership::MembershipWatch;
@@ -42,6 +42,8 @@ pub struct TlsConfig {
     pub cluster: ClusterName,
     /// Who this process is; its certificate must be of it.
     pub identity: Identity,
+    /// The roles that it answers as; its certificate must be for each of them.
+    pub roles: Vec<&'static str>,
     /// Who may speak.
     pub membership: MembershipWatch,
     /// By which clock certificates are judged.
@@ -93,7 +95,7 @@ pub enum TlsError {
         #[source]
         source: rustls::Error,
     },
-    /// The certificate is not this process's.
+    /// The certificate is not this process's, or not for a role that it answers as.
     #[error("{}: expected a certificate with the DNS name {expected}", file.display())]
     Identity {
         /// The certificate's file.
@@ -233,15 +235,16 @@ fn judge(
     chain: &[CertificateDer<'static>],
 ) -> Result<bool, TlsError> {
     let files = &config.files;
-    let identity = |source| TlsError::Identity {
-        file: files.certificate.clone(),
-        expected: config.identity.dns_name(&config.cluster),
-        source,
-    };
+    let without = |expected, source| TlsError::Identity { file: files.certificate.clone(), expected, source };
+    let identity = |source| without(config.identity.dns_name(&config.cluster), source);
     let [leaf, intermediates @ ..] = chain else { return Err(identity(Some(IdentityError::Unreadable))) };
     let found = Identity::of_certificate(leaf, &config.cluster).map_err(|error| identity(Some(error)))?;
     if found != config.identity {
         return Err(identity(None));
+    }
+    let mut roles = config.roles.iter().map(|role| role_dns_name(role, &config.cluster));
+    if let Some(missing) = roles.find(|name| !is_named(leaf, name)) {
+        return Err(without(missing, None));
     }
     let untrusted = |source| TlsError::Untrusted { file: files.certificate.clone(), ca: files.ca.clone(), source };
     let judge = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider));

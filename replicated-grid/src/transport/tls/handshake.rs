@@ -9,7 +9,7 @@ use rustls::pki_types::{InvalidDnsNameError, ServerName};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::files::Loaded;
-use super::identity::Identity;
+use super::identity::{Identity, role_dns_name};
 use super::verifier::any_member;
 use crate::node::NodeId;
 use crate::transport::io::{BoxedIo, Io};
@@ -21,6 +21,8 @@ pub enum Expect {
     Node(NodeId),
     /// Any member of the cluster: services of which it does not matter who answers.
     AnyMember,
+    /// Whoever of the cluster has a certificate for this role, such as `gateway-core`, be it a node or not.
+    Role(&'static str),
 }
 
 /// A handshake failed. The text is one line for a log.
@@ -76,6 +78,7 @@ impl ClientTls {
         let name = match expect {
             Expect::Node(node) => Identity::Node(node).dns_name(&loaded.cluster),
             Expect::AnyMember => any_member(&loaded.cluster),
+            Expect::Role(role) => role_dns_name(role, &loaded.cluster),
         };
         let name =
             ServerName::try_from(name).map_err(|error: InvalidDnsNameError| HandshakeError::new(error.to_string()))?;

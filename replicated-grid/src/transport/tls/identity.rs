@@ -9,6 +9,8 @@ use crate::node::NodeId;
 
 /// The end of every name in a node's certificate.
 const DOMAIN: &str = "comanda";
+/// The start of the name of a role.
+const ROLE_PREFIX: &str = "role-";
 /// Longest name of a cluster: a DNS label, with room to spare.
 const CLUSTER_NAME_CHARACTERS_MAX: usize = 40;
 
@@ -108,6 +110,23 @@ impl Identity {
     }
 }
 
+/// What the certificate of whoever may answer as a role of the services, such as `gateway-core`, names beside who it is
+/// of: `role-<role>.<cluster>.comanda`. A certificate may name several, as a process may have several roles.
+pub fn role_dns_name(role: &str, cluster: &ClusterName) -> String {
+    format!("{ROLE_PREFIX}{role}.{cluster}.{DOMAIN}")
+}
+
+/// Whether `name` is one of [`role_dns_name`].
+pub(super) fn is_role_dns_name(name: &str) -> bool {
+    name.starts_with(ROLE_PREFIX)
+}
+
+/// Whether `name` stands in a certificate. Says nothing of who issued it.
+pub(super) fn is_named(certificate: &CertificateDer<'_>, name: &str) -> bool {
+    let parsed = webpki::EndEntityCert::try_from(certificate);
+    parsed.is_ok_and(|parsed| parsed.valid_dns_names().any(|named| named == name))
+}
+
 impl fmt::Display for Identity {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -164,6 +183,7 @@ mod tests {
             "*.west.comanda",
             "client-.west.comanda",
             "client-a.b.west.comanda",
+            &role_dns_name("gateway-core", &west),
         ] {
             assert_eq!(Identity::of_dns_name(other, &west), None, "{other}");
         }

@@ -1,5 +1,6 @@
 //! What a certificate of the other side must be: issued by the CA, valid now, of somebody of this cluster; a caller that
-//! is a node must be a member. Who is called must be exactly the node that was meant, or a member where any will do.
+//! is a node must be a member. Who is called must be exactly the node that was meant, a member where any will do, or
+//! somebody with a certificate for the role that was meant.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore, SignatureScheme,
 };
 
-use super::identity::{ClusterName, Identity, IdentityError};
+use super::identity::{ClusterName, Identity, IdentityError, is_named, is_role_dns_name};
 use crate::node::NodeId;
 use crate::transport::membership::MembershipWatch;
 
@@ -73,6 +74,9 @@ impl PeerVerifier {
         let found = Identity::of_certificate(certificate, &self.cluster)?;
         let is_expected = if expected == any_member(&self.cluster) {
             self.admitted(certificate)?.node().is_some()
+        } else if is_role_dns_name(expected) {
+            self.admitted(certificate)?;
+            is_named(certificate, expected)
         } else {
             found.dns_name(&self.cluster) == expected
         };

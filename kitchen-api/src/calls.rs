@@ -11,13 +11,15 @@ use order_model::{MerchantId, SharedClock};
 use proto::conversions::to_bytes;
 use proto::gateway_core::gateway_core_client::GatewayCoreClient;
 use proto::gateway_core::{ActReply, ActRequest, GetOrderReply, GetOrderRequest, ReportServingRequest};
-use proto::merchant_connection::{GetMerchantsReply, GetMerchantsRequest, MerchantPresence, PresenceRequest};
+use proto::merchant_connection::{
+    GetMerchantsReply, GetMerchantsRequest, Merchant, MerchantPresence, PresenceRequest, PutRefusal,
+};
 use proto::transport::Transport;
 use tonic::{Code, Response, Status};
 
 use crate::presence::{Node, PresenceNodes};
 
-/// The largest answer we take: an order is at most 192 KiB, 100 merchants with their hours far less than this.
+/// The largest answer we take: an order is at most 192 KiB, and `merchants` asks for as few as fit.
 const MESSAGE_MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// Why another service did not do what was asked.
@@ -131,17 +133,31 @@ impl Core {
 pub(crate) struct Merchants {
     nodes: PresenceNodes,
     get_merchants: Operation,
+    put_merchant: Operation,
     presence: Operation,
 }
 
 impl Merchants {
     pub(crate) fn new(nodes: PresenceNodes, clock: &SharedClock, timeout: Duration) -> Self {
         let operation = |name| Operation::new("merchant-connection", name, clock, timeout);
-        Self { nodes, get_merchants: operation("GetMerchants"), presence: operation("Presence") }
+        Self {
+            nodes,
+            get_merchants: operation("GetMerchants"),
+            put_merchant: operation("PutMerchant"),
+            presence: operation("Presence"),
+        }
     }
 
     pub(crate) async fn get_merchants(&self, request: GetMerchantsRequest) -> Result<GetMerchantsReply, CallError> {
         self.get_merchants.run(self.nodes.any_client().get_merchants(request)).await
+    }
+
+    /// Puts a profile in the place of the version that was read. A call that was carried out and sent again is answered
+    /// with `Overtaken`.
+    pub(crate) async fn put_merchant(&self, merchant: Merchant) -> Result<PutRefusal, CallError> {
+        let reply = self.put_merchant.run(self.nodes.any_client().put_merchant(merchant)).await?;
+        // A refusal that we do not know is one all the same.
+        PutRefusal::try_from(reply.refusal).map_err(|_| CallError::Unavailable)
     }
 
     /// The presence of one merchant, from the leader of its partition; a hint of who that is is followed once.

@@ -11,6 +11,7 @@ use utoipa::openapi::{
     OpenApiBuilder, Ref, RefOr, Required, Response, ResponseBuilder, Schema, Type,
 };
 
+use crate::merchants::{interruptions, shift_list, status};
 use crate::operations::{Answers, OPERATIONS, Row, Takes, Verb};
 
 const TOKEN_URL: &str = "/authentication/v1.0/oauth/token";
@@ -34,7 +35,7 @@ pub(crate) fn document() -> OpenApi {
     let flow = Flow::ClientCredentials(ClientCredentials::new(TOKEN_URL, Scopes::new()));
     let mut components =
         ComponentsBuilder::new().security_scheme(SECURITY, SecurityScheme::OAuth2(OAuth2::new([flow])));
-    for (name, schema) in schemas() {
+    for (name, schema) in schemas().into_iter().chain(merchant_schemas()).chain(schedule_schemas()) {
         components = components.schema(name, schema);
     }
     OpenApiBuilder::new().info(info).paths(paths.build()).components(Some(components.build())).build()
@@ -44,6 +45,8 @@ fn path_item(row: &Row, path: &str, index: usize) -> utoipa::openapi::PathItem {
     let method = match row.verb {
         Verb::Get => HttpMethod::Get,
         Verb::Post => HttpMethod::Post,
+        Verb::Put => HttpMethod::Put,
+        Verb::Delete => HttpMethod::Delete,
     };
     let id = if index == 0 { row.id.to_owned() } else { format!("{}_alias_{index}", row.id) };
     let mut operation = OperationBuilder::new()
@@ -80,6 +83,7 @@ fn body(takes: Takes) -> Option<utoipa::openapi::request_body::RequestBody> {
         Takes::TokenForm => ("application/x-www-form-urlencoded", reference("TokenForm"), Required::True),
         Takes::EventIds => (JSON, array("EventReference"), Required::True),
         Takes::Note => (JSON, reference("Note"), Required::False),
+        Takes::One(name) => (JSON, reference(name), Required::True),
     };
     let content = ContentBuilder::new().schema(Some(schema)).build();
     Some(RequestBodyBuilder::new().required(Some(required)).content(content_type, content).build())
@@ -97,7 +101,9 @@ fn answers(answers: Answers) -> Vec<(&'static str, Response)> {
         Answers::Events => {
             vec![("200", with("Pending events, unordered.", array("Event"))), ("204", without("Nothing is pending."))]
         }
+        Answers::Created(name) => vec![("201", with("Done, and kept.", reference(name)))],
         Answers::Accepted => vec![("202", without("Done, and kept."))],
+        Answers::Gone => vec![("204", without("Gone."))],
     }
 }
 
@@ -108,7 +114,7 @@ fn error(status: u16) -> Response {
         403 => "No permission for a merchant; `unauthorizedMerchants` lists them.",
         404 => "Unknown, or not the application's.",
         408 => "The body did not arrive in time.",
-        409 => "Not possible in the order's state; `details` says which that is and what would be.",
+        409 => "Not possible as things stand; for an order, `details` says in which state it is and what would be.",
         413 => "The body is too large.",
         415 => "Another content type is expected.",
         429 => "Too many requests; see `Retry-After`.",
@@ -154,7 +160,6 @@ fn texts(names: &[&str]) -> RefOr<Schema> {
 
 fn schemas() -> Vec<(&'static str, RefOr<Schema>)> {
     let anything = || typed(Type::Object);
-    let boolean = || typed(Type::Boolean);
     vec![
         ("TokenForm", texts(&["grantType", "clientId", "clientSecret"])),
         ("Token", object(&[("accessToken", text()), ("type", text()), ("expiresIn", typed(Type::Integer))])),
@@ -176,27 +181,6 @@ fn schemas() -> Vec<(&'static str, RefOr<Schema>)> {
         ("Order", anything()),
         ("Note", texts(&["reason?", "cancellationCode?"])),
         ("CancellationReason", texts(&["cancelCodeId", "description"])),
-        ("MerchantSummary", texts(&["id", "name", "corporateName"])),
-        ("Merchant", texts(&["id", "name", "corporateName", "type", "status", "createdAt"])),
-        ("Message", {
-            let priority = typed(Type::Integer);
-            object(&[("title", text()), ("subtitle", text()), ("description", text()), ("priority", priority)])
-        }),
-        ("Validation", {
-            object(&[("id", text()), ("code", text()), ("state", text()), ("message", reference("Message"))])
-        }),
-        (
-            "MerchantStatus",
-            object(&[
-                ("operation", text()),
-                ("salesChannel", text()),
-                ("available", boolean()),
-                ("state", text()),
-                ("reopenable", anything()),
-                ("validations", array("Validation")),
-                ("message", reference("Message")),
-            ]),
-        ),
         ("OpenApi", anything()),
         (
             "ErrorBody",
@@ -217,6 +201,99 @@ fn schemas() -> Vec<(&'static str, RefOr<Schema>)> {
                 ("unauthorizedMerchants?", RefOr::T(Schema::Array(ArrayBuilder::new().items(text()).build()))),
             ]),
         ),
+    ]
+}
+
+/// A string that matches `pattern`.
+fn shaped(pattern: &str) -> RefOr<Schema> {
+    let object = ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern));
+    RefOr::T(Schema::Object(object.build()))
+}
+
+fn one_of(values: &[&str]) -> RefOr<Schema> {
+    let values = values.iter().map(|value| serde_json::Value::from(*value));
+    RefOr::T(Schema::Object(ObjectBuilder::new().schema_type(Type::String).enum_values(Some(values)).build()))
+}
+
+fn up_to(items: usize, of: RefOr<Schema>) -> RefOr<Schema> {
+    RefOr::T(Schema::Array(ArrayBuilder::new().items(of).max_items(Some(items)).build()))
+}
+
+fn merchant_schemas() -> Vec<(&'static str, RefOr<Schema>)> {
+    let operations = one_of(&status::OPERATIONS);
+    let enabled = || typed(Type::Boolean);
+    vec![
+        ("MerchantSummary", texts(&["id", "name", "corporateName"])),
+        (
+            "Merchant",
+            object(&[
+                ("id", text()),
+                ("name", text()),
+                ("corporateName", text()),
+                ("type", text()),
+                ("status", text()),
+                ("createdAt", text()),
+                ("timeZone", text()),
+                ("operations", array("MerchantOperation")),
+            ]),
+        ),
+        ("MerchantOperation", object(&[("name", text()), ("salesChannels", array("SalesChannel"))])),
+        ("SalesChannel", object(&[("name", text()), ("enabled", enabled())])),
+        ("Message", {
+            let priority = typed(Type::Integer);
+            object(&[("title", text()), ("subtitle", text()), ("description", text()), ("priority", priority)])
+        }),
+        ("Validation", {
+            object(&[("id", text()), ("code", text()), ("state", state()), ("message", reference("Message"))])
+        }),
+        (
+            "MerchantStatus",
+            object(&[
+                ("operation", operations),
+                ("salesChannel", text()),
+                ("available", enabled()),
+                ("state", state()),
+                ("reopenable", typed(Type::Object)),
+                ("validations", array("Validation")),
+                ("message", reference("Message")),
+            ]),
+        ),
+    ]
+}
+
+fn state() -> RefOr<Schema> {
+    one_of(&["OK", "WARNING", "CLOSED", "ERROR"])
+}
+
+/// Patterns show what to send; what is taken beyond them (seconds left out, a fraction, capitals) is nothing to rely on.
+fn schedule_schemas() -> Vec<(&'static str, RefOr<Schema>)> {
+    let local = || shaped(r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,3})?$");
+    let any_time = || shaped(r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})?$");
+    let own_id = shaped(&format!("^[A-Za-z0-9_-]{{0,{}}}$", interruptions::ID_MAX_BYTES));
+    let description = {
+        let most = interruptions::DESCRIPTION_MAX_CHARS;
+        RefOr::T(Schema::Object(ObjectBuilder::new().schema_type(Type::String).max_length(Some(most)).build()))
+    };
+    let duration = {
+        let minutes = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
+        RefOr::T(Schema::Object(minutes.maximum(Some(shift_list::DAY_MINUTES)).build()))
+    };
+    let start = shaped(r"^([01]\d|2[0-3]):[0-5]\d:00$");
+    let shift = [("dayOfWeek", one_of(&shift_list::DAYS)), ("start", start), ("duration", duration)];
+    let shifts = |of| up_to(shift_list::SHIFTS_MAX, reference(of));
+    vec![
+        (
+            "Interruption",
+            object(&[("id", text()), ("description", description.clone()), ("start", local()), ("end", local())]),
+        ),
+        (
+            "NewInterruption",
+            object(&[("id?", own_id), ("description?", description), ("start", any_time()), ("end", any_time())]),
+        ),
+        ("Shift", object(&[&[("id", text())][..], &shift].concat())),
+        ("NewShift", object(&shift)),
+        ("OpeningHours", object(&[("storeId?", text()), ("shifts", shifts("Shift"))])),
+        ("NewOpeningHours", object(&[("storeId?", text()), ("shifts", shifts("NewShift"))])),
     ]
 }
 

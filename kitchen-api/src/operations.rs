@@ -22,6 +22,11 @@ pub(crate) enum Operation {
     GetMerchant,
     MerchantStatuses,
     MerchantStatus,
+    Interruptions,
+    AddInterruption,
+    RemoveInterruption,
+    OpeningHours,
+    SetOpeningHours,
     OpenApi,
 }
 
@@ -33,6 +38,8 @@ pub(crate) enum Takes {
     EventIds,
     /// An optional JSON object.
     Note,
+    /// A JSON object of this schema.
+    One(&'static str),
 }
 
 /// What an operation answers when it succeeds.
@@ -44,8 +51,12 @@ pub(crate) enum Answers {
     Many(&'static str),
     /// 200 with an array of events, or 204.
     Events,
+    /// 201 with this schema.
+    Created(&'static str),
     /// 202 without a body.
     Accepted,
+    /// 204 without a body.
+    Gone,
 }
 
 /// A parameter that is no part of the path.
@@ -80,6 +91,8 @@ pub(crate) struct Row {
 pub(crate) enum Verb {
     Get,
     Post,
+    Put,
+    Delete,
 }
 
 const fn query(name: &'static str, description: &'static str) -> Parameter {
@@ -101,6 +114,9 @@ const POLL_PARAMETERS: &[Parameter] = &[
     ),
     query("excludeHeartbeat", "true: this poll does not say that its merchants are connected."),
 ];
+
+const LANGUAGE: &[Parameter] =
+    &[header("accept-language", "pt (the default), en or es, of the messages; codes are the same in each.")];
 
 const IDEMPOTENCY_KEY: &[Parameter] =
     &[header("idempotency-key", "Up to 128 characters; repeats of it do nothing more.")];
@@ -141,6 +157,9 @@ pub(crate) const POLL: Row = Row {
     errors: &[400],
     ..get(Operation::Poll, "poll", &["/events/v1.0/events:polling", "/order/v1.0/events:polling"])
 };
+
+const INTERRUPTIONS: &[&str] = &["/merchant/v1.0/merchants/{id}/interruptions"];
+const OPENING_HOURS: &[&str] = &["/merchant/v1.0/merchants/{id}/opening-hours"];
 
 /// The table.
 pub(crate) const OPERATIONS: &[Row] = &[
@@ -234,14 +253,58 @@ pub(crate) const OPERATIONS: &[Row] = &[
         tag: "merchant",
         summary: "Whether the store is open, for each operation, and why not.",
         answers: Answers::Many("MerchantStatus"),
+        parameters: LANGUAGE,
         ..get(Operation::MerchantStatuses, "merchant_statuses", &["/merchant/v1.0/merchants/{id}/status"])
     },
     Row {
         tag: "merchant",
         summary: "Whether the store is open for one operation: delivery, takeout or indoor.",
         answers: Answers::One("MerchantStatus"),
+        parameters: LANGUAGE,
         errors: &[404],
         ..get(Operation::MerchantStatus, "merchant_status", &["/merchant/v1.0/merchants/{id}/status/{operation}"])
+    },
+    Row {
+        tag: "merchant",
+        summary: "The planned closings that are not over, in the store's time without an offset.",
+        answers: Answers::Many("Interruption"),
+        ..get(Operation::Interruptions, "interruptions", INTERRUPTIONS)
+    },
+    Row {
+        verb: Verb::Post,
+        tag: "merchant",
+        summary: "Plans a closing of at most 7 days; none may overlap. Times without an offset are the store's.",
+        takes: Takes::One("NewInterruption"),
+        answers: Answers::Created("Interruption"),
+        errors: &[400, 408, 409, 413],
+        ..get(Operation::AddInterruption, "add_interruption", INTERRUPTIONS)
+    },
+    Row {
+        verb: Verb::Delete,
+        tag: "merchant",
+        summary: "Takes a planned closing back, also while it lasts.",
+        answers: Answers::Gone,
+        errors: &[404],
+        ..get(
+            Operation::RemoveInterruption,
+            "remove_interruption",
+            &["/merchant/v1.0/merchants/{id}/interruptions/{interruptionId}"],
+        )
+    },
+    Row {
+        tag: "merchant",
+        summary: "The weekly shifts, in the store's time.",
+        answers: Answers::One("OpeningHours"),
+        ..get(Operation::OpeningHours, "opening_hours", OPENING_HOURS)
+    },
+    Row {
+        verb: Verb::Put,
+        tag: "merchant",
+        summary: "Replaces all weekly shifts. A shift may cross midnight; none may overlap.",
+        takes: Takes::One("NewOpeningHours"),
+        answers: Answers::Created("OpeningHours"),
+        errors: &[400, 408, 413],
+        ..get(Operation::SetOpeningHours, "set_opening_hours", OPENING_HOURS)
     },
     Row {
         tag: "documentation",

@@ -78,6 +78,11 @@ fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>, document:
         Operation::GetMerchant => wiring.authorised(merchants::details),
         Operation::MerchantStatuses => wiring.authorised(merchants::statuses),
         Operation::MerchantStatus => wiring.authorised(merchants::one_status),
+        Operation::Interruptions => wiring.authorised(merchants::interruptions),
+        Operation::AddInterruption => wiring.authorised(merchants::add_interruption),
+        Operation::RemoveInterruption => wiring.authorised(merchants::remove_interruption),
+        Operation::OpeningHours => wiring.authorised(merchants::opening_hours),
+        Operation::SetOpeningHours => wiring.authorised(merchants::set_opening_hours),
         Operation::OpenApi => {
             let document = document.clone();
             wiring.open(move |_, _| std::future::ready(Ok(json_response(document.clone()))))
@@ -118,6 +123,8 @@ impl Wiring {
         let filter = match self.verb {
             Verb::Get => MethodFilter::GET,
             Verb::Post => MethodFilter::POST,
+            Verb::Put => MethodFilter::PUT,
+            Verb::Delete => MethodFilter::DELETE,
         };
         on(filter, move |request: Request| {
             let metrics = Arc::clone(&metrics);

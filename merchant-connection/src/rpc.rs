@@ -1,6 +1,7 @@
 //! The internal RPCs, each a few lines over the grid and the store. What only a leader answers is in [`by_leader`].
 
 mod by_leader;
+mod passing_on;
 
 use std::collections::BTreeSet;
 
@@ -12,9 +13,9 @@ use replicated_grid::{Leadership, NodeId};
 use tonic::{Request, Response, Status};
 
 use crate::presence::Transition;
-use crate::profile::{Merchant, OPEN_DELIVERY_ID_CHARACTERS};
+use crate::profile::{Merchant, OPEN_DELIVERY_ID_CHARACTERS, Overlap};
 use crate::service::Handle;
-use crate::store::StoreError;
+use crate::store::{StoreError, VersionedProfile};
 use crate::totals::PartitionTotals;
 
 /// A page of merchants.
@@ -34,7 +35,7 @@ pub fn grpc(handle: Handle) -> MerchantConnectionServer<Handle> {
 #[tonic::async_trait]
 impl MerchantConnection for Handle {
     async fn beat(&self, request: Request<wire::BeatRequest>) -> Result<Response<wire::BeatReply>, Status> {
-        measured("beat", async { self.take_beats(&request.into_inner()).map(Response::new) }).await
+        measured("beat", async { self.take_beats(&request.into_inner()).await.map(Response::new) }).await
     }
 
     async fn presence(&self, request: Request<wire::PresenceRequest>) -> Result<Response<wire::PresenceReply>, Status> {
@@ -71,8 +72,8 @@ impl MerchantConnection for Handle {
                 None => return Err(Status::invalid_argument("by is missing")),
             };
             let unknown = || Status::not_found("no such merchant");
-            let merchant = store.profile(id.ok_or_else(unknown)?).await.map_err(status)?.ok_or_else(unknown)?;
-            Ok(Response::new(wire::Merchant::from(&merchant)))
+            let found = store.versioned_profile(id.ok_or_else(unknown)?).await.map_err(status)?.ok_or_else(unknown)?;
+            Ok(Response::new(profile_to_wire(&found)))
         })
         .await
     }
@@ -85,8 +86,8 @@ impl MerchantConnection for Handle {
             let ids = request.into_inner().merchant_ids;
             at_most(ids.len(), MERCHANTS_MAX, "merchant_ids")?;
             let ids: Result<Vec<MerchantId>, Status> = ids.iter().map(|id| merchant_id(id)).collect();
-            let found = self.shared.store.profiles(&ids?).await.map_err(status)?;
-            Ok(Response::new(wire::GetMerchantsReply { merchants: found.iter().map(wire::Merchant::from).collect() }))
+            let found = self.shared.store.versioned_profiles(&ids?).await.map_err(status)?;
+            Ok(Response::new(wire::GetMerchantsReply { merchants: found.iter().map(profile_to_wire).collect() }))
         })
         .await
     }
@@ -94,8 +95,7 @@ impl MerchantConnection for Handle {
     async fn put_merchant(&self, request: Request<wire::Merchant>) -> Result<Response<wire::PutMerchantReply>, Status> {
         measured("put_merchant", async {
             let merchant = Merchant::try_from(request.get_ref())?;
-            let created = self.shared.store.put_profile(&merchant).await.map_err(status)?;
-            Ok(Response::new(wire::PutMerchantReply { created }))
+            self.put_profile(&merchant, request.get_ref().version).await.map(Response::new)
         })
         .await
     }
@@ -116,6 +116,19 @@ async fn measured<T>(endpoint: &'static str, call: impl Future<Output = Result<T
 }
 
 impl Handle {
+    /// Writes a profile whose fields fit, at `version` or, with 0, at any.
+    async fn put_profile(&self, merchant: &Merchant, version: u64) -> Result<wire::PutMerchantReply, Status> {
+        let store = &self.shared.store;
+        let (created, refusal) = match merchant.overlap() {
+            Some(Overlap::Shifts) => (false, wire::PutRefusal::ShiftsOverlap),
+            Some(Overlap::Interruptions) => (false, wire::PutRefusal::InterruptionsOverlap),
+            None if version == 0 => (store.put_profile(merchant).await.map_err(status)?, wire::PutRefusal::None),
+            None if store.put_profile_at(merchant, version).await.map_err(status)? => (false, wire::PutRefusal::None),
+            None => (false, wire::PutRefusal::Overtaken),
+        };
+        Ok(wire::PutMerchantReply { created, refusal: refusal.into() })
+    }
+
     fn totals_to_wire(&self) -> wire::TotalsReply {
         let totals = self.totals();
         let to_wire = |(partition, totals): (u16, &Option<PartitionTotals>)| {
@@ -159,6 +172,10 @@ fn number_of(node: Option<NodeId>) -> u64 {
 
 fn at_most(count: usize, most: usize, field: &str) -> Result<(), Status> {
     if count <= most { Ok(()) } else { Err(Status::invalid_argument(format!("{field}: at most {most}"))) }
+}
+
+fn profile_to_wire(stored: &VersionedProfile) -> wire::Merchant {
+    wire::Merchant { version: stored.version, ..wire::Merchant::from(&stored.merchant) }
 }
 
 fn transition_to_wire(transition: &Transition) -> wire::Transition {

@@ -105,7 +105,9 @@ impl Service {
             restores: watch::Sender::new(0),
             restored_items: AtomicU64::new(0),
         };
-        Ok(Self { handle: Handle { shared: Arc::new(shared) } })
+        let shared = Arc::new(shared);
+        shared.answer_questions();
+        Ok(Self { handle: Handle { shared } })
     }
 
     /// The API for the same process.

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::error::{ProposeError, ReadError};
 use crate::leadership::Leadership;
+use crate::questions::{AskError, Questions};
 use crate::replicated::ReplicatedNode;
 use crate::single_node::SingleNode;
 use crate::state_machine::{ReplicatedTime, StateMachine};
@@ -73,6 +74,26 @@ impl<M: StateMachine> Grid<M> {
         match &self.runner {
             Runner::SingleNode(grid) => grid.propose(partition, commands).await,
             Runner::Replicated(grid) => grid.propose(partition, commands).await,
+        }
+    }
+
+    /// From now on `by` answers what this node is asked as a leader, by [`Grid::ask_leader`] on any node. Only the first
+    /// call counts.
+    pub fn answer_questions(&self, by: Arc<dyn Questions>) {
+        match &self.runner {
+            Runner::SingleNode(grid) => grid.answer_questions(by),
+            Runner::Replicated(grid) => grid.answer_questions(by),
+        }
+    }
+
+    /// Asks the leader of `partition`, wherever it is, past the log.
+    ///
+    /// # Errors
+    /// See [`AskError`]: whether it was taken may be unknown.
+    pub async fn ask_leader(&self, partition: u16, question: Bytes) -> Result<Bytes, AskError> {
+        match &self.runner {
+            Runner::SingleNode(grid) => grid.ask_leader(partition, question),
+            Runner::Replicated(grid) => grid.ask_leader(partition, question).await,
         }
     }
 

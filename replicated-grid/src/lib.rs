@@ -14,6 +14,7 @@ pub mod node;
 pub mod peers;
 #[cfg(feature = "planted-bugs")]
 pub mod planted_bugs;
+pub mod questions;
 pub mod replicated;
 pub mod single_node;
 pub mod spawn;
@@ -25,5 +26,6 @@ pub use error::{ProposeError, ReadError, SnapshotError};
 pub use grid::Grid;
 pub use leadership::Leadership;
 pub use node::{Member, NodeId};
+pub use questions::{AskError, Questions};
 pub use single_node::{BATCH_COMMANDS_MAX, Config, SingleNode};
 pub use state_machine::{ReplicatedTime, RestoreError, StateMachine};

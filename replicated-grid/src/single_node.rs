@@ -19,6 +19,7 @@ use crate::clock::{ClockReading, ReplicatedClock};
 use crate::error::{ProposeError, ReadError, SnapshotError};
 use crate::leadership::Leadership;
 use crate::node::NodeId;
+use crate::questions::{Answering, AskError, Questions};
 use crate::state_machine::{ReplicatedTime, RestoreError, StateMachine};
 
 /// The most commands applied under one acquisition of the write lock: as many as one log entry will carry, and few
@@ -60,6 +61,7 @@ struct Shared<M> {
     leadership: watch::Sender<Arc<[Leadership]>>,
     steps_refused: metrics::Counter,
     batch_commands: metrics::Histogram,
+    answering: Answering,
 }
 
 struct Partition<M> {
@@ -96,6 +98,7 @@ impl<M: StateMachine> SingleNode<M> {
             clock,
             steps_refused: metrics::counter!("comanda_grid_clock_steps_refused_total", "grid" => config.name),
             batch_commands: metrics::histogram!("comanda_grid_batch_commands", "grid" => config.name),
+            answering: Answering::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -108,6 +111,24 @@ impl<M: StateMachine> SingleNode<M> {
     /// Who leads each partition: this node, unless it was handed over.
     pub fn leadership(&self) -> watch::Receiver<Arc<[Leadership]>> {
         self.shared.leadership.subscribe()
+    }
+
+    /// From now on `by` answers questions. Only the first call counts.
+    pub fn answer_questions(&self, by: Arc<dyn Questions>) {
+        self.shared.answering.begin(by);
+    }
+
+    /// Asks the leader of `partition`: this node, unless it was handed over.
+    ///
+    /// # Errors
+    /// See [`AskError`].
+    pub fn ask_leader(&self, partition: u16, question: Bytes) -> Result<Bytes, AskError> {
+        let is_led_here = self.partition(partition).is_some_and(|led| led.term.load(Ordering::SeqCst) != 0);
+        if is_led_here {
+            self.shared.answering.answer(partition, question)
+        } else {
+            Err(AskError::NoLeader { partition })
+        }
     }
 
     /// Applies `commands` one after the other, nothing in between them, and answers their replies in order. An answer

@@ -26,6 +26,8 @@ pub enum Fault {
     OneWay(u64, u64),
     /// What a machine sends reaches nobody.
     Mute(u64),
+    /// Two machines no longer hear each other, and some POS stay with the first, whoever else there is.
+    Apart(u64, u64),
     /// Nothing passes between two machines, and nothing is lost: it arrives when the network is repaired.
     Hold(u64, u64),
     /// The network is whole.

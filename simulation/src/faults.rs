@@ -33,6 +33,9 @@ pub trait World {
     /// A fault of what only the services know.
     fn administer(&self, fault: &Fault);
 
+    /// Some of those outside of the machines stay with this one, as long as it answers; with none in particular.
+    fn attract(&self, _machine: Option<u64>) {}
+
     /// Looks at everything that invariants need, after a step.
     fn observe(&self);
 
@@ -81,6 +84,10 @@ impl<'a> Injector<'a> {
             Fault::Mute(node) => {
                 let others: Vec<u64> = self.all().filter(|other| other != node).collect();
                 others.into_iter().for_each(|other| sim.partition_oneway(self.host(*node), self.host(other)));
+            }
+            Fault::Apart(a, b) => {
+                sim.partition(self.host(*a), self.host(*b));
+                self.world.attract(Some(*a));
             }
             Fault::Hold(a, b) => sim.hold(self.host(*a), self.host(*b)),
             Fault::Repair => self.repair(sim),
@@ -216,6 +223,7 @@ impl<'a> Injector<'a> {
 
     /// Everything passes again; what was held arrives.
     fn repair(&self, sim: &Sim<'_>) {
+        self.world.attract(None);
         for one in self.all() {
             for other in self.all().filter(|other| *other > one) {
                 sim.release(self.host(one), self.host(other));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use kitchen_api::presence::BeatKeeper;
@@ -43,6 +43,8 @@ pub struct PresenceWorld {
     /// Whether `merchant-status` fails.
     pub topic_is_down: Arc<AtomicBool>,
     ingress_is_down: AtomicBool,
+    /// The machine with which some POS stay; 0: none.
+    attracting: AtomicU64,
     time: Arc<VirtualTime>,
     machines: Vec<Arc<Machine>>,
     nodes: Mutex<BTreeMap<u64, ReplicatedNode<PresencePartition>>>,
@@ -80,6 +82,10 @@ impl World for PresenceWorld {
         }
     }
 
+    fn attract(&self, machine: Option<u64>) {
+        self.attracting.store(machine.unwrap_or(0), Ordering::SeqCst);
+    }
+
     fn observe(&self) {
         if self.time.now() < self.options.heals_at() + POLLS_AFTER_HEALING {
             self.poll();
@@ -98,7 +104,11 @@ impl PresenceWorld {
             !is_frozen && !self.ingress_is_down.load(Ordering::SeqCst)
         };
         answering.retain(|number, _| is_reached(number));
-        let reachable = Reachable { machines: self.options.nodes, keepers: &answering };
+        let reachable = Reachable {
+            machines: self.options.nodes,
+            keepers: &answering,
+            attracting: self.attracting.load(Ordering::SeqCst),
+        };
         self.fleet.lock().work(self.time.now(), &reachable);
     }
 }
@@ -112,6 +122,7 @@ pub(crate) fn simulate(options: Options, time: Arc<VirtualTime>, recorder: Recor
         cloud: Cloud::new(Arc::clone(&time), options.seed.stream("cloud")),
         topic_is_down: Arc::default(),
         ingress_is_down: AtomicBool::new(false),
+        attracting: AtomicU64::new(0),
         time: Arc::clone(&time),
         machines: machine::all(options.machines(), &time, options.seed),
         nodes: Mutex::default(),

@@ -59,6 +59,7 @@ enum Kind {
     StoreSlow,
     Queue,
     Ingress,
+    Apart,
 }
 
 const DOSES: &[(Kind, u64)] = &[
@@ -86,6 +87,9 @@ const DOSES: &[(Kind, u64)] = &[
     (Kind::Ingress, 5),
 ];
 
+/// The dose of [`Kind::Apart`] per 10 minutes.
+const APART_DOSE: u64 = 2;
+
 /// What a fault needs for itself while it lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Resource {
@@ -101,13 +105,16 @@ enum Resource {
 
 /// The schedule of a run.
 pub fn plan(seed: Seed, shape: Shape) -> Vec<Planned> {
-    let mut planner =
-        Planner { random: seed.stream("schedule"), shape, busy_until: BTreeMap::new(), planned: Vec::new() };
+    let mut planner = Planner { random: seed.stream("apart"), shape, busy_until: BTreeMap::new(), planned: Vec::new() };
+    if shape.has_ingress {
+        // It lasts so long that there is room for it only as long as there is nothing else; runs without it draw as if it did
+        // not exist.
+        (0..planner.count(APART_DOSE)).for_each(|_| planner.place(Kind::Apart));
+    }
+    planner.random = seed.stream("schedule");
     let mut wanted = Vec::new();
     for (kind, dose) in DOSES.iter().filter(|(kind, _)| *kind != Kind::Ingress || shape.has_ingress) {
-        let wanted_milli = dose * ACCELERATION * shape.faults_for.as_millis() as u64 / 600;
-        let chance = planner.random.random_range(0..1_000);
-        let count = wanted_milli / 1_000 + u64::from(chance < wanted_milli % 1_000);
+        let count = planner.count(*dose);
         wanted.extend((0..count).map(|_| *kind));
     }
     wanted.shuffle(&mut planner.random);
@@ -128,6 +135,13 @@ struct Planner {
 }
 
 impl Planner {
+    /// How often a fault of this dose is wanted: what is left of a whole one decides by chance.
+    fn count(&mut self, dose: u64) -> u64 {
+        let wanted_milli = dose * ACCELERATION * self.shape.faults_for.as_millis() as u64 / 600;
+        let chance = self.random.random_range(0..1_000);
+        wanted_milli / 1_000 + u64::from(chance < wanted_milli % 1_000)
+    }
+
     /// Puts one fault of `kind` where there is room for it, if there is.
     fn place(&mut self, kind: Kind) {
         let needs_store = matches!(kind, Kind::Store | Kind::StoreSlow | Kind::Queue);
@@ -269,6 +283,12 @@ impl Planner {
             Kind::Queue => {
                 let lasts = self.seconds(1_000, 8_000);
                 (vec![Resource::Queue], lasts, vec![(start, Fault::QueueDown), (lasts, Fault::QueueUp)])
+            }
+            Kind::Apart => {
+                // Longer than a merchant may be silent.
+                let ((a, b), lasts) = (self.two(), self.seconds(12_000, 18_000));
+                let parts = vec![(start, Fault::Apart(a, b)), (lasts, Fault::Repair)];
+                (vec![Resource::Network], lasts + SETTLING, parts)
             }
             Kind::Ingress => {
                 let lasts = self.seconds(2_000, 16_000);

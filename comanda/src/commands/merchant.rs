@@ -1,7 +1,7 @@
 //! `comanda merchant add|show`: profiles, straight in the table of merchant-connection.
 
 use merchant_connection::profile::Merchant;
-use merchant_connection::store::Store;
+use merchant_connection::store::{Store, VersionedProfile};
 use order_model::{MerchantId, Timestamp};
 use serde_json::{Value, json};
 
@@ -10,6 +10,9 @@ use crate::cli::{MerchantCommand, SettingsOnly};
 use crate::failure::{Context, Failure};
 use crate::platform::aws::AwsClients;
 use crate::system_clock::SystemClock;
+
+/// How often a merchant is read again because somebody else has just written it.
+const PUT_ATTEMPTS_MAX: usize = 5;
 
 /// Transitions shown with a merchant.
 const HISTORY_SHOWN: usize = 20;
@@ -29,17 +32,42 @@ pub async fn execute(command: MerchantCommand) -> Result<(), Failure> {
                 created_at: SystemClock::shared().now(),
             };
             merchant.check().map_err(|error| Failure::Usage(error.to_string()))?;
-            let created = store(&rest).await?.put_profile(&merchant).await.context("writing the merchant")?;
+            let created = put(&store(&rest).await?, &merchant).await?;
             print(&rest, &json!({"merchantId": merchant.id.to_string(), "created": created}), |row| {
                 format!(
                     "merchant {} {}",
                     row["merchantId"].as_str().unwrap_or_default(),
-                    if created { "added" } else { "replaced" }
+                    if created { "added" } else { "changed" }
                 )
             });
             Ok(())
         }
         MerchantCommand::Show { merchant, rest } => show(parse(&merchant)?, &rest).await,
+    }
+}
+
+/// Writes a merchant, whether it is new. One that exists keeps what only its POS sets: its hours and interruptions.
+async fn put(store: &Store, given: &Merchant) -> Result<bool, Failure> {
+    for _ in 0..PUT_ATTEMPTS_MAX {
+        let Some(VersionedProfile { merchant: before, version }) =
+            store.versioned_profile(given.id).await.context("reading the merchant")?
+        else {
+            return store.put_profile(given).await.context("writing the merchant");
+        };
+        if store.put_profile_at(&changed(before, given), version).await.context("writing the merchant")? {
+            return Ok(false);
+        }
+    }
+    Err(Failure::Failed("the merchant is being changed all the time; try again".to_owned()))
+}
+
+fn changed(before: Merchant, given: &Merchant) -> Merchant {
+    Merchant {
+        open_delivery_id: given.open_delivery_id.clone().or(before.open_delivery_id),
+        corporate_name: before.corporate_name,
+        shifts: before.shifts,
+        interruptions: before.interruptions,
+        ..given.clone()
     }
 }
 
@@ -86,4 +114,36 @@ async fn show(merchant: MerchantId, rest: &SettingsOnly) -> Result<(), Failure> 
 
 fn print(rest: &SettingsOnly, row: &Value, for_people: impl Fn(&Value) -> String) {
     if rest.output.json { println!("{row}") } else { println!("{}", for_people(row)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use merchant_connection::profile::Interruption;
+
+    use super::*;
+
+    #[test]
+    fn a_merchant_that_is_added_again_keeps_its_hours_and_closings() {
+        let given = Merchant {
+            id: parse("11111111-1111-4111-8111-111111111111").unwrap(),
+            open_delivery_id: None,
+            name: "Nova".to_owned(),
+            corporate_name: String::new(),
+            time_zone: "America/Manaus".to_owned(),
+            shifts: Merchant::around_the_clock(),
+            interruptions: Vec::new(),
+            created_at: Timestamp::from_unix_ms(2),
+        };
+        let closing = Interruption { id: "i".to_owned(), description: String::new(), start_ms: 1, end_ms: 2 };
+        let before = Merchant {
+            open_delivery_id: Some("o".repeat(36)),
+            name: "Velha".to_owned(),
+            corporate_name: "Velha Ltda".to_owned(),
+            shifts: Vec::new(),
+            interruptions: vec![closing],
+            ..given.clone()
+        };
+        let expected = Merchant { name: given.name.clone(), ..before.clone() };
+        assert_eq!(changed(before, &given), expected);
+    }
 }

@@ -164,6 +164,8 @@ async fn the_commands_work_beside_a_running_platform() {
     let merchant = "11111111-1111-4111-8111-111111111111";
     assert_eq!(json(&["merchant", "add", merchant, "--name", "Nova", "--json"])["created"], true);
     assert_eq!(json(&["merchant", "show", merchant, "--json"])["name"], "Nova");
+    assert_eq!(json(&["merchant", "add", merchant, "--name", "Outra", "--json"])["created"], false);
+    assert_eq!(json(&["merchant", "show", merchant, "--json"])["name"], "Outra");
     assert_eq!(json(&["order", "erase", &order, "--json"])["alreadyErased"], false);
     assert_eq!(json(&["order", "erase", &order, "--json"])["alreadyErased"], true);
     let (code, _, stderr) = run(&["app", "revoke", "vendor"], &environment);

@@ -1,7 +1,8 @@
 //! `GET /merchant/v1.0/merchants` and `/merchants/{id}`.
 //!
-//! What merchant-connection does not know (address, ticket, catalogue of channels) is left out instead of invented. A foreign
-//! merchant and an unknown one answer identically: 403.
+//! What merchant-connection does not know (address, ticket, description) is left out instead of invented; the time zone is added
+//! to what is published, because times of a store are answered without an offset. A foreign merchant and an unknown one
+//! answer identically: 403.
 
 use std::sync::Arc;
 
@@ -9,11 +10,13 @@ use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use event_feed::Scope;
+use futures::future::try_join_all;
 use order_model::{MerchantId, Timestamp};
 use proto::conversions::to_bytes;
 use proto::merchant_connection::{GetMerchantsRequest, Merchant};
 use serde_json::{Value, json};
 
+use super::status::{OPERATIONS, SALES_CHANNEL};
 use crate::api::Api;
 use crate::calls::CallError;
 use crate::errors::ApiError;
@@ -25,6 +28,8 @@ use crate::routes::path_segment;
 const ID_SEGMENT: usize = 3;
 /// Merchants of one page, at most and by default.
 const PAGE_SIZE_MAX: usize = 100;
+/// Merchants of one call: a hundred interruptions with the longest text make 230 KB of one, and a reply is at most 8 MiB.
+const FETCH_MAX: usize = 25;
 
 /// A page of the list, `number` from 1.
 #[derive(Debug, PartialEq, Eq)]
@@ -85,8 +90,16 @@ pub(crate) async fn details(api: Arc<Api>, authorised: Authorised, request: Requ
         "type": "RESTAURANT",
         "status": "AVAILABLE",
         "createdAt": created_at,
+        "timeZone": merchant.time_zone,
+        "operations": OPERATIONS.map(operation_to_json),
     });
     Ok(json_response(Bytes::from(body.to_string())))
+}
+
+/// An operation as the details show it: in capitals, unlike in the status.
+fn operation_to_json(operation: &str) -> Value {
+    let channels = json!([{ "name": SALES_CHANNEL, "enabled": true }]);
+    json!({ "name": operation.to_ascii_uppercase(), "salesChannels": channels })
 }
 
 /// The merchant of the path, when the application may see it.
@@ -102,9 +115,12 @@ pub(super) async fn fetch_one(api: &Api, id: MerchantId) -> Result<Merchant, Api
 }
 
 async fn fetch(api: &Api, ids: &[MerchantId]) -> Result<Vec<Merchant>, ApiError> {
-    let merchant_ids = ids.iter().map(|id| to_bytes(id.as_bytes())).collect();
-    let reply = api.merchants.get_merchants(GetMerchantsRequest { merchant_ids }).await;
-    reply.map(|reply| reply.merchants).map_err(|error| refusal(&error))
+    let some = ids.chunks(FETCH_MAX).map(|ids| {
+        let merchant_ids = ids.iter().map(|id| to_bytes(id.as_bytes())).collect();
+        api.merchants.get_merchants(GetMerchantsRequest { merchant_ids })
+    });
+    let replies = try_join_all(some).await.map_err(|error| refusal(&error))?;
+    Ok(replies.into_iter().flat_map(|reply| reply.merchants).collect())
 }
 
 pub(super) fn refusal(error: &CallError) -> ApiError {

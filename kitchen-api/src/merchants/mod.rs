@@ -1,13 +1,23 @@
-//! Merchants over HTTP: the list, details and status (PARTNER_API, section 1.5).
+//! Merchants over HTTP: the list, details, status, interruptions and opening hours (PARTNER_API, section 1.5).
 //!
 //! Called by the routes. Profiles and presence are merchant-connection's; whether a store is open is judged here, by
-//! [`status`], from both. Changing interruptions and opening hours is absent: a later issue's.
+//! [`status`], from both. The check-in QR code is absent.
 
+mod identifiers;
+pub(crate) mod interruptions;
+mod interruptions_endpoint;
+mod language;
 mod list;
 mod opening_hours;
-mod status;
+mod opening_hours_endpoint;
+mod profile_change;
+pub(crate) mod shift_list;
+pub(crate) mod status;
 mod status_endpoint;
+mod store_clock;
 mod texts;
 
+pub(crate) use interruptions_endpoint::{add_interruption, interruptions, remove_interruption};
 pub(crate) use list::{details, list};
+pub(crate) use opening_hours_endpoint::{opening_hours, set_opening_hours};
 pub(crate) use status_endpoint::{one_status, statuses};

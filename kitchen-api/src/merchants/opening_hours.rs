@@ -1,7 +1,8 @@
 //! Whether a merchant is within its opening hours, in its own time zone.
 //!
 //! Pure. A shift is a weekday, a start and a length; it may cross midnight and the end of the week. Minutes are those of the
-//! clock on the wall there, so a shift keeps its hours when daylight saving begins.
+//! clock on the wall there, so a shift keeps its hours when daylight saving begins: what the clock skips is never shown, and in
+//! an hour that comes twice a shift is open twice.
 
 use jiff::tz::TimeZone;
 use order_model::Timestamp;
@@ -31,6 +32,10 @@ fn covers(shift: Shift, minute_of_week: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Span;
+    use jiff::civil::{Date, Time};
+    use proptest::prelude::*;
+
     use super::*;
 
     fn merchant(zone: &str, shifts: &[(u32, u32, u32)]) -> Merchant {
@@ -79,6 +84,54 @@ mod tests {
         assert!(open_at(&morning, "2026-10-26T09:30:00Z"), "winter time");
         assert!(!open_at(&morning, "2026-10-26T08:30:00Z"));
     }
+
+    /// In Lisbon 01:00 to 02:00 does not exist on Sunday 2026-03-29, and comes twice on Sunday 2026-10-25.
+    #[test]
+    fn an_hour_that_is_skipped_shortens_a_shift_and_one_that_comes_twice_repeats_it() {
+        let night = merchant("Europe/Lisbon", &[(7, 90, 60)]);
+        assert!(!open_at(&night, "2026-03-29T00:59:59Z"), "00:59:59 there");
+        assert!(open_at(&night, "2026-03-29T01:00:00Z"), "02:00 there");
+        assert!(open_at(&night, "2026-03-29T01:29:59Z"));
+        assert!(!open_at(&night, "2026-03-29T01:30:00Z"), "02:30 there");
+        let twice = merchant("Europe/Lisbon", &[(7, 75, 30)]);
+        for open in ["2026-10-25T00:15:00Z", "2026-10-25T00:44:59Z", "2026-10-25T01:15:00Z", "2026-10-25T01:44:59Z"] {
+            assert!(open_at(&twice, open), "{open}");
+        }
+        for closed in ["2026-10-25T00:14:59Z", "2026-10-25T00:45:00Z", "2026-10-25T01:14:59Z", "2026-10-25T01:45:00Z"] {
+            assert!(!open_at(&twice, closed), "{closed}");
+        }
+    }
+
+    /// Oracle: the shift of a calendar day runs from that day's start to so many minutes of the calendar later.
+    fn is_open_by_the_calendar(merchant: &Merchant, now: Timestamp) -> bool {
+        let zone = TimeZone::get(&merchant.time_zone).unwrap();
+        let local = jiff::Timestamp::from_millisecond(now.unix_ms()).unwrap().to_zoned(zone).datetime();
+        let covers_on = |day: Date, shift: &Shift| {
+            let minutes = |minutes: u32| Span::new().minutes(i64::from(minutes));
+            let start = day.to_datetime(Time::midnight()).checked_add(minutes(shift.start_minute)).unwrap();
+            let end = start.checked_add(minutes(shift.duration_minutes)).unwrap();
+            u32::try_from(day.weekday().to_monday_one_offset()) == Ok(shift.day_of_week)
+                && start <= local
+                && local < end
+        };
+        let days = [local.date(), local.date().yesterday().unwrap()];
+        merchant.shifts.iter().any(|shift| days.iter().any(|day| covers_on(*day, shift)))
+    }
+
+    proptest! {
+        #[test]
+        fn a_store_is_open_when_its_calendar_says_so(
+            zone in 0..ZONES.len(),
+            shifts in prop::collection::vec((1u32..=7, 0u32..1440, 1u32..=1440), 0..6),
+            second in 946_684_800i64..1_893_456_000,
+        ) {
+            let merchant = merchant(ZONES[zone], &shifts);
+            let now = Timestamp::from_unix_ms(second * 1000);
+            prop_assert_eq!(is_open(&merchant, now), is_open_by_the_calendar(&merchant, now));
+        }
+    }
+
+    const ZONES: [&str; 4] = ["America/Sao_Paulo", "Europe/Lisbon", "Australia/Lord_Howe", "Pacific/Apia"];
 
     #[test]
     fn nonsense_is_closed() {

@@ -1,28 +1,37 @@
 //! Whether a store is open, and why not: a pure judgement of its profile, its presence and the time.
 //!
 //! Used by `status_endpoint`. Outside its hours or in a pause a store is closed as expected; within them and not connected it is closed
-//! by mistake. Validations we have no knowledge of (payout, logistics, radius, terms) are absent: they would be made up.
+//! by mistake; connected, but not heard of for a while, it is open with a problem. Validations we have no knowledge of
+//! (payout, logistics, radius, terms) are absent: they would be made up.
+
+use std::time::Duration;
 
 use order_model::Timestamp;
-use proto::merchant_connection::Merchant;
+use proto::merchant_connection::{Merchant, MerchantPresence};
 use serde_json::{Value, json};
 
+use super::interruptions::current;
+use super::language::Language;
 use super::opening_hours::is_open;
 use super::texts::{
-    CONNECTED_ERROR, CONNECTED_OK, DISCONNECTED, HOURS_CLOSED, HOURS_OK, IN_PAUSE, Message, NO_PAUSE, OPEN,
-    OUTSIDE_HOURS, PAUSED,
+    CONNECTED_ERROR, CONNECTED_LATE, CONNECTED_OK, DISCONNECTED, HOURS_CLOSED, HOURS_OK, IN_PAUSE, Message, NO_PAUSE,
+    OPEN, OPEN_LATE, OUTSIDE_HOURS, PAUSED,
 };
 
 /// The operations every store is shown with, as the path names them.
-pub(super) const OPERATIONS: [&str; 3] = ["delivery", "takeout", "indoor"];
+pub(crate) const OPERATIONS: [&str; 3] = ["delivery", "takeout", "indoor"];
 /// The one sales channel there is.
-const SALES_CHANNEL: &str = "ifood-app";
+pub(super) const SALES_CHANNEL: &str = "ifood-app";
+/// A store not heard of for longer is open with a problem: a POS polls every 30 s, so it has missed two of them.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// How a store or one validation of it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     /// Open, fine.
     Ok,
+    /// Open with a problem.
+    Warning,
     /// Closed as expected.
     Closed,
     /// Closed by mistake.
@@ -33,8 +42,39 @@ impl State {
     const fn name(self) -> &'static str {
         match self {
             Self::Ok => "OK",
+            Self::Warning => "WARNING",
             Self::Closed => "CLOSED",
             Self::Error => "ERROR",
+        }
+    }
+
+    const fn is_available(self) -> bool {
+        match self {
+            Self::Ok | Self::Warning => true,
+            Self::Closed | Self::Error => false,
+        }
+    }
+}
+
+/// Whether a store's system asks for its orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Connection {
+    Connected,
+    /// It did until lately.
+    Late,
+    Lost,
+}
+
+impl Connection {
+    /// Judges `presence` at `now`.
+    pub(super) fn of(presence: &MerchantPresence, now: Timestamp) -> Self {
+        let silence = now.since(Timestamp::from_unix_ms(presence.last_heartbeat_at_ms));
+        match (presence.online, presence.last_heartbeat_at_ms) {
+            (false, _) => Self::Lost,
+            // Online, and when it was heard of last is not known: by a leader that has just taken over.
+            (true, 0) => Self::Connected,
+            (true, _) if silence > SILENCE_MAX => Self::Late,
+            (true, _) => Self::Connected,
         }
     }
 }
@@ -42,25 +82,25 @@ impl State {
 /// How a store stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct StoreStatus {
-    connected: bool,
+    connection: Connection,
     within_hours: bool,
     paused: bool,
 }
 
 impl StoreStatus {
     /// Judges `merchant` at `now`.
-    pub(super) fn judge(merchant: &Merchant, connected: bool, now: Timestamp) -> Self {
-        let now_ms = now.unix_ms();
-        let paused = merchant.interruptions.iter().any(|pause| (pause.start_ms..pause.end_ms).contains(&now_ms));
-        Self { connected, within_hours: is_open(merchant, now), paused }
+    pub(super) fn judge(merchant: &Merchant, connection: Connection, now: Timestamp) -> Self {
+        let paused = current(&merchant.interruptions, now).is_some();
+        Self { connection, within_hours: is_open(merchant, now), paused }
     }
 
     /// The store as a whole.
     pub(super) fn state(self) -> State {
         match self {
             Self { within_hours: false, .. } | Self { paused: true, .. } => State::Closed,
-            Self { connected: false, .. } => State::Error,
-            Self { connected: true, .. } => State::Ok,
+            Self { connection: Connection::Lost, .. } => State::Error,
+            Self { connection: Connection::Late, .. } => State::Warning,
+            Self { connection: Connection::Connected, .. } => State::Ok,
         }
     }
 
@@ -68,46 +108,50 @@ impl StoreStatus {
         match self {
             Self { within_hours: false, .. } => OUTSIDE_HOURS,
             Self { paused: true, .. } => PAUSED,
-            Self { connected: false, .. } => DISCONNECTED,
-            Self { connected: true, .. } => OPEN,
+            Self { connection: Connection::Lost, .. } => DISCONNECTED,
+            Self { connection: Connection::Late, .. } => OPEN_LATE,
+            Self { connection: Connection::Connected, .. } => OPEN,
         }
     }
 
     /// The status object of one operation (PARTNER_API, section 1.5).
-    pub(super) fn to_json(self, operation: &str) -> Value {
+    pub(super) fn to_json(self, operation: &str, language: Language) -> Value {
         json!({
             "operation": operation,
             "salesChannel": SALES_CHANNEL,
-            "available": self.state() == State::Ok,
+            "available": self.state().is_available(),
             "state": self.state().name(),
             "reopenable": { "identifier": null, "type": null, "reopenable": false },
-            "validations": self.validations(),
-            "message": self.message().to_json(),
+            "validations": self.validations(language),
+            "message": self.message().to_json(language),
         })
     }
 
-    fn validations(self) -> Vec<Value> {
-        let (connected, connected_text) =
-            if self.connected { (State::Ok, CONNECTED_OK) } else { (State::Error, CONNECTED_ERROR) };
+    fn validations(self, language: Language) -> Vec<Value> {
+        let (connected, connected_text) = match self.connection {
+            Connection::Connected => (State::Ok, CONNECTED_OK),
+            Connection::Late => (State::Warning, CONNECTED_LATE),
+            Connection::Lost => (State::Error, CONNECTED_ERROR),
+        };
         let (hours, hours_code, hours_text) = if self.within_hours {
             (State::Ok, "during.opening-hours.config", HOURS_OK)
         } else {
             (State::Closed, "outside.opening-hours.config", HOURS_CLOSED)
         };
         let mut validations = vec![
-            validation("is-connected", "is.connected.config", connected, connected_text),
-            validation("opening-hours", hours_code, hours, hours_text),
+            validation("is-connected", "is.connected.config", connected, connected_text.to_json(language)),
+            validation("opening-hours", hours_code, hours, hours_text.to_json(language)),
         ];
-        if self.paused || self.state() == State::Error {
+        if self.paused || matches!(self.state(), State::Warning | State::Error) {
             let (state, text) = if self.paused { (State::Closed, IN_PAUSE) } else { (State::Ok, NO_PAUSE) };
-            validations.push(validation("unavailabilities", "unavailabilities.config", state, text));
+            validations.push(validation("unavailabilities", "unavailabilities.config", state, text.to_json(language)));
         }
         validations
     }
 }
 
-fn validation(id: &str, code: &str, state: State, message: Message) -> Value {
-    json!({ "id": id, "code": code, "state": state.name(), "message": message.to_json() })
+fn validation(id: &str, code: &str, state: State, message: Value) -> Value {
+    json!({ "id": id, "code": code, "state": state.name(), "message": message })
 }
 
 #[cfg(test)]
@@ -116,7 +160,7 @@ mod tests {
 
     use super::*;
 
-    fn judge(open: bool, connected: bool, paused: bool) -> StoreStatus {
+    fn judge(open: bool, connection: Connection, paused: bool) -> StoreStatus {
         let shift = Shift { day_of_week: 5, start_minute: 0, duration_minutes: if open { 1440 } else { 0 } };
         let pause = Interruption {
             start_ms: if paused { 0 } else { i64::MAX - 1 },
@@ -129,34 +173,81 @@ mod tests {
             interruptions: vec![pause],
             ..Merchant::default()
         };
-        StoreStatus::judge(&merchant, connected, "2026-11-20T12:00:00Z".parse().unwrap())
+        StoreStatus::judge(&merchant, connection, "2026-11-20T12:00:00Z".parse().unwrap())
     }
+
+    fn ids(status: &Value) -> Vec<&str> {
+        status["validations"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect()
+    }
+
+    const CONNECTIONS: [Connection; 3] = [Connection::Connected, Connection::Late, Connection::Lost];
 
     #[test]
     fn a_store_is_open_closed_as_expected_or_closed_by_mistake() {
-        assert_eq!(judge(true, true, false).state(), State::Ok);
-        assert_eq!(judge(true, false, false).state(), State::Error);
-        for connected in [true, false] {
-            assert_eq!(judge(false, connected, false).state(), State::Closed);
-            assert_eq!(judge(true, connected, true).state(), State::Closed);
+        assert_eq!(judge(true, Connection::Connected, false).state(), State::Ok);
+        assert_eq!(judge(true, Connection::Late, false).state(), State::Warning);
+        assert_eq!(judge(true, Connection::Lost, false).state(), State::Error);
+        for connection in CONNECTIONS {
+            assert_eq!(judge(false, connection, false).state(), State::Closed);
+            assert_eq!(judge(true, connection, true).state(), State::Closed);
+            assert_eq!(judge(false, connection, true).state(), State::Closed);
+        }
+    }
+
+    /// Every combination: what is available is open, and the validations say why it is not.
+    #[test]
+    fn the_two_validations_are_always_there_and_codes_are_not_translated() {
+        for (connection, open, paused) in CONNECTIONS.into_iter().flat_map(|connection| {
+            [(true, true), (true, false), (false, true), (false, false)]
+                .map(|(open, paused)| (connection, open, paused))
+        }) {
+            let status = judge(open, connection, paused);
+            let json = status.to_json("delivery", Language::Portuguese);
+            assert_eq!(json["available"], json!(open && !paused && connection != Connection::Lost));
+            assert_eq!(ids(&json)[..2], ["is-connected", "opening-hours"]);
+            assert_eq!(json["validations"][0]["code"], "is.connected.config");
+            let hours =
+                if open { ("during.opening-hours.config", "OK") } else { ("outside.opening-hours.config", "CLOSED") };
+            assert_eq!(
+                (&json["validations"][1]["code"], &json["validations"][1]["state"]),
+                (&json!(hours.0), &json!(hours.1))
+            );
+            let expects_third = paused || matches!(json["state"].as_str(), Some("WARNING" | "ERROR"));
+            assert_eq!(ids(&json).get(2), expects_third.then_some(&"unavailabilities"));
+            if expects_third {
+                assert_eq!(json["validations"][2]["state"], if paused { "CLOSED" } else { "OK" });
+            }
         }
     }
 
     #[test]
-    fn the_two_validations_are_always_there_and_codes_are_not_translated() {
-        let open = judge(true, true, false).to_json("delivery");
-        assert_eq!((&open["available"], &open["state"]), (&json!(true), &json!("OK")));
-        assert_eq!(open["message"]["title"], "Loja aberta");
-        let ids = |status: &Value| -> Vec<String> {
-            status["validations"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect()
+    fn a_store_not_heard_of_for_two_polls_is_open_with_a_problem() {
+        let now: Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
+        let of = |online, silence_ms: i64| {
+            let last_heartbeat_at_ms = now.unix_ms() - silence_ms;
+            Connection::of(&MerchantPresence { online, last_heartbeat_at_ms, ..MerchantPresence::default() }, now)
         };
-        assert_eq!(ids(&open), ["is-connected", "opening-hours"]);
-        assert_eq!(open["validations"][1]["code"], "during.opening-hours.config");
-        let disconnected = judge(true, false, false).to_json("takeout");
-        assert_eq!((&disconnected["available"], &disconnected["state"]), (&json!(false), &json!("ERROR")));
-        assert_eq!(disconnected["validations"][0]["state"], "ERROR");
-        assert_eq!(ids(&disconnected), ["is-connected", "opening-hours", "unavailabilities"]);
-        let closed = judge(false, true, false).to_json("delivery");
-        assert_eq!(closed["validations"][1]["code"], "outside.opening-hours.config");
+        assert_eq!(of(true, 60_000), Connection::Connected);
+        assert_eq!(of(true, 60_001), Connection::Late);
+        assert_eq!(of(true, -5_000), Connection::Connected, "another machine's clock");
+        assert_eq!(of(true, now.unix_ms()), Connection::Connected, "not known");
+        assert_eq!(of(false, 0), Connection::Lost);
+    }
+
+    #[test]
+    fn texts_are_translated_and_nothing_else() {
+        let status = judge(true, Connection::Connected, true);
+        let title = |language| status.to_json("delivery", language)["message"]["title"].clone();
+        assert_eq!(title(Language::Portuguese), "Loja fechada");
+        assert_eq!(title(Language::English), "Store closed");
+        assert_eq!(title(Language::Spanish), "Tienda cerrada");
+        let without_messages = |language| {
+            let mut json = status.to_json("delivery", language);
+            json["message"].take();
+            json["validations"].as_array_mut().unwrap().iter_mut().for_each(|one| drop(one["message"].take()));
+            json
+        };
+        assert_eq!(without_messages(Language::English), without_messages(Language::Portuguese));
+        assert_eq!(without_messages(Language::Spanish), without_messages(Language::Portuguese));
     }
 }

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use order_model::MerchantId;
 use serde_json::Value;
 
+use super::language::Language;
 use super::list::{fetch_one, merchant_in_path, refusal};
-use super::status::{OPERATIONS, StoreStatus};
+use super::status::{Connection, OPERATIONS, StoreStatus};
 use crate::api::Api;
 use crate::errors::ApiError;
 use crate::oauth::Authorised;
@@ -22,8 +23,9 @@ const OPERATION_SEGMENT: usize = 5;
 /// Answers with the status of every operation.
 pub(crate) async fn statuses(api: Arc<Api>, authorised: Authorised, request: Request) -> Result<Response, ApiError> {
     let merchant = merchant_in_path(&request, authorised.scope())?;
+    let language = Language::of(request.headers());
     let status = status_of(&api, merchant).await?;
-    let all: Vec<Value> = OPERATIONS.iter().map(|operation| status.to_json(operation)).collect();
+    let all: Vec<Value> = OPERATIONS.iter().map(|operation| status.to_json(operation, language)).collect();
     Ok(json_response(Bytes::from(Value::from(all).to_string())))
 }
 
@@ -33,12 +35,14 @@ pub(crate) async fn one_status(api: Arc<Api>, authorised: Authorised, request: R
     let named = path_segment(request.uri().path(), OPERATION_SEGMENT);
     let operation = OPERATIONS.into_iter().find(|operation| operation.eq_ignore_ascii_case(named));
     let operation = operation.ok_or_else(|| ApiError::not_found("There is no such operation."))?;
+    let language = Language::of(request.headers());
     let status = status_of(&api, merchant).await?;
-    Ok(json_response(Bytes::from(status.to_json(operation).to_string())))
+    Ok(json_response(Bytes::from(status.to_json(operation, language).to_string())))
 }
 
 async fn status_of(api: &Api, id: MerchantId) -> Result<StoreStatus, ApiError> {
     let merchant = fetch_one(api, id).await?;
     let presence = api.merchants.presence(id).await.map_err(|error| refusal(&error))?;
-    Ok(StoreStatus::judge(&merchant, presence.online, api.clock.now()))
+    let now = api.clock.now();
+    Ok(StoreStatus::judge(&merchant, Connection::of(&presence, now), now))
 }

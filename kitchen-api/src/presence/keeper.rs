@@ -1,21 +1,19 @@
 //! Keeps the latest beat of each merchant until the leader of its partition has taken it.
 //!
-//! A beat is a write to a sharded map and nothing else. Twice a second what has gathered is brought to merchant-connection
-//! by [`super::delivery`], and empty calls where nothing has; what was not taken stays and its age grows, so neither an
-//! outage of merchant-connection nor a partition without a leader loses a beat. Ages are measured on the monotonic clock: no
-//! wall clock is compared.
+//! A beat is a write to a sharded map ([`super::kept`]) and nothing else. Twice a second what has gathered is brought to
+//! merchant-connection by [`super::delivery`], and empty calls where nothing has; what was not taken stays and its age grows,
+//! so neither an outage of merchant-connection nor a partition without a leader loses a beat. Ages are measured on the
+//! monotonic clock: no wall clock is compared.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use dashmap::DashMap;
-use dashmap::mapref::entry::Entry;
 use event_feed::AuthorisedMerchants;
-use order_model::{MerchantId, SharedClock};
+use order_model::SharedClock;
 use tokio_util::sync::CancellationToken;
 
-use super::delivery::{Delivery, KeptBeat, KeptBeats, now_ms};
+use super::delivery::{Delivery, now_ms};
+use super::kept::KeptBeats;
 use super::nodes::PresenceNodes;
 
 /// The most merchants with an untaken beat, some 60 MB. Only merchants granted to an application beat, so this is
@@ -31,16 +29,7 @@ const LAST_FLUSH_DEADLINE: Duration = Duration::from_secs(3);
 /// Keeps beats. Cheap to clone.
 #[derive(Clone)]
 pub struct BeatKeeper {
-    kept: Arc<Kept>,
-}
-
-struct Kept {
-    delivery: Delivery,
-    /// When each merchant was last heard of, in ms of the monotonic clock.
-    beats: DashMap<MerchantId, u64>,
-    /// The size of `beats`, roughly: counting it would lock every shard.
-    size: AtomicUsize,
-    beats_max: usize,
+    delivery: Arc<Delivery>,
 }
 
 impl BeatKeeper {
@@ -50,21 +39,23 @@ impl BeatKeeper {
     }
 
     pub(super) fn with_limit(nodes: PresenceNodes, clock: SharedClock, beats_max: usize) -> Self {
-        let delivery = Delivery { nodes, clock };
-        Self { kept: Arc::new(Kept { delivery, beats: DashMap::new(), size: AtomicUsize::new(0), beats_max }) }
+        let kept = KeptBeats::new(nodes.partitions(), beats_max);
+        Self { delivery: Arc::new(Delivery { nodes, clock, kept }) }
     }
 
     /// The merchants of an authenticated poll are there, now. Neither blocks nor fails, whatever the poll is answered.
     pub fn beat(&self, merchants: &AuthorisedMerchants) {
-        let now_ms = now_ms(&self.kept.delivery.clock);
+        let now_ms = now_ms(&self.delivery.clock);
         for granted in merchants.merchants() {
-            self.kept.keep(granted.merchant, now_ms);
+            if !self.delivery.kept.keep(granted.merchant, now_ms) {
+                metrics::counter!("comanda_kitchen_api_beats_dropped_total").increment(1);
+            }
         }
     }
 
     /// How many merchants have a beat that was not taken yet.
     pub fn untaken(&self) -> usize {
-        self.kept.size.load(Ordering::Relaxed)
+        self.delivery.kept.len()
     }
 
     /// Sends beats until `shutdown`, and what is left once more then.
@@ -89,12 +80,12 @@ impl BeatKeeper {
     /// Brings everything kept to the leaders. One log line at each end of an outage.
     async fn flush(&self, down: &mut Down) {
         // While nobody answers, one call is enough to find out.
-        if down.everything && self.kept.delivery.probe().await.is_err() {
+        if down.everything && self.delivery.probe().await.is_err() {
             return;
         }
-        let delivered = self.kept.delivery.deliver(&self.kept.by_partition(), &|taken| self.kept.forget(taken)).await;
+        let delivered = self.delivery.deliver().await;
         down.everything =
-            delivered.failure.is_some() && delivered.left.len() == self.kept.delivery.nodes.partitions().iter().count();
+            delivered.failure.is_some() && delivered.left.len() == self.delivery.nodes.partitions().iter().count();
         match (delivered.left.len(), std::mem::replace(&mut down.partitions, delivered.left.len())) {
             (0, 0) => {}
             (0, _) => tracing::info!("merchant-connection takes all beats again"),
@@ -120,42 +111,4 @@ struct Down {
     everything: bool,
     /// Partitions of which something is kept, or was not asked for.
     partitions: usize,
-}
-
-impl Kept {
-    fn keep(&self, merchant: MerchantId, at_ms: u64) {
-        match self.beats.entry(merchant) {
-            Entry::Occupied(mut kept) => {
-                let latest = at_ms.max(*kept.get());
-                kept.insert(latest);
-            }
-            Entry::Vacant(free) => {
-                if self.size.load(Ordering::Relaxed) >= self.beats_max {
-                    metrics::counter!("comanda_kitchen_api_beats_dropped_total").increment(1);
-                    return;
-                }
-                self.size.fetch_add(1, Ordering::Relaxed);
-                free.insert(at_ms);
-            }
-        }
-    }
-
-    /// The beats kept. They stay until they are taken.
-    fn by_partition(&self) -> KeptBeats {
-        let mut beats = KeptBeats::new();
-        for beat in &self.beats {
-            beats.entry(self.delivery.nodes.partition_of(*beat.key())).or_default().push((*beat.key(), *beat.value()));
-        }
-        beats
-    }
-
-    /// Forgets beats that were taken, unless the merchant has beaten again since.
-    fn forget(&self, taken: &[KeptBeat]) {
-        for (merchant, at_ms) in taken {
-            if self.beats.remove_if(merchant, |_, kept| kept == at_ms).is_some() {
-                self.size.fetch_sub(1, Ordering::Relaxed);
-            }
-        }
-        metrics::counter!("comanda_kitchen_api_beats_taken_total").increment(taken.len() as u64);
-    }
 }

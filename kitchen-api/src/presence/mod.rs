@@ -5,6 +5,7 @@
 
 mod delivery;
 mod keeper;
+mod kept;
 mod nodes;
 
 #[cfg(test)]

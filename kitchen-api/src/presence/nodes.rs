@@ -134,6 +134,13 @@ impl PresenceNodes {
         self.route(&named).into_iter().filter(|(next, _)| !Arc::ptr_eq(next, node)).collect()
     }
 
+    /// Whether somebody is said to lead `partition` who has never said so: it cannot be reached from here.
+    pub(crate) fn is_led_by_a_stranger(&self, partition: PartitionId) -> bool {
+        let nodes = self.shared.nodes.load();
+        let leader = self.shared.leaders.leader_of(partition);
+        leader.is_some_and(|leader| nodes.iter().all(|node| node.id() != Some(leader)))
+    }
+
     /// A node that has not said yet who it is.
     pub(crate) fn strangers(&self) -> Vec<Arc<Node>> {
         self.shared.nodes.load().iter().filter(|node| node.id().is_none()).cloned().collect()
@@ -142,6 +149,13 @@ impl PresenceNodes {
     /// Any node.
     pub(crate) fn any(&self) -> Option<Arc<Node>> {
         self.in_turn(&self.shared.nodes.load()).cloned()
+    }
+
+    /// Any node but `failed`.
+    pub(crate) fn another_than(&self, failed: &Arc<Node>) -> Option<Arc<Node>> {
+        let nodes = self.shared.nodes.load();
+        let others: Vec<Arc<Node>> = nodes.iter().filter(|node| !Arc::ptr_eq(node, failed)).cloned().collect();
+        self.in_turn(&others).cloned()
     }
 
     fn in_turn<'a>(&self, nodes: &'a [Arc<Node>]) -> Option<&'a Arc<Node>> {

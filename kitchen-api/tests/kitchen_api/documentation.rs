@@ -1,8 +1,8 @@
 //! The OpenAPI document and what is served are one.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::rig::Rig;
+use crate::rig::{Rig, merchant};
 
 #[tokio::test]
 async fn every_documented_operation_is_served_and_every_other_method_is_not() {
@@ -13,6 +13,7 @@ async fn every_documented_operation_is_served_and_every_other_method_is_not() {
     let paths = document["paths"].as_object().unwrap();
     for (path, item) in paths {
         let concrete = path.replace("{id}", "00000000-0000-4000-8000-000000000001").replace("{operation}", "delivery");
+        let concrete = concrete.replace("{interruptionId}", "none");
         for method in ["get", "post", "put", "delete", "patch"] {
             let answer = pos.send(&method.to_uppercase(), &concrete, &[], "").await;
             let documented = item.get(method).is_some();
@@ -63,8 +64,82 @@ async fn the_served_paths_are_these() {
         "get /merchant/v1.0/merchants/{id}",
         "get /merchant/v1.0/merchants/{id}/status",
         "get /merchant/v1.0/merchants/{id}/status/{operation}",
+        "get /merchant/v1.0/merchants/{id}/interruptions",
+        "post /merchant/v1.0/merchants/{id}/interruptions",
+        "delete /merchant/v1.0/merchants/{id}/interruptions/{interruptionId}",
+        "get /merchant/v1.0/merchants/{id}/opening-hours",
+        "put /merchant/v1.0/merchants/{id}/opening-hours",
         "get /openapi.json",
     ];
     expected.sort_unstable();
     assert_eq!(served, expected);
+}
+
+/// Where `value` is not what `schema` says, or says more. Patterns are not looked at.
+fn differences(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
+    if let Some(target) = schema.get("$ref").and_then(Value::as_str) {
+        return differences(document, document.pointer(&target[1..]).unwrap(), value, at);
+    }
+    let is_typed = match schema["type"].as_str() {
+        Some("object") => value.is_object(),
+        Some("array") => value.is_array(),
+        Some("string") => value.is_string(),
+        Some("boolean") => value.is_boolean(),
+        Some("integer") => value.is_u64(),
+        other => panic!("{at}: {other:?}"),
+    };
+    let is_among = schema.get("enum").is_none_or(|values| values.as_array().unwrap().contains(value));
+    let mut found = Vec::new();
+    if !is_typed || !is_among {
+        found.push(format!("{at} is {value}"));
+    }
+    for item in value.as_array().into_iter().flatten() {
+        found.extend(differences(document, &schema["items"], item, &format!("{at}[]")));
+    }
+    let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return found };
+    for name in
+        schema["required"].as_array().into_iter().flatten().filter(|name| value.get(name.as_str().unwrap()).is_none())
+    {
+        found.push(format!("{at} lacks {name}"));
+    }
+    for (name, field) in value.as_object().into_iter().flatten() {
+        match properties.get(name) {
+            Some(property) => found.extend(differences(document, property, field, &format!("{at}.{name}"))),
+            None => found.push(format!("{at}.{name} is not documented")),
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn merchants_are_answered_as_documented() {
+    let rig = Rig::start().await;
+    rig.peers.merchants.put(merchant(1), "Loja");
+    let pos = rig.as_application("pos").await;
+    let document = pos.get("/openapi.json").await.json();
+    let pause = json!({ "id": "p", "description": "x", "start": "2033-03-21T06:00:00", "end": "2033-03-21T07:00:00" });
+    let hours = json!({ "shifts": [{ "dayOfWeek": "MONDAY", "start": "09:00:00", "duration": 60 }] });
+    let one = "/merchant/v1.0/merchants/{id}";
+    for (method, path, body) in [
+        ("get", "/merchant/v1.0/merchants".to_owned(), Value::Null),
+        ("get", one.to_owned(), Value::Null),
+        ("get", format!("{one}/opening-hours"), Value::Null),
+        ("put", format!("{one}/opening-hours"), hours),
+        ("post", format!("{one}/interruptions"), pause.clone()),
+        ("post", format!("{one}/interruptions"), json!({ "start": pause["start"], "end": pause["end"] })),
+        ("post", format!("{one}/interruptions"), json!({})),
+        ("get", format!("{one}/interruptions"), Value::Null),
+        ("get", format!("{one}/status"), Value::Null),
+        ("get", format!("{one}/status/{{operation}}"), Value::Null),
+    ] {
+        let concrete = path.replace("{id}", &merchant(1).to_string()).replace("{operation}", "takeout");
+        let answer = pos.send(&method.to_uppercase(), &concrete, &[], body.to_string()).await;
+        let operation = &document["paths"][&path][method];
+        let schema = &operation["responses"][answer.status.as_str()]["content"]["application/json"]["schema"];
+        assert_eq!(differences(&document, schema, &answer.json(), method), [""; 0], "{path}: {}", answer.status);
+        if answer.status.is_success() && body.is_object() {
+            let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+            assert_eq!(differences(&document, schema, &body, "body"), [""; 0], "{path}");
+        }
+    }
 }

@@ -2,9 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
+use order_model::MerchantId;
+use proto::merchant_connection::Interruption;
 use serde_json::json;
 
-use crate::rig::{Rig, merchant};
+use crate::rig::{Rig, config, eventually, merchant};
 
 async fn rig() -> Rig {
     let rig = Rig::start().await;
@@ -30,6 +32,50 @@ async fn the_list_shows_the_applications_merchants_page_by_page() {
     assert_eq!(pos.get("/merchant/v1.0/merchants?page=3&size=1").await.json(), json!([]));
     let answer = pos.get("/merchant/v1.0/merchants?page=0").await;
     assert_eq!((answer.status.as_u16(), answer.json()["error"]["field"].as_str()), (400, Some("page")));
+}
+
+/// A hundred closings of 500 characters each at every store of a page are more than one message may carry.
+#[tokio::test]
+async fn the_list_is_answered_however_much_its_merchants_keep() {
+    let rig = Rig::start_cold(config(), |applications| {
+        let stores: Vec<MerchantId> = (1..=100).map(merchant).collect();
+        applications.put("chain", "chain-secret", &stores);
+    })
+    .await;
+    eventually("the service is ready", || rig.handle.readiness().is_ok()).await;
+    let pause = |number: u32| Interruption {
+        id: format!("{number:064}"),
+        description: "🍕".repeat(500),
+        start_ms: i64::from(number),
+        end_ms: i64::from(number) + 1,
+    };
+    for number in 1..=100 {
+        rig.peers.merchants.put(merchant(number), &format!("Loja {number}"));
+        rig.peers.merchants.change(merchant(number), |merchant| merchant.interruptions = (0..100).map(pause).collect());
+    }
+    let chain = rig.as_application("chain").await;
+    let answer = chain.get("/merchant/v1.0/merchants").await;
+    assert_eq!(answer.status, 200);
+    let names: Vec<String> =
+        answer.json().as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(names, (1..=100).map(|number| format!("Loja {number}")).collect::<Vec<_>>(), "in their order");
+}
+
+/// Times of a store are answered without an offset, so a POS must be able to see whose clock they are of.
+#[tokio::test]
+async fn details_name_the_operations_and_the_time_zone() {
+    let rig = rig().await;
+    rig.peers.merchants.change(merchant(1), |merchant| merchant.time_zone = "America/Manaus".to_owned());
+    let pos = rig.as_application("pos").await;
+    let details = pos.get(&path(1, "")).await.json();
+    let fields = ["id", "name", "corporateName", "type", "status", "createdAt", "timeZone"].map(|name| &details[name]);
+    let created_at = "1970-01-01T00:00:00.000Z";
+    let expected =
+        [&merchant(1).to_string(), "Loja 1", "Loja 1 LTDA", "RESTAURANT", "AVAILABLE", created_at, "America/Manaus"];
+    assert_eq!(fields.map(|field| field.as_str().unwrap()), expected);
+    let channels = json!([{ "name": "ifood-app", "enabled": true }]);
+    let operations = ["DELIVERY", "TAKEOUT", "INDOOR"].map(|name| json!({ "name": name, "salesChannels": channels }));
+    assert_eq!(details["operations"], json!(operations));
 }
 
 #[tokio::test]

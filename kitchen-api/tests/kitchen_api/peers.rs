@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 
 use bytes::Bytes;
 use event_feed::{FeedEvent, TraceId};
@@ -298,6 +298,15 @@ pub struct Merchants {
     pub merchants: Mutex<HashMap<MerchantId, presence::Merchant>>,
     pub online: Mutex<BTreeSet<MerchantId>>,
     pub beats: Mutex<BTreeSet<MerchantId>>,
+    /// When whoever is online was heard of last; 0 for not known.
+    pub last_heartbeat_at_ms: AtomicI64,
+    /// So many puts find that somebody else was faster.
+    pub overtaken: AtomicU32,
+    /// So many puts are carried out, and their answers lost.
+    pub answers_lost: AtomicU32,
+    /// The shifts of every put overlap.
+    pub shifts_overlap: AtomicBool,
+    pub puts: AtomicU32,
     pub down: AtomicBool,
 }
 
@@ -311,14 +320,52 @@ impl Merchants {
             corporate_name: format!("{name} LTDA"),
             time_zone: "UTC".to_owned(),
             shifts: (1..=7).map(shift).collect(),
+            version: 1,
             ..presence::Merchant::default()
         };
         self.merchants.lock().insert(id, merchant);
     }
 
+    pub fn change(&self, id: MerchantId, change: impl FnOnce(&mut presence::Merchant)) {
+        change(self.merchants.lock().get_mut(&id).unwrap());
+    }
+
+    /// As merchant-connection does: on the version that was read, and where nothing overlaps.
+    fn replace(&self, merchant: presence::Merchant) -> Result<presence::PutRefusal, Status> {
+        self.up()?;
+        self.puts.fetch_add(1, Ordering::SeqCst);
+        let mut known = self.merchants.lock();
+        let stored = known.get_mut(&conversions::merchant_id(&merchant.id)?).ok_or_else(|| Status::not_found(""))?;
+        let overlap = |one: &presence::Interruption, other: &presence::Interruption| {
+            one.id != other.id && one.start_ms < other.end_ms && other.start_ms < one.end_ms
+        };
+        let pauses = &merchant.interruptions;
+        if self.shifts_overlap.load(Ordering::SeqCst) {
+            return Ok(presence::PutRefusal::ShiftsOverlap);
+        }
+        if pauses.iter().any(|one| pauses.iter().any(|other| overlap(one, other))) {
+            return Ok(presence::PutRefusal::InterruptionsOverlap);
+        }
+        if count_down(&self.overtaken) {
+            stored.version += 1;
+        }
+        if merchant.version != stored.version {
+            return Ok(presence::PutRefusal::Overtaken);
+        }
+        *stored = presence::Merchant { version: stored.version + 1, ..merchant };
+        // How a call looks that was sent again, to another node, because its first answer was lost.
+        let lost = count_down(&self.answers_lost);
+        Ok(if lost { presence::PutRefusal::Overtaken } else { presence::PutRefusal::None })
+    }
+
     fn up(&self) -> Result<(), Status> {
         if self.down.load(Ordering::SeqCst) { Err(Status::unavailable("down")) } else { Ok(()) }
     }
+}
+
+/// Whether one was left.
+fn count_down(left: &AtomicU32) -> bool {
+    left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
 }
 
 fn ids(bytes: &[Bytes]) -> Result<Vec<MerchantId>, Status> {
@@ -344,6 +391,7 @@ impl MerchantConnection for Served<Merchants> {
         let of = |id: MerchantId| presence::MerchantPresence {
             merchant_id: conversions::to_bytes(id.as_bytes()),
             online: online.contains(&id),
+            last_heartbeat_at_ms: self.0.last_heartbeat_at_ms.load(Ordering::SeqCst),
             ..presence::MerchantPresence::default()
         };
         let presences = ids(&request.into_inner().merchant_ids)?.into_iter().map(of).collect();
@@ -371,9 +419,10 @@ impl MerchantConnection for Served<Merchants> {
 
     async fn put_merchant(
         &self,
-        _: Request<presence::Merchant>,
+        request: Request<presence::Merchant>,
     ) -> Result<Response<presence::PutMerchantReply>, Status> {
-        Err(Status::unimplemented("not scripted"))
+        let refusal = self.0.replace(request.into_inner())?.into();
+        Ok(Response::new(presence::PutMerchantReply { created: false, refusal }))
     }
 
     async fn totals(&self, _: Request<presence::TotalsRequest>) -> Result<Response<presence::TotalsReply>, Status> {

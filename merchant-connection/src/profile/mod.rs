@@ -3,10 +3,17 @@
 //! Checked once, where it enters; the store keeps what was checked. Whether a merchant is open now is deliberately absent:
 //! kitchen-api judges that when it answers.
 
+mod interruptions;
+mod shifts;
 mod wire;
 
+pub use interruptions::Interruption;
 use order_model::{MerchantId, Timestamp};
-use serde::{Deserialize, Serialize};
+use shifts::DAY_MINUTES;
+pub use shifts::Shift;
+
+/// Where a merchant is that does not say so.
+pub const DEFAULT_TIME_ZONE: &str = "America/Sao_Paulo";
 
 /// Longest name, in characters.
 const NAME_CHARACTERS_MAX: usize = 200;
@@ -16,10 +23,6 @@ pub(crate) const OPEN_DELIVERY_ID_CHARACTERS: std::ops::RangeInclusive<usize> = 
 const SHIFTS_MAX: usize = 84;
 /// More than a year of weekly closings.
 const INTERRUPTIONS_MAX: usize = 100;
-/// The longest id and description of an interruption, in characters: 100 of them stay below DynamoDB's 400 KB an item.
-const INTERRUPTION_CHARACTERS_MAX: (usize, usize) = (200, 500);
-/// A day.
-const DAY_MINUTES: u32 = 24 * 60;
 
 /// A merchant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,30 +45,6 @@ pub struct Merchant {
     pub created_at: Timestamp,
 }
 
-/// One weekly opening.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shift {
-    /// 1 Monday to 7 Sunday.
-    pub day_of_week: u32,
-    /// Minutes after midnight, 0 to 1439.
-    pub start_minute: u32,
-    /// 1 to 1440; may cross midnight.
-    pub duration_minutes: u32,
-}
-
-/// One planned closing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Interruption {
-    /// Its id.
-    pub id: String,
-    /// For people.
-    pub description: String,
-    /// ms since 1970.
-    pub start_ms: i64,
-    /// ms since 1970, after the start.
-    pub end_ms: i64,
-}
-
 /// A profile cannot be taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {expected}")]
@@ -76,17 +55,46 @@ pub struct InvalidMerchant {
     pub expected: &'static str,
 }
 
+/// What must not overlap and does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overlap {
+    /// Two shifts.
+    Shifts,
+    /// Two interruptions.
+    Interruptions,
+}
+
 impl Merchant {
     /// Open around the clock.
     pub fn around_the_clock() -> Vec<Shift> {
         (1..=7).map(|day_of_week| Shift { day_of_week, start_minute: 0, duration_minutes: DAY_MINUTES }).collect()
     }
 
-    /// Checks every field.
+    /// Checks every field, and that nothing overlaps.
     ///
     /// # Errors
     /// With the first field that does not fit.
     pub fn check(&self) -> Result<(), InvalidMerchant> {
+        self.check_fields()?;
+        let field = match self.overlap() {
+            None => return Ok(()),
+            Some(Overlap::Shifts) => "shifts",
+            Some(Overlap::Interruptions) => "interruptions",
+        };
+        Err(InvalidMerchant { field, expected: "expected no two that overlap" })
+    }
+
+    /// What overlaps in a profile whose fields fit.
+    pub(crate) fn overlap(&self) -> Option<Overlap> {
+        match (shifts::overlap(&self.shifts), interruptions::overlap(&self.interruptions)) {
+            (true, _) => Some(Overlap::Shifts),
+            (false, true) => Some(Overlap::Interruptions),
+            (false, false) => None,
+        }
+    }
+
+    /// Checks each field by itself.
+    fn check_fields(&self) -> Result<(), InvalidMerchant> {
         let refuse = |field, expected| Err(InvalidMerchant { field, expected });
         let fits = |text: &str| text.chars().count() <= NAME_CHARACTERS_MAX;
         if self.name.trim().is_empty() || !fits(&self.name) {
@@ -98,39 +106,26 @@ impl Merchant {
         if self.open_delivery_id.as_ref().is_some_and(|id| !OPEN_DELIVERY_ID_CHARACTERS.contains(&id.chars().count())) {
             return refuse("openDeliveryId", "expected 36 to 100 characters");
         }
-        if jiff::tz::TimeZone::get(&self.time_zone).is_err() {
+        let Ok(zone) = jiff::tz::TimeZone::get(&self.time_zone) else {
             return refuse("timeZone", "expected an IANA time zone such as America/Sao_Paulo");
-        }
+        };
         if self.shifts.len() > SHIFTS_MAX || !self.shifts.iter().all(Shift::fits) {
             return refuse(
                 "shifts",
                 "expected at most 84, each on day 1 to 7, starting at minute 0 to 1439, 1 to 1440 minutes long",
             );
         }
-        if self.interruptions.len() > INTERRUPTIONS_MAX || !self.interruptions.iter().all(Interruption::fits) {
+        let interruptions = &self.interruptions;
+        if interruptions.len() > INTERRUPTIONS_MAX || !interruptions.iter().all(|one| one.fits(&zone)) {
             return refuse(
                 "interruptions",
-                "expected at most 100, each ending after it starts, id and description at most 200 and 500 characters",
+                "expected at most 100, each up to 7 days long, id and description at most 64 and 500 characters",
             );
         }
+        if interruptions::share_an_id(interruptions) {
+            return refuse("interruptions", "expected ids that differ");
+        }
         Ok(())
-    }
-}
-
-impl Shift {
-    fn fits(&self) -> bool {
-        (1..=7).contains(&self.day_of_week)
-            && self.start_minute < DAY_MINUTES
-            && (1..=DAY_MINUTES).contains(&self.duration_minutes)
-    }
-}
-
-impl Interruption {
-    fn fits(&self) -> bool {
-        let (id_max, description_max) = INTERRUPTION_CHARACTERS_MAX;
-        self.start_ms < self.end_ms
-            && self.id.chars().count() <= id_max
-            && self.description.chars().count() <= description_max
     }
 }
 
@@ -161,12 +156,56 @@ mod tests {
         let shifts = vec![Shift { day_of_week: 8, start_minute: 0, duration_minutes: 1 }];
         assert_eq!(field(Merchant { shifts, ..sample() }), "shifts");
         let backwards = Interruption { id: "i".to_owned(), description: String::new(), start_ms: 5, end_ms: 5 };
-        assert_eq!(field(Merchant { interruptions: vec![backwards], ..sample() }), "interruptions");
+        assert_eq!(field(Merchant { interruptions: vec![backwards.clone()], ..sample() }), "interruptions");
+        let forwards = |id: &str| Interruption { id: id.to_owned(), end_ms: 6, ..backwards.clone() };
+        assert_eq!(field(Merchant { interruptions: vec![forwards("i"), forwards("i")], ..sample() }), "interruptions");
+    }
+
+    /// DynamoDB takes 400 KB an item; JSON writes a control character in six bytes.
+    #[test]
+    fn the_largest_profile_fits_into_an_item() {
+        let of = |count: usize| "\u{1}".repeat(count);
+        let interruption = |number: i64| Interruption {
+            id: format!("{}{number:02}", of(62)),
+            description: of(500),
+            start_ms: 253_000_000_000_000 + number,
+            end_ms: 253_000_000_000_001 + number,
+        };
+        let shift =
+            |place: u32| Shift { day_of_week: place / 12 + 1, start_minute: place % 12 * 120, duration_minutes: 120 };
+        let largest = Merchant {
+            name: format!("x{}", of(199)),
+            corporate_name: of(200),
+            open_delivery_id: Some("é".repeat(100)),
+            shifts: (0..84).map(shift).collect(),
+            interruptions: (0..100).map(interruption).collect(),
+            ..sample()
+        };
+        assert_eq!(largest.check(), Ok(()));
+        let json = [serde_json::to_string(&largest.shifts), serde_json::to_string(&largest.interruptions)];
+        let bytes: usize = json.into_iter().map(|json| json.unwrap().len()).sum();
+        assert!(bytes < 390_000, "{bytes}");
+        let mut longer = largest.clone();
+        longer.interruptions[7].id = "i".repeat(65);
+        assert_eq!(longer.check().unwrap_err().field, "interruptions");
+    }
+
+    #[test]
+    fn what_overlaps_is_named() {
+        let twice = |day_of_week| Shift { day_of_week, start_minute: 0, duration_minutes: 60 };
+        let shifts = Merchant { shifts: vec![twice(1), twice(1)], ..sample() };
+        assert_eq!((shifts.overlap(), shifts.check().unwrap_err().field), (Some(Overlap::Shifts), "shifts"));
+        let pause = |id: &str| Interruption { id: id.to_owned(), description: String::new(), start_ms: 1, end_ms: 2 };
+        let pauses = Merchant { interruptions: vec![pause("a"), pause("b")], ..sample() };
+        assert_eq!(pauses.overlap(), Some(Overlap::Interruptions));
+        assert_eq!(pauses.check().unwrap_err().field, "interruptions");
     }
 
     #[test]
     fn a_profile_survives_the_wire() {
         let wire = proto::merchant_connection::Merchant::from(&sample());
         assert_eq!(Merchant::try_from(&wire).unwrap(), sample());
+        let nowhere = proto::merchant_connection::Merchant { time_zone: String::new(), ..wire };
+        assert_eq!(Merchant::try_from(&nowhere).unwrap().time_zone, DEFAULT_TIME_ZONE);
     }
 }

@@ -5,7 +5,7 @@ use proto::conversions::{merchant_id, to_bytes};
 use proto::merchant_connection as wire;
 use tonic::Status;
 
-use super::{Interruption, Merchant, Shift};
+use super::{DEFAULT_TIME_ZONE, Interruption, Merchant, Shift};
 
 impl From<&Merchant> for wire::Merchant {
     fn from(merchant: &Merchant) -> Self {
@@ -18,6 +18,8 @@ impl From<&Merchant> for wire::Merchant {
             shifts: merchant.shifts.iter().map(shift_to_wire).collect(),
             interruptions: merchant.interruptions.iter().map(interruption_to_wire).collect(),
             created_at_ms: merchant.created_at.unix_ms(),
+            // The store's, which knows it.
+            version: 0,
         }
     }
 }
@@ -25,19 +27,20 @@ impl From<&Merchant> for wire::Merchant {
 impl TryFrom<&wire::Merchant> for Merchant {
     type Error = Status;
 
-    /// Reads and checks a profile.
+    /// Reads a profile and checks its fields; whether something overlaps is not looked at.
     fn try_from(merchant: &wire::Merchant) -> Result<Self, Status> {
+        let time_zone = if merchant.time_zone.is_empty() { DEFAULT_TIME_ZONE } else { &merchant.time_zone };
         let read = Self {
             id: merchant_id(&merchant.id)?,
             open_delivery_id: (!merchant.open_delivery_id.is_empty()).then(|| merchant.open_delivery_id.clone()),
             name: merchant.name.clone(),
             corporate_name: merchant.corporate_name.clone(),
-            time_zone: merchant.time_zone.clone(),
+            time_zone: time_zone.to_owned(),
             shifts: merchant.shifts.iter().map(shift_from_wire).collect(),
             interruptions: merchant.interruptions.iter().map(interruption_from_wire).collect(),
             created_at: Timestamp::from_unix_ms(merchant.created_at_ms),
         };
-        read.check().map_err(|error| Status::invalid_argument(error.to_string()))?;
+        read.check_fields().map_err(|error| Status::invalid_argument(error.to_string()))?;
         Ok(read)
     }
 }

@@ -1,7 +1,7 @@
 //! What only the leader of a merchant's partition may take or answer, under its lease: beats and presence.
 //!
-//! Whoever does not lead refuses and says who does, in the words in which order-events answers; nothing is passed on, because
-//! the sender keeps its beats and routes by what it is told.
+//! Whoever does not lead refuses and says who does, in the words in which order-events answers: the sender keeps its beats and
+//! routes by what it is told. Only for a sender that does not reach the leader are they passed on ([`super::passing_on`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,41 +14,67 @@ use tonic::Status;
 use super::{MERCHANTS_MAX, at_most};
 use crate::leading::NotLedHere;
 use crate::presence::TransitionReason;
-use crate::service::Handle;
+use crate::service::{Handle, Shared};
 
 /// A flush of beats of a whole fleet.
 const BEATS_MAX: usize = 100_000;
+
+/// What a kitchen-api tells, by partition.
+pub(super) struct Told {
+    /// Merchants heard, and how long ago in ms.
+    pub(super) beats: BTreeMap<u16, Vec<(MerchantId, u32)>>,
+    /// Partitions of which this is everything.
+    pub(super) all_of: BTreeSet<u16>,
+}
+
+impl Told {
+    pub(super) fn read(shared: &Shared, request: &wire::BeatRequest) -> Result<Self, Status> {
+        at_most(request.beats.len(), BEATS_MAX, "beats")?;
+        let count = shared.partitions.0.get();
+        if ![0, u32::from(count)].contains(&request.partition_count) {
+            return Err(Status::failed_precondition(format!("partition_count: there are {count} partitions")));
+        }
+        let mut beats: BTreeMap<u16, Vec<(MerchantId, u32)>> = BTreeMap::new();
+        for beat in &request.beats {
+            let merchant = merchant_id(&beat.merchant_id)?;
+            beats.entry(shared.partition_of(merchant)).or_default().push((merchant, beat.age_ms));
+        }
+        let all_of: Result<BTreeSet<u16>, Status> =
+            request.partitions.iter().map(|one| partition(*one, count)).collect();
+        Ok(Self { beats, all_of: all_of? })
+    }
+
+    fn partitions(&self) -> BTreeSet<u16> {
+        self.beats.keys().chain(&self.all_of).copied().collect()
+    }
+}
 
 /// The most merchants whose last transition is read from the table in one call, and how many at once.
 const LAST_CHANGES_MAX: usize = 100;
 const READS_AT_ONCE_MAX: usize = 16;
 
 impl Handle {
-    pub(super) fn take_beats(&self, request: &wire::BeatRequest) -> Result<wire::BeatReply, Status> {
-        at_most(request.beats.len(), BEATS_MAX, "beats")?;
-        let count = self.shared.partitions.0.get();
-        if ![0, u32::from(count)].contains(&request.partition_count) {
-            return Err(Status::failed_precondition(format!("partition_count: there are {count} partitions")));
+    /// Takes what is led here; the rest is refused, or passed on if that is asked for.
+    pub(super) async fn take_beats(&self, request: &wire::BeatRequest) -> Result<wire::BeatReply, Status> {
+        let told = Told::read(&self.shared, request)?;
+        let mut refused = self.take_led(&told);
+        if request.pass_on {
+            refused = self.pass_on(&told, refused).await;
         }
-        let mut by_partition: BTreeMap<u16, Vec<(MerchantId, u32)>> = BTreeMap::new();
-        for beat in &request.beats {
-            let merchant = merchant_id(&beat.merchant_id)?;
-            by_partition.entry(self.shared.partition_of(merchant)).or_default().push((merchant, beat.age_ms));
-        }
-        let told_all: Result<BTreeSet<u16>, Status> =
-            request.partitions.iter().map(|one| partition(*one, count)).collect();
-        let told_all = told_all?;
-        let asked: BTreeSet<u16> = by_partition.keys().chain(&told_all).copied().collect();
-        let takes = |partition: &u16| {
-            let beats = by_partition.get(partition).map_or(&[][..], Vec::as_slice);
-            self.take_beats_of(*partition, beats, told_all.contains(partition)).is_ok()
-        };
-        let refused: Vec<u16> = asked.iter().copied().filter(|partition| !takes(partition)).collect();
         Ok(wire::BeatReply {
             refused_partitions: refused.into_iter().map(u32::from).collect(),
-            leaders: self.leaders_of(&asked),
+            leaders: self.leaders_of(&told.partitions()),
             node: self.node().0,
         })
+    }
+
+    /// Takes what is led here, and answers of which partitions nothing was taken.
+    pub(super) fn take_led(&self, told: &Told) -> Vec<u16> {
+        let takes = |partition: &u16| {
+            let beats = told.beats.get(partition).map_or(&[][..], Vec::as_slice);
+            self.take_beats_of(*partition, beats, told.all_of.contains(partition)).is_ok()
+        };
+        told.partitions().into_iter().filter(|partition| !takes(partition)).collect()
     }
 
     fn take_beats_of(&self, partition: u16, beats: &[(MerchantId, u32)], told_all: bool) -> Result<(), NotLedHere> {

@@ -2,7 +2,7 @@
 //!
 //! | pk | sk | holds |
 //! |---|---|---|
-//! | `m#<merchant>` | `profile` | the profile |
+//! | `m#<merchant>` | `profile` | the profile, and which version of it this is |
 //! | `d#<open delivery id>` | `profile` | whose Open Delivery id that is |
 //! | `m#<merchant>` | `presence` | the last transition, and up to which sequence transitions were published |
 //! | `m#<merchant>` | `t#<sequence>` | one transition; TTL 30 days |
@@ -22,6 +22,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 pub(crate) use presence::SCAN_SEGMENTS;
 pub use presence::{Recorded, StoredPresence};
+pub use profiles::VersionedProfile;
 pub use tables::create_tables;
 
 /// How long one call may take before it counts as failed.

@@ -22,11 +22,27 @@ const UNPROCESSED_RETRIES_MAX: usize = 5;
 
 /// How often a profile is read and written again because somebody else wrote it meanwhile.
 const PUT_ATTEMPTS_MAX: usize = 5;
+/// The version of a profile that was written once, and of one from before profiles had versions.
+const FIRST_VERSION: u64 = 1;
+
+/// A profile as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionedProfile {
+    /// The profile.
+    pub merchant: Merchant,
+    /// How often it was written.
+    pub version: u64,
+}
 
 impl Store {
     /// The merchant with this id.
     pub async fn profile(&self, merchant: MerchantId) -> Result<Option<Merchant>, StoreError> {
-        Ok(self.profiles(&[merchant]).await?.pop())
+        Ok(self.versioned_profile(merchant).await?.map(|stored| stored.merchant))
+    }
+
+    /// The merchant with this id, with its version.
+    pub async fn versioned_profile(&self, merchant: MerchantId) -> Result<Option<VersionedProfile>, StoreError> {
+        Ok(self.versioned_profiles(&[merchant]).await?.pop())
     }
 
     /// Whose Open Delivery id `id` is.
@@ -45,6 +61,12 @@ impl Store {
 
     /// Those of `merchants` that exist, each once, in the order asked for.
     pub async fn profiles(&self, merchants: &[MerchantId]) -> Result<Vec<Merchant>, StoreError> {
+        let found = self.versioned_profiles(merchants).await?;
+        Ok(found.into_iter().map(|stored| stored.merchant).collect())
+    }
+
+    /// The same with their versions.
+    pub async fn versioned_profiles(&self, merchants: &[MerchantId]) -> Result<Vec<VersionedProfile>, StoreError> {
         let mut found = std::collections::HashMap::new();
         // DynamoDB refuses a batch that names a key twice.
         let mut seen = std::collections::HashSet::new();
@@ -68,15 +90,15 @@ impl Store {
     async fn read_profiles(
         &self,
         keys: Vec<Item>,
-        found: &mut std::collections::HashMap<MerchantId, Merchant>,
+        found: &mut std::collections::HashMap<MerchantId, VersionedProfile>,
     ) -> Result<Vec<Item>, StoreError> {
         let request = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
         let request = request.map_err(|_| StoreError::Malformed { field: "pk" })?;
         let get = self.client.batch_get_item().request_items(&self.table, request).send();
         let mut answer = self.call("BatchGetItem", get).await.map_err(StoreError::from)?;
         for item in answer.responses.take().into_iter().flat_map(|mut tables| tables.remove(&self.table)).flatten() {
-            let merchant = from_item(&item)?;
-            found.insert(merchant.id, merchant);
+            let stored = from_item(&item)?;
+            found.insert(stored.merchant.id, stored);
         }
         let left = answer.unprocessed_keys.take().and_then(|mut tables| tables.remove(&self.table));
         Ok(left.map(|keys| keys.keys).unwrap_or_default())
@@ -95,7 +117,8 @@ impl Store {
             self.profiles(&ids).await?.into_iter().map(|profile| profile.id).collect();
         let missing: Vec<&Merchant> = profiles.iter().filter(|profile| !existing.contains(&profile.id)).collect();
         for some in missing.chunks(BATCH_WRITE_MAX) {
-            let put = |profile: &&Merchant| PutRequest::builder().set_item(Some(to_item(profile))).build();
+            let put =
+                |profile: &&Merchant| PutRequest::builder().set_item(Some(to_item(profile, FIRST_VERSION))).build();
             let writes: Result<Vec<WriteRequest>, _> =
                 some.iter().map(|profile| Ok(WriteRequest::builder().put_request(put(profile)?).build())).collect();
             let mut writes = writes.map_err(|_: BuildError| StoreError::Malformed { field: "profile" })?;
@@ -122,41 +145,60 @@ impl Store {
     /// Adds or replaces a profile; answers whether it is new. When it was added stays what it was.
     pub async fn put_profile(&self, merchant: &Merchant) -> Result<bool, StoreError> {
         for _ in 0..PUT_ATTEMPTS_MAX {
-            let before = self.profile(merchant.id).await?;
-            let created_at = before.as_ref().map_or(merchant.created_at, |before| before.created_at);
-            let merchant = Merchant { created_at, ..merchant.clone() };
-            let writes = self
-                .profile_writes(&merchant, before.as_ref())
-                .map_err(|_| StoreError::Malformed { field: "profile" })?;
-            let write = self.client.transact_write_items().set_transact_items(Some(writes)).send();
-            match self.call("TransactWriteItems", write).await {
-                Ok(_) => return Ok(before.is_none()),
-                Err(failure) => match failure.service_error().and_then(refusal) {
-                    Some(Refusal::OpenDeliveryIdTaken) => return Err(StoreError::OpenDeliveryIdTaken),
-                    Some(Refusal::Overtaken) => {}
-                    None => return Err(failure.into()),
-                },
+            let before = self.versioned_profile(merchant.id).await?;
+            if self.write_profile(merchant, before.as_ref()).await? {
+                return Ok(before.is_none());
             }
         }
         Err(StoreError::Unavailable { operation: "TransactWriteItems", reason: "contended".to_owned() })
     }
 
+    /// Replaces the profile while it is of `version`; answers whether it was. When it was added stays what it was.
+    pub async fn put_profile_at(&self, merchant: &Merchant, version: u64) -> Result<bool, StoreError> {
+        let before = self.versioned_profile(merchant.id).await?.filter(|before| before.version == version);
+        match before {
+            Some(before) => self.write_profile(merchant, Some(&before)).await,
+            None => Ok(false),
+        }
+    }
+
+    /// Writes a profile where there is still what was read `before`; answers whether there was.
+    async fn write_profile(&self, merchant: &Merchant, before: Option<&VersionedProfile>) -> Result<bool, StoreError> {
+        let created_at = before.map_or(merchant.created_at, |before| before.merchant.created_at);
+        let merchant = Merchant { created_at, ..merchant.clone() };
+        let writes = self.profile_writes(&merchant, before).map_err(|_| StoreError::Malformed { field: "profile" })?;
+        let write = self.client.transact_write_items().set_transact_items(Some(writes)).send();
+        match self.call("TransactWriteItems", write).await {
+            Ok(_) => Ok(true),
+            Err(failure) => match failure.service_error().and_then(refusal) {
+                Some(Refusal::OpenDeliveryIdTaken) => Err(StoreError::OpenDeliveryIdTaken),
+                Some(Refusal::Overtaken) => Ok(false),
+                None => Err(failure.into()),
+            },
+        }
+    }
+
     /// The profile first, then its Open Delivery id, then the id it gives up. On the condition that nobody has changed
-    /// the id since `before` was read: else the id given up would be the wrong one, and stay taken for ever.
+    /// the profile since `before` was read: else their change would be lost, and the id given up would be the wrong one.
     fn profile_writes(
         &self,
         merchant: &Merchant,
-        before: Option<&Merchant>,
+        before: Option<&VersionedProfile>,
     ) -> Result<Vec<TransactWriteItem>, BuildError> {
-        let id_before = before.and_then(|before| before.open_delivery_id.as_ref());
-        let put = Put::builder().table_name(&self.table).set_item(Some(to_item(merchant)));
-        let put = match (before, id_before) {
-            (None, _) => put.condition_expression("attribute_not_exists(pk)"),
-            (Some(_), None) => put.condition_expression("attribute_not_exists(openDeliveryId)"),
-            (Some(_), Some(id)) => {
-                put.condition_expression("openDeliveryId = :before").expression_attribute_values(":before", text(id))
-            }
+        let version = before.map_or(FIRST_VERSION, |before| before.version.saturating_add(1));
+        let put = Put::builder().table_name(&self.table).set_item(Some(to_item(merchant, version)));
+        let put = match before.map(|before| before.version) {
+            None => put.condition_expression("attribute_not_exists(pk)"),
+            Some(FIRST_VERSION) => put
+                .condition_expression(
+                    "attribute_exists(pk) AND (attribute_not_exists(profileVersion) OR profileVersion = :version)",
+                )
+                .expression_attribute_values(":version", number(FIRST_VERSION)),
+            Some(version) => put
+                .condition_expression("profileVersion = :version")
+                .expression_attribute_values(":version", number(version)),
         };
+        let id_before = before.and_then(|before| before.merchant.open_delivery_id.as_ref());
         let mut writes = vec![TransactWriteItem::builder().put(put.build()?).build()];
         if let Some(id) = &merchant.open_delivery_id {
             let put = Put::builder()
@@ -200,11 +242,12 @@ fn profile_key(merchant: MerchantId) -> Item {
     Item::from([("pk".to_owned(), text(format!("m#{merchant}"))), ("sk".to_owned(), text("profile"))])
 }
 
-fn to_item(merchant: &Merchant) -> Item {
+fn to_item(merchant: &Merchant, version: u64) -> Item {
     let json = |value: serde_json::Result<String>| text(value.unwrap_or_default());
     let mut item = profile_key(merchant.id);
     let mut set = |key: &str, value: AttributeValue| item.insert(key.to_owned(), value);
     set("formatVersion", number(1));
+    set("profileVersion", number(version));
     set("name", text(&merchant.name));
     set("corporateName", text(&merchant.corporate_name));
     set("timeZone", text(&merchant.time_zone));
@@ -217,10 +260,10 @@ fn to_item(merchant: &Merchant) -> Item {
     item
 }
 
-fn from_item(item: &Item) -> Result<Merchant, StoreError> {
+fn from_item(item: &Item) -> Result<VersionedProfile, StoreError> {
     let id = read_text(item, "pk")?.strip_prefix("m#").and_then(|id| id.parse().ok());
     let malformed = |field| move |_| StoreError::Malformed { field };
-    Ok(Merchant {
+    let merchant = Merchant {
         id: id.ok_or(StoreError::Malformed { field: "pk" })?,
         open_delivery_id: read_text(item, "openDeliveryId").ok().map(str::to_owned),
         name: read_text(item, "name")?.to_owned(),
@@ -229,5 +272,8 @@ fn from_item(item: &Item) -> Result<Merchant, StoreError> {
         shifts: serde_json::from_str(read_text(item, "shifts")?).map_err(malformed("shifts"))?,
         interruptions: serde_json::from_str(read_text(item, "interruptions")?).map_err(malformed("interruptions"))?,
         created_at: Timestamp::from_unix_ms(read_number(item, "createdAt")?),
-    })
+    };
+    let version =
+        if item.contains_key("profileVersion") { read_number(item, "profileVersion")? } else { FIRST_VERSION };
+    Ok(VersionedProfile { merchant, version })
 }

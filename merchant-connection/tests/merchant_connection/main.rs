@@ -13,3 +13,4 @@ mod restart;
 mod takeover;
 mod time;
 mod transitions;
+mod versions;

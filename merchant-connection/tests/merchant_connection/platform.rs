@@ -79,6 +79,7 @@ pub fn beats(merchants: &[u32]) -> wire::BeatRequest {
         beats: merchants.iter().map(beat).collect(),
         partitions,
         partition_count: u32::from(PARTITIONS),
+        pass_on: false,
     }
 }
 
@@ -252,6 +253,11 @@ impl Running {
 
     pub async fn put(&self, merchant: wire::Merchant) -> Result<bool, Status> {
         self.api.clone().put_merchant(merchant).await.map(|reply| reply.into_inner().created)
+    }
+
+    /// Puts a profile at its version; why it was refused, if it was.
+    pub async fn put_at(&self, merchant: wire::Merchant) -> Result<wire::PutRefusal, Status> {
+        self.api.clone().put_merchant(merchant).await.map(|reply| reply.into_inner().refusal())
     }
 
     pub async fn lookup(&self, by: wire::lookup_request::By) -> Result<wire::Merchant, Status> {

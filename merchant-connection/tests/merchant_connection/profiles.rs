@@ -22,7 +22,13 @@ fn profile(number: u32) -> wire::Merchant {
             end_ms: 2_000,
         }],
         created_at_ms: 1_700_000_000_000,
+        version: 0,
     }
+}
+
+/// As it is answered after it was written once.
+fn stored(number: u32) -> wire::Merchant {
+    wire::Merchant { version: 1, ..profile(number) }
 }
 
 fn id(number: u32) -> bytes::Bytes {
@@ -48,13 +54,14 @@ async fn a_profile_is_found_by_both_ids_and_replaced() {
     let service = platform.service(config()).await;
     let first = with_id(1, &open_delivery_id("first"));
     assert!(service.put(first.clone()).await.unwrap());
+    let first = wire::Merchant { version: 1, ..first };
     assert_eq!(service.lookup(By::MerchantId(id(1))).await.unwrap(), first);
     assert_eq!(service.lookup(By::OpenDeliveryId(open_delivery_id("first"))).await.unwrap(), first);
 
     let second =
         wire::Merchant { name: "Outra".to_owned(), created_at_ms: 5, ..with_id(1, &open_delivery_id("second")) };
     assert!(!service.put(second.clone()).await.unwrap());
-    let expected = wire::Merchant { created_at_ms: first.created_at_ms, ..second };
+    let expected = wire::Merchant { created_at_ms: first.created_at_ms, version: 2, ..second };
     assert_eq!(service.lookup(By::MerchantId(id(1))).await.unwrap(), expected, "when it was added stays");
     assert_eq!(by_open_delivery_id(&service, &open_delivery_id("second")).await, Ok(id(1)));
     assert_eq!(by_open_delivery_id(&service, &open_delivery_id("first")).await, Err(Code::NotFound));
@@ -157,10 +164,10 @@ async fn merchants_are_got_in_the_order_asked_for() {
     };
     let found = get(&order).await;
     let expected: Vec<wire::Merchant> =
-        order.iter().filter(|number| **number < 250).map(|number| profile(*number)).collect();
+        order.iter().filter(|number| **number < 250).map(|number| stored(*number)).collect();
     assert_eq!(found.len(), 250);
     assert_eq!(found, expected);
-    assert_eq!(get(&[3, 3, 1, 3]).await, [profile(3), profile(1)], "each once");
+    assert_eq!(get(&[3, 3, 1, 3]).await, [stored(3), stored(1)], "each once");
     assert_eq!(get(&[]).await, []);
 
     // Seeding again leaves what is there.

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use proto::merchant_connection as wire;
+
 use crate::cluster::{Cluster, config};
-use crate::platform::{PARTITIONS, Published, brief, briefs, eventually, merchant, partition_of};
+use crate::platform::{PARTITIONS, Published, beats, brief, briefs, eventually, merchant, partition_of};
 
 const FLEET: std::ops::Range<u32> = 0..40;
 
@@ -149,4 +151,23 @@ async fn every_node_serves_profiles_and_knows_the_totals() {
         })
         .await;
     }
+}
+
+/// What a kitchen-api brings to a node that does not lead, because it does not reach the one that does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beats_that_a_follower_is_to_pass_on_reach_the_leader_or_are_refused() {
+    const NEWCOMER: u32 = 77;
+    let cluster = online().await;
+    let partition = partition_of(NEWCOMER);
+    let leader = cluster.leader(partition).unwrap();
+    let follower = (1..=3).find(|node| *node != leader).unwrap();
+    let brought = async |pass_on: bool| {
+        let told = wire::BeatRequest { partitions: Vec::new(), pass_on, ..beats(&[NEWCOMER]) };
+        cluster.node(follower).api.clone().beat(told).await.unwrap().into_inner().refused_partitions
+    };
+    assert_eq!(brought(false).await, [u32::from(partition)], "nobody asked it to");
+    assert_eq!(brought(true).await, Vec::<u32>::new());
+    assert_eq!(briefs(&cluster.published(1).await), [brief(NEWCOMER, "ONLINE", 1)]);
+    cluster.net.isolate(leader);
+    assert_eq!(brought(true).await, [u32::from(partition)], "whoever asked keeps them");
 }

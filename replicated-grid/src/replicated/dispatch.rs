@@ -52,6 +52,7 @@ impl<M: StateMachine> Shared<M> {
                 self.raft_message(from, group, kind, body).await
             }
             Kind::Propose => self.answer_proposal(group, body).await,
+            Kind::Ask => self.answer_question(group, body),
             Kind::Report => {
                 self.take_report(from, Report::read(from, body).map_err(unreadable)?);
                 Ok(answer().finish())

@@ -31,9 +31,10 @@ pub(super) enum Kind {
     Lead,
     Hello,
     Rejoin,
+    Ask,
 }
 
-const KINDS: [Kind; 13] = [
+const KINDS: [Kind; 14] = [
     Kind::Append,
     Kind::Vote,
     Kind::PreVote,
@@ -47,6 +48,7 @@ const KINDS: [Kind; 13] = [
     Kind::Lead,
     Kind::Hello,
     Kind::Rejoin,
+    Kind::Ask,
 ];
 
 /// Begins a request; its body follows.

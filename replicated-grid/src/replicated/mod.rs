@@ -5,6 +5,7 @@
 
 mod addresses;
 mod admin;
+mod asking;
 mod batcher;
 mod calls;
 mod changes;

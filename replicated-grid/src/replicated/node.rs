@@ -22,6 +22,7 @@ use super::{directory, reconcile};
 use crate::leadership::Leadership;
 use crate::log::{GroupId, GroupLog};
 use crate::node::Member;
+use crate::questions::Answering;
 use crate::spawn::spawn;
 use crate::state_machine::StateMachine;
 use crate::transport::Membership;
@@ -55,6 +56,7 @@ pub(super) struct Shared<M: StateMachine> {
     pub(super) leadership: watch::Sender<Arc<[Leadership]>>,
     pub(super) membership: watch::Sender<Membership>,
     pub(super) reports: Reports,
+    pub(super) answering: Answering,
     /// When this node last had all that others have of the control group.
     pub(super) up_to_date_at: Mutex<Option<Instant>>,
     /// The id of the node whose place this one takes; 0: nobody's.
@@ -107,6 +109,7 @@ impl<M: StateMachine> ReplicatedNode<M> {
             leadership: watch::Sender::new(vec![Leadership::default(); count].into()),
             membership: watch::Sender::default(),
             reports: Reports::default(),
+            answering: Answering::default(),
             up_to_date_at: Mutex::default(),
             replaces: AtomicU64::new(0),
             control_opened: Notify::new(),

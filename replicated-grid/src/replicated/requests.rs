@@ -32,7 +32,8 @@ impl<M: StateMachine> Group<M> {
             | Kind::Move
             | Kind::Lead
             | Kind::Hello
-            | Kind::Rejoin => Err("it is no message of the raft protocol".to_owned()),
+            | Kind::Rejoin
+            | Kind::Ask => Err("it is no message of the raft protocol".to_owned()),
         }
     }
 

@@ -1,5 +1,5 @@
 //! POS: each polls for its merchants about once a second, at the machines in turn, as behind a load balancer that spreads
-//! requests; some stop for good, some for a while.
+//! requests; some stop for good, some for a while. At times some stay with one machine.
 //!
 //! What a poll does is what kitchen-api's handler does with it before anything else: [`BeatKeeper::beat`]. Driven from
 //! outside of the hosts, between their steps.
@@ -47,6 +47,9 @@ enum Course {
 
 const COURSES: [Course; 4] = [Course::Stops, Course::ComesBack, Course::ComesBackLate, Course::StopsLate];
 
+/// One POS in so many stays with a machine when told to: so few that the brake does not take it for an outage.
+const STAYS_EVERY: usize = 4;
+
 struct Pos {
     merchants: Vec<u32>,
     /// When it does not poll.
@@ -62,6 +65,8 @@ pub struct Reachable<'a> {
     pub machines: u64,
     /// The keepers of those that answer.
     pub keepers: &'a BTreeMap<u64, BeatKeeper>,
+    /// The machine at which some POS try first, all the time; 0: each in turn.
+    pub attracting: u64,
 }
 
 /// All POS.
@@ -90,13 +95,14 @@ impl Fleet {
 
     /// Makes the polls that are due at `now`.
     pub fn work(&mut self, now: Duration, reachable: &Reachable<'_>) {
-        for pos in &mut self.all {
+        for (number, pos) in self.all.iter_mut().enumerate() {
             if now < pos.next_at {
                 continue;
             }
             pos.next_at = now + Duration::from_millis(self.random.random_range(POLLS_EVERY_MS));
             if pos.away.is_none_or(|(from, until)| !(from..until).contains(&now)) {
-                let at = pos.poll(reachable);
+                let first = if number % STAYS_EVERY == 0 { reachable.attracting } else { 0 };
+                let at = pos.poll(first, reachable);
                 self.recorder.see(Observation::Beat { merchants: pos.merchants.clone(), at });
             }
         }
@@ -126,10 +132,11 @@ fn away(course: Course, heals_at: Duration, random: &mut StdRng) -> Option<(Dura
 }
 
 impl Pos {
-    /// Polls at the machine whose turn it is, or else at the next one; at which it was answered.
-    fn poll(&mut self, reachable: &Reachable<'_>) -> Option<u64> {
+    /// Polls at the machine `first`, else at the one whose turn it is or the next one; at which it was answered.
+    fn poll(&mut self, first: u64, reachable: &Reachable<'_>) -> Option<u64> {
         self.turn += 1;
-        let tried = (0..reachable.machines).map(|step| (self.turn + step) % reachable.machines + 1);
+        let in_turn = (0..reachable.machines).map(|step| (self.turn + step) % reachable.machines + 1);
+        let tried = std::iter::once(first).chain(in_turn);
         let (machine, keeper) = tried.filter_map(|machine| reachable.keepers.get_key_value(&machine)).next()?;
         let granted =
             |number: &u32| GrantedMerchant { merchant: merchant(*number), visible_from: Timestamp::default() };

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use simulation::fault::Fault;
 use simulation::options::Options;
 
 use crate::{feed, grid, presence, violations};
@@ -64,6 +65,15 @@ fn seeds_of_presence() {
 #[test]
 fn an_outage_soon_after_an_election_closes_nobody() {
     [3, 4].into_iter().for_each(|seed| check(presence(seed, None)));
+}
+
+/// Some POS stay with a kitchen-api that does not reach a leader for longer than they may be silent, while another one tells
+/// that leader all it knows. The leader closed them, though they polled. Now other nodes pass on what it does not hear.
+#[test]
+fn pos_of_a_kitchen_api_that_is_cut_off_from_a_leader_stay_open() {
+    let options = presence(30, None);
+    assert!(options.schedule().iter().any(|planned| matches!(planned.fault, Fault::Apart(..))));
+    check(options);
 }
 
 /// A leader is elected while DynamoDB answers later than anybody waits: the same as if it did not answer.

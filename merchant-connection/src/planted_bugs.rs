@@ -1,4 +1,4 @@
-//! The bug that the crate `simulation` plants in this one, to prove that its invariant of presence would catch it.
+//! The bugs that the crate `simulation` plants in this one, to prove that its invariant of presence would catch them.
 //!
 //! Compiled in by the feature `planted-bugs` alone, which nothing turns on by itself and which does not build without debug
 //! assertions. Planted in what runs on the thread that planted it.
@@ -13,6 +13,8 @@ compile_error!("planted bugs are for the simulation; they must never be in a rel
 pub enum PresenceBug {
     /// Silence is measured by the wall clock of the leader, however far it jumps.
     TimerOfWallClock,
+    /// Nobody passes on beats of a kitchen-api that does not reach a leader.
+    BeatsNotPassedOn,
 }
 
 thread_local! {

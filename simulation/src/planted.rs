@@ -76,6 +76,8 @@ pub const ALL: &[(&str, Planted)] = &[
     ("time-of-wall-clock", Planted::Grid(GridBug::TimeOfWallClock)),
     #[cfg(feature = "planted-bugs")]
     ("presence-of-wall-clock", Planted::Presence(PresenceBug::TimerOfWallClock)),
+    #[cfg(feature = "planted-bugs")]
+    ("beats-not-passed-on", Planted::Presence(PresenceBug::BeatsNotPassedOn)),
 ];
 
 impl Planted {

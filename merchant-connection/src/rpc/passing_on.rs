@@ -37,6 +37,10 @@ impl Questions for Answers {
 impl Handle {
     /// Passes on what `told` says of `partitions`, and answers of which of them it was not taken.
     pub(super) async fn pass_on(&self, told: &Told, partitions: Vec<u16>) -> Vec<u16> {
+        #[cfg(feature = "planted-bugs")]
+        if crate::planted_bugs::PresenceBug::BeatsNotPassedOn.is_planted() {
+            return partitions;
+        }
         let passed = join_all(partitions.into_iter().map(|partition| async move {
             let taken = self.pass_on_one(told, partition).await;
             if let Err(reason) = &taken {

@@ -85,4 +85,9 @@ mod in_the_grid {
     fn silence_that_is_measured_by_the_wall_clock_closes_merchants_that_poll() {
         caught_by("presence-of-wall-clock", &[i06_presence::NAME], presence, 7..=7);
     }
+
+    #[test]
+    fn beats_that_nobody_passes_on_close_merchants_that_poll_beyond_a_cut_link() {
+        caught_by("beats-not-passed-on", &[i06_presence::NAME], presence, 30..=30);
+    }
 }

@@ -13,6 +13,9 @@ use crate::failure::{Context, Failure};
 /// Seeding a million merchants takes its time.
 const READY_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// Longer than it drains by default.
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// A running platform.
 pub struct Platform {
     child: Child,
@@ -46,10 +49,15 @@ impl Platform {
         })
     }
 
-    /// Ends it.
+    /// Ends it as Ctrl-C does, so that its nodes and their logs go with it; one that takes too long is killed.
     pub async fn stop(mut self) {
+        let pid = self.child.id().unwrap_or_default().to_string();
         // The benchmark has its figures; how the platform ends is the business of other tests.
-        let _ = self.child.kill().await;
+        let told = Command::new("kill").args(["-TERM", &pid]).status().await;
+        let is_told = told.is_ok_and(|status| status.success());
+        if !is_told || tokio::time::timeout(STOP_TIMEOUT, self.child.wait()).await.is_err() {
+            let _ = self.child.kill().await;
+        }
     }
 }
 

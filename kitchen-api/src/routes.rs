@@ -13,7 +13,6 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::routing::future::RouteFuture;
 use axum::routing::{MethodFilter, MethodRouter, on};
-use bytes::Bytes;
 use futures::future::{BoxFuture, Either, Ready, ready};
 use http::uri::PathAndQuery;
 use http::{Method, Uri};
@@ -23,7 +22,7 @@ use crate::api::Api;
 use crate::errors::ApiError;
 use crate::events::Polled;
 use crate::oauth::Authorised;
-use crate::operations::{OPERATIONS, Operation, POLL, Row, Verb};
+use crate::operations::{self, Operation, POLL, Row, Verb};
 use crate::orders::json_response;
 use crate::telemetry::EndpointMetrics;
 use crate::{events, merchants, oauth, openapi, orders};
@@ -35,11 +34,10 @@ pub(crate) fn path_segment(path: &str, index: usize) -> &str {
 
 /// Every operation, polls included: what asks with HEAD, or with a method that there is not, comes here.
 fn router(api: &Arc<Api>) -> Router {
-    let document = openapi::document().to_json().map(Bytes::from).expect("a document of texts is JSON");
     let mut router = Router::new();
-    for row in OPERATIONS {
+    for row in operations::all() {
         let metrics = Arc::new(EndpointMetrics::new(row.id, api.clock.clone()));
-        let endpoint = endpoint(api, row, &metrics, &document);
+        let endpoint = endpoint(api, row, &metrics);
         for path in row.paths {
             router = router.route(path, endpoint.clone());
         }
@@ -58,7 +56,7 @@ async fn refuse(metrics: Arc<EndpointMetrics>, error: ApiError) -> Response {
     metrics.measure(async { error.into_response() }).await
 }
 
-fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>, document: &Bytes) -> MethodRouter {
+fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>) -> MethodRouter {
     let wiring = Wiring { api: Arc::clone(api), metrics: Arc::clone(metrics), verb: row.verb };
     let act = |action| wiring.authorised(move |api, authorised, request| orders::act(api, authorised, request, action));
     match row.operation {
@@ -83,8 +81,8 @@ fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>, document:
         Operation::RemoveInterruption => wiring.authorised(merchants::remove_interruption),
         Operation::OpeningHours => wiring.authorised(merchants::opening_hours),
         Operation::SetOpeningHours => wiring.authorised(merchants::set_opening_hours),
-        Operation::OpenApi => {
-            let document = document.clone();
+        Operation::OpenApi(document) => {
+            let document = openapi::render(document);
             wiring.open(move |_, _| std::future::ready(Ok(json_response(document.clone()))))
         }
     }
@@ -234,8 +232,9 @@ mod tests {
 
     #[test]
     fn no_operation_is_listed_twice() {
-        for (index, row) in OPERATIONS.iter().enumerate() {
-            assert!(OPERATIONS[..index].iter().all(|other| other.operation != row.operation && other.id != row.id));
+        let rows: Vec<&Row> = operations::all().collect();
+        for (index, row) in rows.iter().enumerate() {
+            assert!(rows[..index].iter().all(|other| other.operation != row.operation && other.id != row.id));
         }
     }
 }

@@ -4,14 +4,16 @@ use serde_json::{Value, json};
 
 use crate::rig::{Rig, merchant};
 
+/// One for each dialect, one for what is ours alone.
+const DOCUMENTS: [&str; 2] = ["/openapi/merchant.json", "/openapi/comanda.json"];
+
 #[tokio::test]
 async fn every_documented_operation_is_served_and_every_other_method_is_not() {
     let rig = Rig::start().await;
     let pos = rig.as_application("pos").await;
-    let document = pos.get("/openapi.json").await.json();
-    assert_eq!(document["openapi"], "3.1.0");
-    let paths = document["paths"].as_object().unwrap();
-    for (path, item) in paths {
+    let documents = futures::future::join_all(DOCUMENTS.map(|path| pos.get(path))).await;
+    let documents: Vec<Value> = documents.iter().map(|answer| answer.json()).collect();
+    for (path, item) in documents.iter().flat_map(|document| document["paths"].as_object().unwrap()) {
         let concrete = path.replace("{id}", "00000000-0000-4000-8000-000000000001").replace("{operation}", "delivery");
         let concrete = concrete.replace("{interruptionId}", "none");
         for method in ["get", "post", "put", "delete", "patch"] {
@@ -36,13 +38,15 @@ async fn needs_token(rig: &Rig, method: &str, path: &str) -> bool {
 #[tokio::test]
 async fn the_served_paths_are_these() {
     let rig = Rig::start().await;
-    let document = rig.client.get("/openapi.json").await.json();
     let mut served: Vec<String> = Vec::new();
-    for (path, item) in document["paths"].as_object().unwrap() {
-        served.extend(item.as_object().unwrap().keys().filter(|key| item[*key].is_object()).map(|method| {
-            assert!(matches!(item[method]["operationId"], Value::String(_)));
-            format!("{method} {path}")
-        }));
+    for path in DOCUMENTS {
+        let document = rig.client.get(path).await.json();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            served.extend(item.as_object().unwrap().keys().filter(|key| item[*key].is_object()).map(|method| {
+                assert!(matches!(item[method]["operationId"], Value::String(_)));
+                format!("{method} {path}")
+            }));
+        }
     }
     served.sort();
     let mut expected = vec![
@@ -70,6 +74,8 @@ async fn the_served_paths_are_these() {
         "get /merchant/v1.0/merchants/{id}/opening-hours",
         "put /merchant/v1.0/merchants/{id}/opening-hours",
         "get /openapi.json",
+        "get /openapi/merchant.json",
+        "get /openapi/comanda.json",
     ];
     expected.sort_unstable();
     assert_eq!(served, expected);

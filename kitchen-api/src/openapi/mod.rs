@@ -1,0 +1,203 @@
+//! The OpenAPI 3.1 documents, made from the table of operations with utoipa: one for each dialect, one for what is ours alone.
+//!
+//! Rendered once, when the service is built. Shapes are those of PARTNER_API; what clients must ignore (further fields) is
+//! allowed everywhere.
+
+mod merchants;
+mod orders;
+pub(crate) mod shapes;
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use serde_json::Value;
+use utoipa::openapi::path::{OperationBuilder, ParameterBuilder, ParameterIn, PathItemBuilder, PathsBuilder};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::security::{ClientCredentials, Flow, OAuth2, Scopes, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{
+    ComponentsBuilder, ContentBuilder, HttpMethod, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Required,
+    Response, ResponseBuilder,
+};
+
+use self::shapes::{array, reference, text};
+use crate::operations::{self, Answers, Document, Row, Takes, Verb};
+
+const TOKEN_URL: &str = "/authentication/v1.0/oauth/token";
+const SECURITY: &str = "clientCredentials";
+const JSON: &str = "application/json";
+
+/// The JSON of one document. A schema that none of its operations leads to is left out.
+pub(crate) fn render(document: Document) -> Bytes {
+    let mut rendered = serde_json::to_value(build(document)).expect("a document of texts is JSON");
+    let used = reachable_schemas(&rendered);
+    if let Some(schemas) = rendered.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
+        schemas.retain(|name, _| used.contains(name));
+    }
+    Bytes::from(rendered.to_string())
+}
+
+/// The names of the schemas that the paths lead to, directly or through other schemas.
+fn reachable_schemas(document: &Value) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut open: Vec<&Value> = document.get("paths").into_iter().collect();
+    while let Some(value) = open.pop() {
+        let target = value.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#'));
+        if let Some((target, schema)) = target.and_then(|target| Some((target, document.pointer(target)?))) {
+            let name = target.rsplit('/').next().unwrap_or_default();
+            if found.insert(name.to_owned()) {
+                open.push(schema);
+            }
+        }
+        match value {
+            Value::Object(fields) => open.extend(fields.values()),
+            Value::Array(items) => open.extend(items),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    found
+}
+
+/// The title of a document and what it says of itself.
+const fn about(document: Document) -> (&'static str, &'static str) {
+    match document {
+        Document::Merchant => (
+            "Comanda: merchant API",
+            "Orders and their events for POS systems: poll, acknowledge, act. Money is a JSON decimal.",
+        ),
+        Document::Comanda => ("Comanda: own endpoints", "What no other platform's API has."),
+    }
+}
+
+fn build(document: Document) -> OpenApi {
+    let (title, description) = about(document);
+    let info = InfoBuilder::new()
+        .title(title)
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(description))
+        .license(Some(LicenseBuilder::new().name("Apache-2.0").build()))
+        .build();
+    let mut paths = PathsBuilder::new();
+    for row in operations::all().filter(|row| row.document == document) {
+        for (index, path) in row.paths.iter().enumerate() {
+            paths = paths.path(*path, path_item(row, path, index));
+        }
+    }
+    let flow = Flow::ClientCredentials(ClientCredentials::new(TOKEN_URL, Scopes::new()));
+    let mut components =
+        ComponentsBuilder::new().security_scheme(SECURITY, SecurityScheme::OAuth2(OAuth2::new([flow])));
+    for (name, schema) in orders::schemas().into_iter().chain(merchants::schemas()) {
+        components = components.schema(name, schema);
+    }
+    OpenApiBuilder::new().info(info).paths(paths.build()).components(Some(components.build())).build()
+}
+
+fn path_item(row: &Row, path: &str, index: usize) -> utoipa::openapi::PathItem {
+    let method = match row.verb {
+        Verb::Get => HttpMethod::Get,
+        Verb::Post => HttpMethod::Post,
+        Verb::Put => HttpMethod::Put,
+        Verb::Delete => HttpMethod::Delete,
+    };
+    let id = if index == 0 { row.id.to_owned() } else { format!("{}_alias_{index}", row.id) };
+    let mut operation = OperationBuilder::new()
+        .operation_id(Some(id))
+        .tag(row.tag)
+        .summary(Some(row.summary))
+        .request_body(body(row.takes));
+    for name in path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}')) {
+        let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True);
+        operation = operation.parameter(parameter.schema(Some(text())).build());
+    }
+    for parameter in row.parameters {
+        let parameter_in = if parameter.in_header { ParameterIn::Header } else { ParameterIn::Query };
+        let documented = ParameterBuilder::new().name(parameter.name).parameter_in(parameter_in);
+        let documented = documented.required(Required::False).description(Some(parameter.description));
+        operation = operation.parameter(documented.schema(Some(text())).build());
+    }
+    for (status, response) in answers(row.answers) {
+        operation = operation.response(status, response);
+    }
+    let with_token: &[u16] = if row.takes_token { &[401, 403] } else { &[] };
+    for status in row.errors.iter().chain(with_token).chain(&[503]) {
+        operation = operation.response(status.to_string(), error(*status));
+    }
+    if row.takes_token {
+        operation = operation.security(SecurityRequirement::new(SECURITY, Vec::<String>::new()));
+    }
+    PathItemBuilder::new().operation(method, operation.build()).build()
+}
+
+fn body(takes: Takes) -> Option<utoipa::openapi::request_body::RequestBody> {
+    let (content_type, schema, required) = match takes {
+        Takes::Nothing => return None,
+        Takes::TokenForm => ("application/x-www-form-urlencoded", reference("TokenForm"), Required::True),
+        Takes::EventIds => (JSON, array("EventReference"), Required::True),
+        Takes::Note => (JSON, reference("Note"), Required::False),
+        Takes::One(name) => (JSON, reference(name), Required::True),
+    };
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    Some(RequestBodyBuilder::new().required(Some(required)).content(content_type, content).build())
+}
+
+fn answers(answers: Answers) -> Vec<(&'static str, Response)> {
+    let with = |description: &str, schema| {
+        let content = ContentBuilder::new().schema(Some(schema)).build();
+        ResponseBuilder::new().description(description).content(JSON, content).build()
+    };
+    let without = |description: &str| ResponseBuilder::new().description(description).build();
+    match answers {
+        Answers::One(name) => vec![("200", with("Found.", reference(name)))],
+        Answers::Many(name) => vec![("200", with("Found.", array(name)))],
+        Answers::Events => {
+            vec![("200", with("Pending events, unordered.", array("Event"))), ("204", without("Nothing is pending."))]
+        }
+        Answers::Created(name) => vec![("201", with("Done, and kept.", reference(name)))],
+        Answers::Accepted => vec![("202", without("Done, and kept."))],
+        Answers::Gone => vec![("204", without("Gone."))],
+    }
+}
+
+fn error(status: u16) -> Response {
+    let description = match status {
+        400 => "The request cannot be read.",
+        401 => "The token or the credentials do not count.",
+        403 => "No permission for a merchant; `unauthorizedMerchants` lists them.",
+        404 => "Unknown, or not the application's.",
+        408 => "The body did not arrive in time.",
+        409 => "Not possible as things stand; for an order, `details` says in which state it is and what would be.",
+        413 => "The body is too large.",
+        415 => "Another content type is expected.",
+        429 => "Too many requests; see `Retry-After`.",
+        _ => "Not possible for the moment; repeat after `Retry-After`.",
+    };
+    let content = ContentBuilder::new().schema(Some(reference("Error"))).build();
+    ResponseBuilder::new().description(description).content(JSON, content).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reference_leads_somewhere_and_no_schema_is_left_over() {
+        for kind in Document::ALL {
+            let document: Value = serde_json::from_slice(&render(kind)).unwrap();
+            assert_eq!(document["openapi"], "3.1.0");
+            let mut open = vec![&document];
+            while let Some(value) = open.pop() {
+                match value {
+                    Value::Object(fields) => {
+                        if let Some(target) = fields.get("$ref").and_then(Value::as_str) {
+                            assert!(document.pointer(&target[1..]).is_some(), "{target}");
+                        }
+                        open.extend(fields.values());
+                    }
+                    Value::Array(items) => open.extend(items),
+                    _ => {}
+                }
+            }
+            let names = document["components"]["schemas"].as_object().unwrap().keys().cloned().collect();
+            assert_eq!(reachable_schemas(&document), names, "{kind:?}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Schemas of tokens, events, orders and errors.
+
+use utoipa::openapi::{ArrayBuilder, RefOr, Schema, Type};
+
+use super::shapes::{Named, object, reference, text, texts, typed};
+
+pub(super) fn schemas() -> Vec<Named> {
+    let anything = || typed(Type::Object);
+    vec![
+        ("TokenForm", texts(&["grantType", "clientId", "clientSecret"])),
+        ("Token", object(&[("accessToken", text()), ("type", text()), ("expiresIn", typed(Type::Integer))])),
+        (
+            "Event",
+            object(&[
+                ("id", text()),
+                ("code", text()),
+                ("fullCode", text()),
+                ("orderId", text()),
+                ("merchantId", text()),
+                ("createdAt", text()),
+                ("salesChannel", text()),
+                ("metadata?", anything()),
+                ("sequence?", typed(Type::Integer)),
+            ]),
+        ),
+        ("EventReference", texts(&["id"])),
+        ("Order", anything()),
+        ("Note", texts(&["reason?", "cancellationCode?"])),
+        ("CancellationReason", texts(&["cancelCodeId", "description"])),
+        ("OpenApi", anything()),
+        (
+            "ErrorBody",
+            object(&[
+                ("code", text()),
+                ("message", text()),
+                ("field?", text()),
+                ("details?", RefOr::T(Schema::Array(ArrayBuilder::new().items(anything()).build()))),
+                ("unauthorizedMerchants?", RefOr::T(Schema::Array(ArrayBuilder::new().items(text()).build()))),
+            ]),
+        ),
+        (
+            "Error",
+            object(&[
+                ("error", reference("ErrorBody")),
+                ("code", text()),
+                ("message", text()),
+                ("unauthorizedMerchants?", RefOr::T(Schema::Array(ArrayBuilder::new().items(text()).build()))),
+            ]),
+        ),
+    ]
+}

@@ -1,0 +1,62 @@
+//! How schemas are written down: short names for what utoipa builds.
+
+use utoipa::openapi::{ArrayBuilder, ObjectBuilder, Ref, RefOr, Schema, Type};
+
+/// A schema and the name others refer to it by.
+pub(crate) type Named = (&'static str, RefOr<Schema>);
+
+/// The schema of this name.
+pub(crate) fn reference(name: &str) -> RefOr<Schema> {
+    RefOr::Ref(Ref::from_schema_name(name))
+}
+
+/// An array of the schema of this name.
+pub(crate) fn array(name: &str) -> RefOr<Schema> {
+    RefOr::T(Schema::Array(ArrayBuilder::new().items(reference(name)).build()))
+}
+
+/// Anything of this type.
+pub(crate) fn typed(kind: Type) -> RefOr<Schema> {
+    RefOr::T(Schema::Object(ObjectBuilder::new().schema_type(kind).build()))
+}
+
+/// A string.
+pub(crate) fn text() -> RefOr<Schema> {
+    typed(Type::String)
+}
+
+/// An object with these fields; a name ending in `?` is optional.
+pub(crate) fn object(fields: &[(&str, RefOr<Schema>)]) -> RefOr<Schema> {
+    let mut object = ObjectBuilder::new().schema_type(Type::Object);
+    for (name, schema) in fields {
+        let (name, optional) = name.strip_suffix('?').map_or((*name, false), |name| (name, true));
+        object = object.property(name, schema.clone());
+        if !optional {
+            object = object.required(name);
+        }
+    }
+    RefOr::T(Schema::Object(object.build()))
+}
+
+/// An object of strings; a name ending in `?` is optional.
+pub(crate) fn texts(names: &[&str]) -> RefOr<Schema> {
+    let fields: Vec<(&str, RefOr<Schema>)> = names.iter().map(|name| (*name, text())).collect();
+    object(&fields)
+}
+
+/// A string that matches `pattern`.
+pub(crate) fn shaped(pattern: &str) -> RefOr<Schema> {
+    let object = ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern));
+    RefOr::T(Schema::Object(object.build()))
+}
+
+/// One of these strings.
+pub(crate) fn one_of(values: &[&str]) -> RefOr<Schema> {
+    let values = values.iter().map(|value| serde_json::Value::from(*value));
+    RefOr::T(Schema::Object(ObjectBuilder::new().schema_type(Type::String).enum_values(Some(values)).build()))
+}
+
+/// An array of at most so many.
+pub(crate) fn up_to(items: usize, of: RefOr<Schema>) -> RefOr<Schema> {
+    RefOr::T(Schema::Array(ArrayBuilder::new().items(of).max_items(Some(items)).build()))
+}

@@ -1,0 +1,24 @@
+//! What describes the API itself.
+
+use super::{Answers, Document, Operation, Row, get};
+
+const fn document(which: Document, id: &'static str, paths: &'static [&'static str], summary: &'static str) -> Row {
+    Row {
+        document: Document::Comanda,
+        tag: "documentation",
+        summary,
+        answers: Answers::One("OpenApi"),
+        takes_token: false,
+        ..get(Operation::OpenApi(which), id, paths)
+    }
+}
+
+pub(super) const ROWS: &[Row] = &[
+    document(
+        Document::Merchant,
+        "openapi",
+        &["/openapi/merchant.json", "/openapi.json"],
+        "The OpenAPI document of the merchant API.",
+    ),
+    document(Document::Comanda, "openapi_comanda", &["/openapi/comanda.json"], "This document."),
+];

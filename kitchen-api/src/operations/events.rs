@@ -1,0 +1,41 @@
+//! Polling and acknowledgment, under their published paths and the older ones (PARTNER_API, 1.3).
+
+use super::{Answers, Operation, Parameter, Row, Takes, Verb, get, header, query};
+
+const POLL_PARAMETERS: &[Parameter] = &[
+    header("x-polling-merchants", "Merchant UUIDs, comma-separated, at most 500. Mandatory above 500 merchants."),
+    query("types", "Event codes, comma-separated. Pending events it hides count as acknowledged."),
+    query("groups", "Event groups, comma-separated. Pending events it hides count as acknowledged."),
+    query(
+        "categories",
+        "FOOD, GROCERY, FOOD_SELF_SERVICE, ANOTAI or ALL, comma-separated. Pending events it hides count as acknowledged; \
+         without it FOOD and GROCERY show and the rest stays pending.",
+    ),
+    query("excludeHeartbeat", "true: this poll does not say that its merchants are connected."),
+];
+
+/// The poll; its paths are looked for before all others.
+pub(crate) const POLL: Row = Row {
+    tag: "events",
+    summary: "The events not acknowledged yet. Counts as a sign of life of its merchants.",
+    answers: Answers::Events,
+    parameters: POLL_PARAMETERS,
+    errors: &[400],
+    ..get(Operation::Poll, "poll", &["/events/v1.0/events:polling", "/order/v1.0/events:polling"])
+};
+
+pub(super) const ROWS: &[Row] = &[
+    POLL,
+    Row {
+        verb: Verb::Post,
+        tag: "events",
+        summary: "Acknowledges events: after the 202 they never come back. At most 10,000.",
+        takes: Takes::EventIds,
+        errors: &[400, 408, 413],
+        ..get(
+            Operation::Acknowledge,
+            "acknowledge",
+            &["/events/v1.0/events/acknowledgment", "/order/v1.0/events/acknowledgment"],
+        )
+    },
+];

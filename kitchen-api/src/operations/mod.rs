@@ -1,0 +1,152 @@
+//! Every operation of the public API, once: where it is served, what it takes and what it answers.
+//!
+//! The router (`routes`) and the OpenAPI documents (`openapi`) are both made from these tables, one file for each group of
+//! operations, so that neither can know an operation that the other does not. Handlers are absent: `routes` matches
+//! them to [`Operation`].
+
+mod authentication;
+mod documentation;
+mod events;
+mod merchants;
+mod orders;
+
+pub(crate) use events::POLL;
+
+/// Every operation.
+pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
+    [authentication::ROWS, events::ROWS, orders::ROWS, merchants::ROWS, documentation::ROWS].into_iter().flatten()
+}
+
+/// An operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Token,
+    Poll,
+    Acknowledge,
+    GetOrder,
+    Confirm,
+    StartPreparation,
+    ReadyToPickup,
+    Dispatch,
+    CancellationReasons,
+    RequestCancellation,
+    AcceptCancellation,
+    DenyCancellation,
+    ListMerchants,
+    GetMerchant,
+    MerchantStatuses,
+    MerchantStatus,
+    Interruptions,
+    AddInterruption,
+    RemoveInterruption,
+    OpeningHours,
+    SetOpeningHours,
+    OpenApi(Document),
+}
+
+/// The document that describes an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Document {
+    /// The iFood-style Merchant API.
+    Merchant,
+    /// What is ours alone.
+    Comanda,
+}
+
+impl Document {
+    /// Every document.
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 2] = [Self::Merchant, Self::Comanda];
+}
+
+/// What an operation reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Takes {
+    Nothing,
+    TokenForm,
+    EventIds,
+    /// An optional JSON object.
+    Note,
+    /// A JSON object of this schema.
+    One(&'static str),
+}
+
+/// What an operation answers when it succeeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answers {
+    /// 200 with this schema.
+    One(&'static str),
+    /// 200 with an array of this schema.
+    Many(&'static str),
+    /// 200 with an array of events, or 204.
+    Events,
+    /// 201 with this schema.
+    Created(&'static str),
+    /// 202 without a body.
+    Accepted,
+    /// 204 without a body.
+    Gone,
+}
+
+/// A parameter that is no part of the path.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parameter {
+    pub(crate) name: &'static str,
+    pub(crate) in_header: bool,
+    pub(crate) description: &'static str,
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row {
+    pub(crate) operation: Operation,
+    pub(crate) document: Document,
+    /// Also the endpoint's name in metrics.
+    pub(crate) id: &'static str,
+    pub(crate) verb: Verb,
+    /// The first is the published one, the others are aliases.
+    pub(crate) paths: &'static [&'static str],
+    pub(crate) tag: &'static str,
+    pub(crate) summary: &'static str,
+    pub(crate) takes: Takes,
+    pub(crate) answers: Answers,
+    pub(crate) parameters: &'static [Parameter],
+    /// Beyond 503 (every operation) and 401 and 403 (every one that takes a token).
+    pub(crate) errors: &'static [u16],
+    pub(crate) takes_token: bool,
+}
+
+/// The methods there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Get,
+    Post,
+    Put,
+    Delete,
+}
+
+const fn query(name: &'static str, description: &'static str) -> Parameter {
+    Parameter { name, in_header: false, description }
+}
+
+const fn header(name: &'static str, description: &'static str) -> Parameter {
+    Parameter { name, in_header: true, description }
+}
+
+/// A row to start from: an operation that takes a token and answers without a body.
+const fn get(operation: Operation, id: &'static str, paths: &'static [&'static str]) -> Row {
+    Row {
+        operation,
+        document: Document::Merchant,
+        id,
+        verb: Verb::Get,
+        paths,
+        tag: "order",
+        summary: "",
+        takes: Takes::Nothing,
+        answers: Answers::Accepted,
+        parameters: &[],
+        errors: &[],
+        takes_token: true,
+    }
+}

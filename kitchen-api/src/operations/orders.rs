@@ -1,0 +1,69 @@
+//! Orders: their details and what a merchant may do to them (PARTNER_API, 1.4).
+
+use super::{Answers, Operation, Parameter, Row, Takes, Verb, get, header};
+
+const IDEMPOTENCY_KEY: &[Parameter] =
+    &[header("idempotency-key", "Up to 128 characters; repeats of it do nothing more.")];
+
+const fn action(operation: Operation, id: &'static str, paths: &'static [&'static str], summary: &'static str) -> Row {
+    Row {
+        verb: Verb::Post,
+        summary,
+        takes: Takes::Note,
+        parameters: IDEMPOTENCY_KEY,
+        errors: &[400, 404, 408, 409, 413],
+        ..get(operation, id, paths)
+    }
+}
+
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        summary: "The order as it was placed.",
+        answers: Answers::One("Order"),
+        errors: &[404],
+        ..get(Operation::GetOrder, "get_order", &["/order/v1.0/orders/{id}"])
+    },
+    action(Operation::Confirm, "confirm", &["/order/v1.0/orders/{id}/confirm"], "Takes the order."),
+    action(
+        Operation::StartPreparation,
+        "start_preparation",
+        &["/order/v1.0/orders/{id}/startPreparation"],
+        "The kitchen begins.",
+    ),
+    action(
+        Operation::ReadyToPickup,
+        "ready_to_pickup",
+        &["/order/v1.0/orders/{id}/readyToPickup"],
+        "Ready for the courier or the customer.",
+    ),
+    action(
+        Operation::Dispatch,
+        "dispatch",
+        &["/order/v1.0/orders/{id}/dispatch"],
+        "Left with the merchant's own courier.",
+    ),
+    Row {
+        summary: "The reasons the order can be cancelled for; empty when it cannot.",
+        answers: Answers::Many("CancellationReason"),
+        errors: &[404],
+        ..get(Operation::CancellationReasons, "cancellation_reasons", &["/order/v1.0/orders/{id}/cancellationReasons"])
+    },
+    action(
+        Operation::RequestCancellation,
+        "request_cancellation",
+        &["/order/v1.0/orders/{id}/requestCancellation"],
+        "Asks for the order to be cancelled.",
+    ),
+    action(
+        Operation::AcceptCancellation,
+        "accept_cancellation",
+        &["/order/v1.0/orders/{id}/acceptCancellation"],
+        "Accepts the consumer's request to cancel.",
+    ),
+    action(
+        Operation::DenyCancellation,
+        "deny_cancellation",
+        &["/order/v1.0/orders/{id}/denyCancellation"],
+        "Denies the consumer's request to cancel.",
+    ),
+];

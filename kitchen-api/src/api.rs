@@ -22,6 +22,9 @@ pub(crate) struct Api {
     /// Locked for a moment at the token endpoint only.
     pub(crate) attempts: Mutex<Attempts>,
     pub(crate) trusted_proxies: Vec<Network>,
+    /// The listener as clients see it, without a slash at its end.
+    #[expect(dead_code, reason = "no answer has a link of ours yet")]
+    pub(crate) public_url: String,
     pub(crate) feed: FeedRouter,
     pub(crate) beats: BeatKeeper,
     pub(crate) core: Core,

@@ -24,6 +24,8 @@ pub struct Config {
     pub feed: FeedConfig,
     /// Proxies whose `X-Forwarded-For` counts. Default none.
     pub trusted_proxies: Vec<Network>,
+    /// Our address as clients see it, e.g. `https://api.example.com`, for links in answers. Default none: the listener's.
+    pub public_url: Option<String>,
     /// Requests to the token endpoint per minute and per (client, address); `None` for no limit. The lockout after
     /// failed secrets holds either way. Default 20.
     pub token_requests_per_minute: Option<u32>,
@@ -48,6 +50,7 @@ impl Config {
             tokens,
             feed: FeedConfig::default(),
             trusted_proxies: Vec::new(),
+            public_url: None,
             token_requests_per_minute: Some(20),
             directory_refresh: Duration::from_secs(1),
             call_timeout: Duration::from_secs(2),

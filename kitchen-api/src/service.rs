@@ -105,6 +105,7 @@ impl Service {
             tokens,
             attempts: Mutex::new(Attempts::new(Limits { attempts_per_minute: config.token_requests_per_minute })),
             trusted_proxies: config.trusted_proxies.clone(),
+            public_url: public_url(&config, address),
             feed: FeedRouter::new(&config.feed, feed),
             beats: BeatKeeper::new(merchant_connection.clone(), clock.clone()),
             core: Core::new(core, &clock, config.call_timeout),
@@ -175,6 +176,12 @@ impl Service {
         tracing::info!("kitchen-api has stopped");
         Ok(())
     }
+}
+
+fn public_url(config: &Config, address: SocketAddr) -> String {
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let url = config.public_url.clone().unwrap_or_else(|| format!("{scheme}://{address}"));
+    url.trim_end_matches('/').to_owned()
 }
 
 async fn run_feed(feed: FeedRouter, shutdown: CancellationToken) {

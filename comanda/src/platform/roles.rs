@@ -233,6 +233,7 @@ fn kitchen_api_config(builder: &Builder<'_>) -> Result<kitchen_api::Config, Fail
         tls: tls(settings)?,
         server,
         trusted_proxies: settings.trusted_proxies.clone(),
+        public_url: settings.public_url.clone(),
         // `dev` applies no rate limits; the lockout after failed secrets stays.
         token_requests_per_minute: builder.secrets.refuses_dev_applications.then_some(TOKEN_REQUESTS_PER_MINUTE),
         drain_timeout: settings.drain_timeout,

@@ -53,6 +53,12 @@ pub const SETTINGS: &[Setting] = &[
         None,
         "Proxies whose forwarded addresses count, as addresses or networks separated by commas",
     ),
+    plain(
+        "public_url",
+        "COMANDA_PUBLIC_URL",
+        None,
+        "The public listener's address as clients see it, for links; unset: as it is bound",
+    ),
     plain("connections_max", "COMANDA_CONNECTIONS_MAX", Some("10000"), "Most public connections at once"),
     plain(
         "connections_per_address_max",

@@ -27,6 +27,8 @@ pub struct Settings {
     pub ops_addr: SocketAddr,
     /// Proxies whose forwarded addresses count.
     pub trusted_proxies: Vec<kitchen_api::Network>,
+    /// The public listener as clients see it; as it is bound when absent.
+    pub public_url: Option<String>,
     /// Most public connections.
     pub connections_max: usize,
     /// Most public connections of one address.
@@ -126,6 +128,7 @@ impl Settings {
             tls,
             ops_addr: reader.address("ops_addr", Reach::ThisMachine),
             trusted_proxies: reader.networks("trusted_proxies"),
+            public_url: reader.url("public_url", "expected a URL such as https://api.example.com"),
             connections_max: reader.number("connections_max", 1, 1_000_000).try_into().unwrap_or(usize::MAX),
             connections_per_address_max: reader.optional_number("connections_per_address_max", 1, 1_000_000),
             local_aws_addr: reader.address("local_aws_addr", Reach::ThisMachine),
@@ -141,7 +144,7 @@ impl Settings {
             drain_timeout: reader.duration("drain_timeout", Duration::from_millis(100), hour),
             shadow_reads_per_mille: reader.number("shadow_reads_per_mille", 0, 1000).try_into().unwrap_or(u16::MAX),
             aws_prefix: reader.prefix(),
-            aws_endpoint: reader.endpoint(),
+            aws_endpoint: reader.url("aws_endpoint", "expected a URL such as http://127.0.0.1:4566"),
             internal: InternalAddresses {
                 gateway_core: reader.address("gateway_core_addr", internal),
                 order_events: reader.address("order_events_addr", internal),
@@ -270,14 +273,10 @@ impl Reader<'_> {
         text
     }
 
-    fn endpoint(&mut self) -> Option<String> {
-        let text = self.text("aws_endpoint")?;
+    fn url(&mut self, key: &str, expected: &str) -> Option<String> {
+        let text = self.text(key)?;
         let is_http = text.starts_with("http://") || text.starts_with("https://");
-        if is_http && text.parse::<http::Uri>().is_ok() {
-            Some(text)
-        } else {
-            self.refuse("aws_endpoint", "expected a URL such as http://127.0.0.1:4566")
-        }
+        if is_http && text.parse::<http::Uri>().is_ok() { Some(text) } else { self.refuse(key, expected) }
     }
 
     fn event_id_key(&mut self) -> Option<EventIdKey> {

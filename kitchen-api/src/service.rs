@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
+use futures::future::BoxFuture;
 use http::{Request, Response};
 use order_model::SharedClock;
 use parking_lot::Mutex;
@@ -138,7 +139,12 @@ impl Service {
     ///
     /// # Errors
     /// None so far; the result is the shape all services share.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+    pub fn run(self, shutdown: CancellationToken) -> BoxFuture<'static, Result<(), Error>> {
+        // Boxed here, so that it is compiled here and not in each crate that runs it.
+        Box::pin(self.serve_until(shutdown))
+    }
+
+    async fn serve_until(self, shutdown: CancellationToken) -> Result<(), Error> {
         let Self { config, listener, options, api, applications, handle } = self;
         // What requests need outlives them.
         let background = CancellationToken::new();

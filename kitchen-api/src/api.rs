@@ -12,6 +12,7 @@ use crate::entropy::Entropy;
 use crate::feed::FeedRouter;
 use crate::oauth::{Attempts, Tokens};
 use crate::presence::BeatKeeper;
+use crate::rate_limits::OperationLimit;
 
 /// The state of the public API.
 pub(crate) struct Api {
@@ -25,6 +26,9 @@ pub(crate) struct Api {
     /// The listener as clients see it, without a slash at its end.
     #[expect(dead_code, reason = "no answer has a link of ours yet")]
     pub(crate) public_url: String,
+    /// Whether the published limits hold.
+    pub(crate) limits_requests: bool,
+    pub(crate) poll_limit: Option<OperationLimit>,
     pub(crate) feed: FeedRouter,
     pub(crate) beats: BeatKeeper,
     pub(crate) core: Core,

@@ -31,6 +31,7 @@ struct Rest {
     details: Option<Value>,
     unauthorised: Vec<MerchantId>,
     retry_after_s: Option<u32>,
+    rate_limit_per_minute: Option<u32>,
 }
 
 impl ApiError {
@@ -130,6 +131,13 @@ impl ApiError {
         self
     }
 
+    /// Names the limit that was reached, for clients that pace themselves by it.
+    #[must_use]
+    pub fn with_rate_limit(mut self, per_minute: u32) -> Self {
+        self.rest().rate_limit_per_minute = Some(per_minute);
+        self
+    }
+
     /// The status it is answered with.
     #[cfg(test)]
     pub fn status(&self) -> StatusCode {
@@ -171,8 +179,14 @@ impl IntoResponse for ApiError {
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if let Some(retry_after_s) = self.rest.and_then(|rest| rest.retry_after_s) {
+        let Some(rest) = self.rest else { return response };
+        if let Some(retry_after_s) = rest.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after_s));
+        }
+        if let Some(per_minute) = rest.rate_limit_per_minute {
+            headers.insert("x-ratelimit-limit", HeaderValue::from(per_minute));
+            headers.insert("x-ratelimit-remaining", HeaderValue::from(0));
+            headers.insert("x-ratelimit-reset", HeaderValue::from(rest.retry_after_s.unwrap_or(1)));
         }
         response
     }

@@ -24,6 +24,7 @@ use crate::events::Polled;
 use crate::oauth::Authorised;
 use crate::operations::{self, Operation, POLL, Row, Verb};
 use crate::orders::json_response;
+use crate::rate_limits::OperationLimit;
 use crate::telemetry::EndpointMetrics;
 use crate::{events, merchants, oauth, openapi, orders};
 
@@ -57,7 +58,10 @@ async fn refuse(metrics: Arc<EndpointMetrics>, error: ApiError) -> Response {
 }
 
 fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>) -> MethodRouter {
-    let wiring = Wiring { api: Arc::clone(api), metrics: Arc::clone(metrics), verb: row.verb };
+    // The limit of polls is asked where polls are answered, after the beat.
+    let limited = row.per_minute.filter(|_| api.limits_requests && row.operation != Operation::Poll);
+    let limit = limited.map(|per_minute| Arc::new(OperationLimit::new(per_minute, api.clock.clone())));
+    let wiring = Wiring { api: Arc::clone(api), metrics: Arc::clone(metrics), verb: row.verb, limit };
     let act = |action| wiring.authorised(move |api, authorised, request| orders::act(api, authorised, request, action));
     match row.operation {
         Operation::Token => wiring.open(oauth::issue),
@@ -93,6 +97,7 @@ struct Wiring {
     api: Arc<Api>,
     metrics: Arc<EndpointMetrics>,
     verb: Verb,
+    limit: Option<Arc<OperationLimit>>,
 }
 
 impl Wiring {
@@ -102,10 +107,12 @@ impl Wiring {
         H: Fn(Arc<Api>, Authorised, Request) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Result<Response, ApiError>> + Send + 'static,
     {
+        let limit = self.limit.clone();
         self.open(move |api, request| {
-            let handler = handler.clone();
+            let (handler, limit) = (handler.clone(), limit.clone());
             async move {
                 let authorised = api.authorise(request.headers())?;
+                limit.map_or(Ok(()), |limit| limit.check(&authorised))?;
                 handler(api, authorised, request).await
             }
         })

@@ -26,7 +26,9 @@ use crate::directory::{Directory, keep_fresh};
 use crate::entropy::Entropy;
 use crate::feed::{FeedDependencies, FeedRouter};
 use crate::oauth::{Attempts, KeyError, Limits, Tokens};
+use crate::operations::POLL;
 use crate::presence::{BeatKeeper, PresenceNodes};
+use crate::rate_limits::OperationLimit;
 use crate::routes::Routes;
 use crate::server::tls::{TlsError, acceptor};
 use crate::server::{Options, serve};
@@ -107,6 +109,11 @@ impl Service {
             attempts: Mutex::new(Attempts::new(Limits { attempts_per_minute: config.token_requests_per_minute })),
             trusted_proxies: config.trusted_proxies.clone(),
             public_url: public_url(&config, address),
+            limits_requests: config.limits_requests,
+            poll_limit: POLL
+                .per_minute
+                .filter(|_| config.limits_requests)
+                .map(|per_minute| OperationLimit::new(per_minute, clock.clone())),
             feed: FeedRouter::new(&config.feed, feed),
             beats: BeatKeeper::new(merchant_connection.clone(), clock.clone()),
             core: Core::new(core, &clock, config.call_timeout),

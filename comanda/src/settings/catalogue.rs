@@ -59,6 +59,12 @@ pub const SETTINGS: &[Setting] = &[
         None,
         "The public listener's address as clients see it, for links; unset: as it is bound",
     ),
+    plain(
+        "rate_limits",
+        "COMANDA_RATE_LIMITS",
+        None,
+        "published: 429 above the published requests per minute of an application; none; unset: none in `dev`, else published",
+    ),
     plain("connections_max", "COMANDA_CONNECTIONS_MAX", Some("10000"), "Most public connections at once"),
     plain(
         "connections_per_address_max",

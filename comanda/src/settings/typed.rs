@@ -27,6 +27,8 @@ pub struct Settings {
     pub ops_addr: SocketAddr,
     /// Proxies whose forwarded addresses count.
     pub trusted_proxies: Vec<kitchen_api::Network>,
+    /// Whether requests are limited; where nothing is said, `dev` does not and production does.
+    pub limits_requests: Option<bool>,
     /// The public listener as clients see it; as it is bound when absent.
     pub public_url: Option<String>,
     /// Most public connections.
@@ -128,6 +130,7 @@ impl Settings {
             tls,
             ops_addr: reader.address("ops_addr", Reach::ThisMachine),
             trusted_proxies: reader.networks("trusted_proxies"),
+            limits_requests: reader.rate_limits(),
             public_url: reader.url("public_url", "expected a URL such as https://api.example.com"),
             connections_max: reader.number("connections_max", 1, 1_000_000).try_into().unwrap_or(usize::MAX),
             connections_per_address_max: reader.optional_number("connections_per_address_max", 1, 1_000_000),
@@ -277,6 +280,14 @@ impl Reader<'_> {
         let text = self.text(key)?;
         let is_http = text.starts_with("http://") || text.starts_with("https://");
         if is_http && text.parse::<http::Uri>().is_ok() { Some(text) } else { self.refuse(key, expected) }
+    }
+
+    fn rate_limits(&mut self) -> Option<bool> {
+        match self.text("rate_limits")?.as_str() {
+            "published" => Some(true),
+            "none" => Some(false),
+            _ => self.refuse("rate_limits", "expected published or none"),
+        }
     }
 
     fn event_id_key(&mut self) -> Option<EventIdKey> {

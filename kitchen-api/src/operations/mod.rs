@@ -10,6 +10,8 @@ mod events;
 mod merchants;
 mod orders;
 
+use std::num::NonZeroU32;
+
 pub(crate) use events::POLL;
 
 /// Every operation.
@@ -114,6 +116,8 @@ pub(crate) struct Row {
     /// Beyond 503 (every operation) and 401 and 403 (every one that takes a token).
     pub(crate) errors: &'static [u16],
     pub(crate) takes_token: bool,
+    /// How often an application may call it, where that is published.
+    pub(crate) per_minute: Option<NonZeroU32>,
 }
 
 /// The methods there are.
@@ -123,6 +127,10 @@ pub(crate) enum Verb {
     Post,
     Put,
     Delete,
+}
+
+const fn per_minute(requests: u32) -> Option<NonZeroU32> {
+    NonZeroU32::new(requests)
 }
 
 const fn query(name: &'static str, description: &'static str) -> Parameter {
@@ -148,5 +156,6 @@ const fn get(operation: Operation, id: &'static str, paths: &'static [&'static s
         parameters: &[],
         errors: &[],
         takes_token: true,
+        per_minute: None,
     }
 }

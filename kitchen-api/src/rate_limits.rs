@@ -9,6 +9,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use governor::clock::{Clock, Reference};
+use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
@@ -21,14 +22,16 @@ use crate::oauth::Authorised;
 /// token counted.
 pub(crate) struct OperationLimit {
     per_minute: NonZeroU32,
-    counts: RateLimiter<ApplicationId, DashMapStateStore<ApplicationId>, MonotonicClock>,
+    counts: Counts,
     clock: MonotonicClock,
 }
+
+type Counts = RateLimiter<ApplicationId, DashMapStateStore<ApplicationId>, MonotonicClock, NoOpMiddleware<Reading>>;
 
 impl OperationLimit {
     pub(crate) fn new(per_minute: NonZeroU32, clock: SharedClock) -> Self {
         let clock = MonotonicClock(clock);
-        let counts = RateLimiter::new(Quota::per_minute(per_minute), DashMapStateStore::default(), clock.clone());
+        let counts = Counts::new(Quota::per_minute(per_minute), DashMapStateStore::default(), clock.clone());
         Self { per_minute, counts, clock }
     }
 

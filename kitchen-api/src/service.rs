@@ -25,6 +25,7 @@ use crate::directory::{Directory, keep_fresh};
 use crate::entropy::Entropy;
 use crate::feed::{FeedDependencies, FeedRouter};
 use crate::oauth::{Attempts, KeyError, Limits, Tokens};
+use crate::open_delivery::OpenDelivery;
 use crate::presence::{BeatKeeper, PresenceNodes};
 use crate::routes::Routes;
 use crate::server::tls::{TlsError, acceptor};
@@ -106,6 +107,7 @@ impl Service {
             attempts: Mutex::new(Attempts::new(Limits { attempts_per_minute: config.token_requests_per_minute })),
             trusted_proxies: config.trusted_proxies.clone(),
             public_url: public_url(&config, address),
+            open_delivery: OpenDelivery::new(config.open_delivery_prefix.clone(), clock.clone()),
             feed: FeedRouter::new(&config.feed, feed),
             beats: BeatKeeper::new(merchant_connection.clone(), clock.clone()),
             core: Core::new(core, &clock, config.call_timeout),

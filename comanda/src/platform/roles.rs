@@ -234,6 +234,7 @@ fn kitchen_api_config(builder: &Builder<'_>) -> Result<kitchen_api::Config, Fail
         server,
         trusted_proxies: settings.trusted_proxies.clone(),
         public_url: settings.public_url.clone(),
+        open_delivery_prefix: settings.open_delivery_prefix.clone(),
         // `dev` applies no rate limits; the lockout after failed secrets stays.
         token_requests_per_minute: builder.secrets.refuses_dev_applications.then_some(TOKEN_REQUESTS_PER_MINUTE),
         drain_timeout: settings.drain_timeout,

@@ -59,6 +59,12 @@ pub const SETTINGS: &[Setting] = &[
         None,
         "The public listener's address as clients see it, for links; unset: as it is bound",
     ),
+    plain(
+        "open_delivery_prefix",
+        "COMANDA_OPEN_DELIVERY_PREFIX",
+        None,
+        "Where the Open Delivery paths are mounted, such as /v4/opendelivery; unset: at the root",
+    ),
     plain("connections_max", "COMANDA_CONNECTIONS_MAX", Some("10000"), "Most public connections at once"),
     plain(
         "connections_per_address_max",

@@ -13,6 +13,7 @@ use proto::connection_polling as wire;
 use proto::connection_polling::connection_polling_server::{ConnectionPolling, ConnectionPollingServer};
 use proto::conversions::{application_id, authorised_from_wire, event_id, event_to_wire, filter_from_wire, to_bytes};
 use proto::feed;
+use proto::transport::BoxedServer;
 use tonic::{Request, Response, Status};
 
 use crate::admission::{Admission, Overloaded};
@@ -27,10 +28,11 @@ pub const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 const MERCHANTS_MAX: usize = 1_000;
 
 /// The service for a server or for `proto::transport::local`.
-pub fn grpc(handle: Handle) -> ConnectionPollingServer<Handle> {
-    ConnectionPollingServer::new(handle)
+pub fn grpc(handle: Handle) -> BoxedServer<ConnectionPollingServer<Handle>> {
+    let server = ConnectionPollingServer::new(handle)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
-        .max_encoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    BoxedServer::new(server)
 }
 
 #[tonic::async_trait]

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use message_bus::SharedQueue;
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
@@ -117,7 +118,12 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::NotDrained`] when that takes longer than the drain timeout.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+    pub fn run(self, shutdown: CancellationToken) -> BoxFuture<'static, Result<(), Error>> {
+        // Boxed here, so that it is compiled here and not in each crate that runs it.
+        Box::pin(self.serve_until(shutdown))
+    }
+
+    async fn serve_until(self, shutdown: CancellationToken) -> Result<(), Error> {
         let config = &self.handle.parts.config;
         let mut receivers = JoinSet::new();
         for _ in 0..config.receivers {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -79,7 +80,12 @@ impl Service {
     ///
     /// # Errors
     /// When a part of it panicked.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+    pub fn run(self, shutdown: CancellationToken) -> BoxFuture<'static, Result<(), Error>> {
+        // Boxed here, so that it is compiled here and not in each crate that runs it.
+        Box::pin(self.serve_until(shutdown))
+    }
+
+    async fn serve_until(self, shutdown: CancellationToken) -> Result<(), Error> {
         let Self { worker, running, settlements, probes } = self;
         let settling = Settling::new(Arc::clone(&worker.dependencies.orders), Arc::clone(&worker.held));
         let (stop, settled) = (shutdown.child_token(), CancellationToken::new());

@@ -10,6 +10,7 @@ use order_model::EventId;
 use proto::conversions::{self, event_to_wire, to_bytes};
 use proto::gateway_core as wire;
 use proto::gateway_core::gateway_core_server::{GatewayCore, GatewayCoreServer};
+use proto::transport::BoxedServer;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, async_trait};
 
@@ -24,10 +25,11 @@ use crate::wire::{Content, Malformed, acting, conflict, rejected, rejection, sub
 const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// The gRPC server over `handle`.
-pub fn grpc(handle: Handle) -> GatewayCoreServer<Handle> {
-    GatewayCoreServer::new(handle)
+pub fn grpc(handle: Handle) -> BoxedServer<GatewayCoreServer<Handle>> {
+    let server = GatewayCoreServer::new(handle)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
-        .max_encoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    BoxedServer::new(server)
 }
 
 /// Answers one request: measures it, and words its failure.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -74,7 +75,12 @@ impl Service {
     ///
     /// # Errors
     /// When it runs already.
-    pub async fn run(&self, shutdown: CancellationToken) -> Result<(), Error> {
+    pub fn run(&self, shutdown: CancellationToken) -> BoxFuture<'_, Result<(), Error>> {
+        // Boxed here, so that it is compiled here and not in each crate that runs it.
+        Box::pin(self.serve_until(shutdown))
+    }
+
+    async fn serve_until(&self, shutdown: CancellationToken) -> Result<(), Error> {
         if self.is_running.swap(true, Ordering::SeqCst) {
             return Err(Error::AlreadyRunning);
         }

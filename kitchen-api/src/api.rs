@@ -13,6 +13,7 @@ use crate::feed::FeedRouter;
 use crate::oauth::{Attempts, Tokens};
 use crate::open_delivery::OpenDelivery;
 use crate::presence::BeatKeeper;
+use crate::rate_limits::OperationLimit;
 
 /// The state of the public API.
 pub(crate) struct Api {
@@ -26,6 +27,9 @@ pub(crate) struct Api {
     /// The listener as clients see it, without a slash at its end.
     pub(crate) public_url: String,
     pub(crate) open_delivery: OpenDelivery,
+    /// Whether the published limits hold.
+    pub(crate) limits_requests: bool,
+    pub(crate) poll_limit: Option<OperationLimit>,
     pub(crate) feed: FeedRouter,
     pub(crate) beats: BeatKeeper,
     pub(crate) core: Core,

@@ -32,6 +32,8 @@ pub struct Config {
     /// Requests to the token endpoint per minute and per (client, address); `None` for no limit. The lockout after
     /// failed secrets holds either way. Default 20.
     pub token_requests_per_minute: Option<u32>,
+    /// Whether the published limits of requests per application and operation hold. Default true.
+    pub limits_requests: bool,
     /// How often the directory of applications looks for changes. Default 1 s, so that a revocation is effective
     /// well within 5 s.
     pub directory_refresh: Duration,
@@ -56,6 +58,7 @@ impl Config {
             public_url: None,
             open_delivery_prefix: OpenDeliveryPrefix::default(),
             token_requests_per_minute: Some(20),
+            limits_requests: true,
             directory_refresh: Duration::from_secs(1),
             call_timeout: Duration::from_secs(2),
             instance: "kitchen-api".to_owned(),

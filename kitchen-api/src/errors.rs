@@ -33,6 +33,7 @@ struct Rest {
     unauthorised: Vec<MerchantId>,
     retry_after_s: Option<u32>,
     cancellation_status: Option<&'static str>,
+    rate_limit_per_minute: Option<u32>,
 }
 
 impl ApiError {
@@ -160,6 +161,13 @@ impl ApiError {
         self.respond(body.to_string(), "application/problem+json")
     }
 
+    /// Names the limit that was reached, for clients that pace themselves by it.
+    #[must_use]
+    pub fn with_rate_limit(mut self, per_minute: u32) -> Self {
+        self.rest().rate_limit_per_minute = Some(per_minute);
+        self
+    }
+
     /// The status it is answered with.
     #[cfg(test)]
     pub fn status(&self) -> StatusCode {
@@ -208,8 +216,14 @@ impl ApiError {
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if let Some(retry_after_s) = self.rest.and_then(|rest| rest.retry_after_s) {
+        let Some(rest) = self.rest else { return response };
+        if let Some(retry_after_s) = rest.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after_s));
+        }
+        if let Some(per_minute) = rest.rate_limit_per_minute {
+            headers.insert("x-ratelimit-limit", HeaderValue::from(per_minute));
+            headers.insert("x-ratelimit-remaining", HeaderValue::from(0));
+            headers.insert("x-ratelimit-reset", HeaderValue::from(rest.retry_after_s.unwrap_or(1)));
         }
         response
     }

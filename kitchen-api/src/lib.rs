@@ -20,6 +20,7 @@ mod openapi;
 mod operations;
 mod orders;
 pub mod presence;
+mod rate_limits;
 mod routes;
 pub mod server;
 mod service;

@@ -24,6 +24,7 @@ use crate::events::Polled;
 use crate::oauth::Authorised;
 use crate::operations::{self, Document, OpenDeliveryOperation, Operation, POLL, Row, Verb};
 use crate::orders::json_response;
+use crate::rate_limits::OperationLimit;
 use crate::telemetry::EndpointMetrics;
 use crate::{events, merchants, oauth, open_delivery, openapi, orders};
 
@@ -69,7 +70,10 @@ const fn error_shape(document: Document) -> fn(ApiError) -> Response {
 
 fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>) -> MethodRouter {
     let error_shape = error_shape(row.document);
-    let wiring = Wiring { api: Arc::clone(api), metrics: Arc::clone(metrics), verb: row.verb, error_shape };
+    // The limit of polls is asked where polls are answered, after the beat.
+    let limited = row.per_minute.filter(|_| api.limits_requests && row.operation != Operation::Poll);
+    let limit = limited.map(|per_minute| Arc::new(OperationLimit::new(per_minute, api.clock.clone())));
+    let wiring = Wiring { api: Arc::clone(api), metrics: Arc::clone(metrics), verb: row.verb, limit, error_shape };
     let act = |action| wiring.authorised(move |api, authorised, request| orders::act(api, authorised, request, action));
     match row.operation {
         Operation::Token => wiring.open(oauth::issue),
@@ -107,6 +111,7 @@ struct Wiring {
     metrics: Arc<EndpointMetrics>,
     verb: Verb,
     error_shape: fn(ApiError) -> Response,
+    limit: Option<Arc<OperationLimit>>,
 }
 
 impl Wiring {
@@ -145,10 +150,12 @@ impl Wiring {
         H: Fn(Arc<Api>, Authorised, Request) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Result<Response, ApiError>> + Send + 'static,
     {
+        let limit = self.limit.clone();
         self.open(move |api, request| {
-            let handler = handler.clone();
+            let (handler, limit) = (handler.clone(), limit.clone());
             async move {
                 let authorised = api.authorise(request.headers())?;
+                limit.map_or(Ok(()), |limit| limit.check(&authorised))?;
                 handler(api, authorised, request).await
             }
         })

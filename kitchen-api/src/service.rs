@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
+use futures::future::BoxFuture;
 use http::{Request, Response};
 use order_model::SharedClock;
 use parking_lot::Mutex;
@@ -26,7 +27,9 @@ use crate::entropy::Entropy;
 use crate::feed::{FeedDependencies, FeedRouter};
 use crate::oauth::{Attempts, KeyError, Limits, Tokens};
 use crate::open_delivery::OpenDelivery;
+use crate::operations::POLL;
 use crate::presence::{BeatKeeper, PresenceNodes};
+use crate::rate_limits::OperationLimit;
 use crate::routes::Routes;
 use crate::server::tls::{TlsError, acceptor};
 use crate::server::{Options, serve};
@@ -108,6 +111,11 @@ impl Service {
             trusted_proxies: config.trusted_proxies.clone(),
             public_url: public_url(&config, address),
             open_delivery: OpenDelivery::new(config.open_delivery_prefix.clone(), clock.clone()),
+            limits_requests: config.limits_requests,
+            poll_limit: POLL
+                .per_minute
+                .filter(|_| config.limits_requests)
+                .map(|per_minute| OperationLimit::new(per_minute, clock.clone())),
             feed: FeedRouter::new(&config.feed, feed),
             beats: BeatKeeper::new(merchant_connection.clone(), clock.clone()),
             core: Core::new(core, &clock, config.call_timeout),
@@ -140,7 +148,12 @@ impl Service {
     ///
     /// # Errors
     /// None so far; the result is the shape all services share.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+    pub fn run(self, shutdown: CancellationToken) -> BoxFuture<'static, Result<(), Error>> {
+        // Boxed here, so that it is compiled here and not in each crate that runs it.
+        Box::pin(self.serve_until(shutdown))
+    }
+
+    async fn serve_until(self, shutdown: CancellationToken) -> Result<(), Error> {
         let Self { config, listener, options, api, applications, handle } = self;
         // What requests need outlives them.
         let background = CancellationToken::new();

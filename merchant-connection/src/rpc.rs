@@ -9,6 +9,7 @@ use order_model::{MerchantId, Timestamp};
 use proto::conversions::merchant_id;
 use proto::merchant_connection as wire;
 use proto::merchant_connection::merchant_connection_server::{MerchantConnection, MerchantConnectionServer};
+use proto::transport::BoxedServer;
 use replicated_grid::{Leadership, NodeId};
 use tonic::{Request, Response, Status};
 
@@ -26,10 +27,11 @@ const HISTORY_MAX: u32 = 500;
 const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// The gRPC server over `handle`.
-pub fn grpc(handle: Handle) -> MerchantConnectionServer<Handle> {
-    MerchantConnectionServer::new(handle)
+pub fn grpc(handle: Handle) -> BoxedServer<MerchantConnectionServer<Handle>> {
+    let server = MerchantConnectionServer::new(handle)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
-        .max_encoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    BoxedServer::new(server)
 }
 
 #[tonic::async_trait]

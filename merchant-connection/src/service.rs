@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use message_bus::SharedTopic;
 use order_model::{PartitionCount, SharedClock};
 use parking_lot::RwLock;
@@ -119,7 +120,12 @@ impl Service {
     ///
     /// # Errors
     /// When a task panicked.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+    pub fn run(self, shutdown: CancellationToken) -> BoxFuture<'static, Result<(), Error>> {
+        // Boxed here, so that it is compiled here and not in each crate that runs it.
+        Box::pin(self.serve_until(shutdown))
+    }
+
+    async fn serve_until(self, shutdown: CancellationToken) -> Result<(), Error> {
         let ended = leading::run(Arc::clone(&self.handle.shared), shutdown).await;
         for partition in 0..self.handle.shared.grid.partitions() {
             self.handle.shared.grid.stop_serving(partition);

@@ -13,6 +13,7 @@ use proto::order_events::{
     AcknowledgeReply, GetCachedOrderReply, GetCachedOrderRequest, PartitionLeader, PartitionStatus, StatusReply,
     StatusRequest,
 };
+use proto::transport::BoxedServer;
 use proto::{conversions, feed};
 use replicated_grid::{Leadership, NodeId};
 use tonic::{Request, Response, Status};
@@ -21,8 +22,8 @@ use crate::poll::{PollFlags, PollOutcome, RefusalReason};
 use crate::service::Handle;
 
 /// The generated server.
-pub fn grpc(handle: Handle) -> OrderEventsServer<Handle> {
-    OrderEventsServer::new(handle)
+pub fn grpc(handle: Handle) -> BoxedServer<OrderEventsServer<Handle>> {
+    BoxedServer::new(OrderEventsServer::new(handle))
 }
 
 #[tonic::async_trait]

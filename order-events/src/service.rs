@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use event_feed::{AuthorisedMerchants, Filter};
+use futures::future::BoxFuture;
 use message_bus::SharedQueue;
 use order_model::{ApplicationId, EventId, EventIdKey, OrderId, PartitionCount, PartitionId, RoutingHash, SharedClock};
 use parking_lot::Mutex;
@@ -249,7 +250,12 @@ impl Service {
     ///
     /// # Errors
     /// When a task panicked or did not end in time.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+    pub fn run(self, shutdown: CancellationToken) -> BoxFuture<'static, Result<(), Error>> {
+        // Boxed here, so that it is compiled here and not in each crate that runs it.
+        Box::pin(self.serve_until(shutdown))
+    }
+
+    async fn serve_until(self, shutdown: CancellationToken) -> Result<(), Error> {
         let Self { shared, dependencies, orders_wanted } = self;
         let Dependencies { feed, dead_letters, connection_polling, gateway_core, .. } = dependencies;
         let mut tasks = JoinSet::new();

@@ -2,13 +2,17 @@
 //!
 //! The binary chooses. In one process a call is encoded and decoded but crosses no socket.
 
+use std::convert::Infallible;
 use std::io;
+use std::marker::PhantomData;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::body::Body;
+use tonic::server::NamedService;
 use tonic::transport::{Endpoint, Uri};
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
@@ -51,6 +55,52 @@ where
     S::Future: Send + 'static,
 {
     BoxCloneSyncService::new(server.map_err(TransportError::from_below))
+}
+
+/// A generated server (`GatewayCoreServer<Handle>`) behind a box. Whoever makes it compiles what answers its calls; without
+/// the box each crate that serves it would compile all of that again.
+pub struct BoxedServer<S> {
+    service: BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Infallible>,
+    server: PhantomData<fn() -> S>,
+}
+
+impl<S> BoxedServer<S>
+where
+    S: tower::Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send + 'static,
+{
+    /// Boxes `server`.
+    pub fn new(server: S) -> Self {
+        Self { service: BoxCloneSyncService::new(server), server: PhantomData }
+    }
+}
+
+impl<S> Clone for BoxedServer<S> {
+    fn clone(&self) -> Self {
+        Self { service: self.service.clone(), server: PhantomData }
+    }
+}
+
+impl<S: NamedService> NamedService for BoxedServer<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+impl<S> tower::Service<http::Request<Body>> for BoxedServer<S> {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.service.poll_ready(context)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        self.service.call(request)
+    }
 }
 
 /// Reaches a peer at `address`, e.g. `http://127.0.0.1:7071`. Connects at the first call and again whenever the

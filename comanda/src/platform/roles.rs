@@ -228,6 +228,8 @@ fn kitchen_api_config(builder: &Builder<'_>) -> Result<kitchen_api::Config, Fail
         connections_per_address_max: settings.connections_per_address_max.and_then(|most| u32::try_from(most).ok()),
         ..ServerConfig::default()
     };
+    // `dev` applies no rate limits of itself.
+    let limits_requests = settings.limits_requests.unwrap_or(builder.secrets.refuses_dev_applications);
     Ok(kitchen_api::Config {
         address: settings.http_addr,
         tls: tls(settings)?,
@@ -235,8 +237,9 @@ fn kitchen_api_config(builder: &Builder<'_>) -> Result<kitchen_api::Config, Fail
         trusted_proxies: settings.trusted_proxies.clone(),
         public_url: settings.public_url.clone(),
         open_delivery_prefix: settings.open_delivery_prefix.clone(),
-        // `dev` applies no rate limits; the lockout after failed secrets stays.
-        token_requests_per_minute: builder.secrets.refuses_dev_applications.then_some(TOKEN_REQUESTS_PER_MINUTE),
+        // The lockout after failed secrets stays either way.
+        token_requests_per_minute: limits_requests.then_some(TOKEN_REQUESTS_PER_MINUTE),
+        limits_requests,
         drain_timeout: settings.drain_timeout,
         feed: FeedConfig { shadow_ratio: f64::from(settings.shadow_reads_per_mille) / 1000.0, ..FeedConfig::default() },
         ..kitchen_api::Config::new(tokens)

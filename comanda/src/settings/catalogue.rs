@@ -65,6 +65,12 @@ pub const SETTINGS: &[Setting] = &[
         None,
         "Where the Open Delivery paths are mounted, such as /v4/opendelivery; unset: at the root",
     ),
+    plain(
+        "rate_limits",
+        "COMANDA_RATE_LIMITS",
+        None,
+        "published: 429 above the published requests per minute of an application; none; unset: none in `dev`, else published",
+    ),
     plain("connections_max", "COMANDA_CONNECTIONS_MAX", Some("10000"), "Most public connections at once"),
     plain(
         "connections_per_address_max",

@@ -27,6 +27,8 @@ pub struct Settings {
     pub ops_addr: SocketAddr,
     /// Proxies whose forwarded addresses count.
     pub trusted_proxies: Vec<kitchen_api::Network>,
+    /// Whether requests are limited; where nothing is said, `dev` does not and production does.
+    pub limits_requests: Option<bool>,
     /// The public listener as clients see it; as it is bound when absent.
     pub public_url: Option<String>,
     /// Where the Open Delivery paths are mounted.
@@ -130,6 +132,7 @@ impl Settings {
             tls,
             ops_addr: reader.address("ops_addr", Reach::ThisMachine),
             trusted_proxies: reader.networks("trusted_proxies"),
+            limits_requests: reader.rate_limits(),
             public_url: reader.url("public_url", "expected a URL such as https://api.example.com"),
             open_delivery_prefix: reader.path_prefix("open_delivery_prefix"),
             connections_max: reader.number("connections_max", 1, 1_000_000).try_into().unwrap_or(usize::MAX),
@@ -288,6 +291,14 @@ impl Reader<'_> {
             self.refuse::<()>(key, &error.to_string());
             kitchen_api::OpenDeliveryPrefix::default()
         })
+    }
+
+    fn rate_limits(&mut self) -> Option<bool> {
+        match self.text("rate_limits")?.as_str() {
+            "published" => Some(true),
+            "none" => Some(false),
+            _ => self.refuse("rate_limits", "expected published or none"),
+        }
     }
 
     fn event_id_key(&mut self) -> Option<EventIdKey> {

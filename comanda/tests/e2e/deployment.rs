@@ -171,7 +171,10 @@ impl Deployment {
         environment.push(("COMANDA_EVENT_ID_KEY".to_owned(), hex::encode(uuid::Uuid::new_v4().as_bytes())));
         let signing_key = kitchen_api::generate_signing_key().unwrap();
         environment.push(("COMANDA_TOKEN_SIGNING_KEY".to_owned(), signing_key.expose_secret().to_owned()));
+        // One application polls for all of them, more often than one may.
+        let limits = ["--rate-limits", "none"].map(str::to_owned);
         let mut flags = vec!["--log".to_owned(), plan.log.to_owned()];
+        flags.extend(limits);
         flags.extend(plan.flags.iter().flat_map(|(flag, value)| [format!("--{flag}"), value.clone()]));
         let nodes = &NODES[..plan.nodes];
         let alone = |role: &&'static str| plan.nodes == 0 || !NODE_ROLES.contains(role);

@@ -46,6 +46,7 @@ pub(crate) fn begin(api: &Arc<Api>, authorised: Authorised, request: &Request) -
     if query.is_heartbeat {
         api.beats.beat(merchants);
     }
+    api.poll_limit.as_ref().map_or(Ok(()), |limit| limit.check(&authorised))?;
     if query.filter.asks_for_nothing() {
         return Ok(Polled::Answered(no_content()));
     }

@@ -139,7 +139,8 @@ fn path_item(row: &Row, path: &str, index: usize) -> utoipa::openapi::PathItem {
         operation = operation.response(status, response);
     }
     let with_token: &[u16] = if row.takes_token { &[401, 403] } else { &[] };
-    for status in row.errors.iter().chain(with_token).chain(&[503]) {
+    let with_limit: &[u16] = if row.per_minute.is_some() { &[429] } else { &[] };
+    for status in row.errors.iter().chain(with_token).chain(with_limit).chain(&[503]) {
         operation = operation.response(status.to_string(), error(*status, row.document));
     }
     if row.takes_token {

@@ -1,6 +1,6 @@
 //! Polling and acknowledgment, under their published paths and the older ones (PARTNER_API, 1.3).
 
-use super::{Answers, Operation, Parameter, Row, Takes, Verb, get, header, query};
+use super::{Answers, Operation, Parameter, Row, Takes, Verb, get, header, per_minute, query};
 
 const POLL_PARAMETERS: &[Parameter] = &[
     header("x-polling-merchants", "Merchant UUIDs, comma-separated, at most 500. Mandatory above 500 merchants."),
@@ -21,6 +21,7 @@ pub(crate) const POLL: Row = Row {
     answers: Answers::Events,
     parameters: POLL_PARAMETERS,
     errors: &[400],
+    per_minute: per_minute(6_000),
     ..get(Operation::Poll, "poll", &["/events/v1.0/events:polling", "/order/v1.0/events:polling"])
 };
 
@@ -32,6 +33,7 @@ pub(super) const ROWS: &[Row] = &[
         summary: "Acknowledges events: after the 202 they never come back. At most 10,000.",
         takes: Takes::EventIds,
         errors: &[400, 408, 413],
+        per_minute: per_minute(6_000),
         ..get(
             Operation::Acknowledge,
             "acknowledge",

@@ -11,6 +11,8 @@ mod merchants;
 mod open_delivery;
 mod orders;
 
+use std::num::NonZeroU32;
+
 pub(crate) use events::POLL;
 pub(crate) use open_delivery::OpenDeliveryOperation;
 
@@ -131,6 +133,8 @@ pub(crate) struct Row {
     /// Beyond 503 (every operation) and 401 and 403 (every one that takes a token).
     pub(crate) errors: &'static [u16],
     pub(crate) takes_token: bool,
+    /// How often an application may call it, where that is published.
+    pub(crate) per_minute: Option<NonZeroU32>,
 }
 
 /// The methods there are.
@@ -140,6 +144,10 @@ pub(crate) enum Verb {
     Post,
     Put,
     Delete,
+}
+
+const fn per_minute(requests: u32) -> Option<NonZeroU32> {
+    NonZeroU32::new(requests)
 }
 
 const fn query(name: &'static str, description: &'static str) -> Parameter {
@@ -165,5 +173,6 @@ const fn get(operation: Operation, id: &'static str, paths: &'static [&'static s
         parameters: &[],
         errors: &[],
         takes_token: true,
+        per_minute: None,
     }
 }

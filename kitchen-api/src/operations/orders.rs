@@ -1,6 +1,6 @@
 //! Orders: their details and what a merchant may do to them (PARTNER_API, 1.4).
 
-use super::{Answers, Operation, Parameter, Row, Takes, Verb, get, header};
+use super::{Answers, Operation, Parameter, Row, Takes, Verb, get, header, per_minute};
 
 const IDEMPOTENCY_KEY: &[Parameter] =
     &[header("idempotency-key", "Up to 128 characters; repeats of it do nothing more.")];
@@ -12,6 +12,7 @@ const fn action(operation: Operation, id: &'static str, paths: &'static [&'stati
         takes: Takes::Note,
         parameters: IDEMPOTENCY_KEY,
         errors: &[400, 404, 408, 409, 413],
+        per_minute: per_minute(3_000),
         ..get(operation, id, paths)
     }
 }
@@ -21,6 +22,7 @@ pub(super) const ROWS: &[Row] = &[
         summary: "The order as it was placed.",
         answers: Answers::One("Order"),
         errors: &[404],
+        per_minute: per_minute(3_000),
         ..get(Operation::GetOrder, "get_order", &["/order/v1.0/orders/{id}"])
     },
     action(Operation::Confirm, "confirm", &["/order/v1.0/orders/{id}/confirm"], "Takes the order."),
@@ -48,12 +50,15 @@ pub(super) const ROWS: &[Row] = &[
         errors: &[404],
         ..get(Operation::CancellationReasons, "cancellation_reasons", &["/order/v1.0/orders/{id}/cancellationReasons"])
     },
-    action(
-        Operation::RequestCancellation,
-        "request_cancellation",
-        &["/order/v1.0/orders/{id}/requestCancellation"],
-        "Asks for the order to be cancelled.",
-    ),
+    Row {
+        per_minute: per_minute(300),
+        ..action(
+            Operation::RequestCancellation,
+            "request_cancellation",
+            &["/order/v1.0/orders/{id}/requestCancellation"],
+            "Asks for the order to be cancelled.",
+        )
+    },
     action(
         Operation::AcceptCancellation,
         "accept_cancellation",

@@ -17,6 +17,7 @@ mod opening_hours;
 mod orders;
 mod peers;
 mod polling;
+mod rate_limits;
 mod rig;
 mod shutdown;
 mod store_status;

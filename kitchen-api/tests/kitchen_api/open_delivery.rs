@@ -198,8 +198,8 @@ async fn merchants_are_named_by_uuid_or_by_their_own_id() {
         (first.as_str(), 1),
         (OWN_ID, 1),
         (OWN_UUID, 1),
-        (&format!(" {OWN_ID} , {OWN_UUID} ,, "), 2),
-        (&format!("{OWN_ID},{first}"), 1),
+        (&*format!(" {OWN_ID} , {OWN_UUID} ,, "), 2),
+        (&*format!("{OWN_ID},{first}"), 1),
     ] {
         assert_eq!(types(&poll(&pos, "", named).await).len(), events, "{named}");
     }

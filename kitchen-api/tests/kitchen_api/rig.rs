@@ -143,6 +143,7 @@ pub fn config() -> Config {
         address: "127.0.0.1:0".parse().unwrap(),
         directory_refresh: Duration::from_millis(20),
         token_requests_per_minute: None,
+        limits_requests: false,
         call_timeout: Duration::from_millis(300),
         ..Config::new(TokenConfig::new(generate_signing_key().unwrap()))
     }

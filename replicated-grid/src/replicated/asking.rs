@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 
 use super::codec::{DecodeError, Reader};
 use super::messages::{Kind, answer, open_answer, request};
@@ -31,32 +32,40 @@ impl<M: StateMachine> ReplicatedNode<M> {
     ///
     /// # Errors
     /// See [`AskError`].
-    pub async fn ask_leader(&self, partition: u16, question: Bytes) -> Result<Bytes, AskError> {
-        let shared = &self.shared;
-        let known = shared.leadership.borrow().get(usize::from(partition)).copied().unwrap_or_default();
-        let leader = known.leader.ok_or(AskError::NoLeader { partition })?;
-        if leader == shared.ours.id {
-            return shared.answering.answer(partition, question);
-        }
-        let member = shared.around.addresses.get(leader).ok_or(AskError::NoLeader { partition })?;
-        if question.len() > QUESTION_BYTES_MAX {
-            return Err(AskError::Refused { partition, reason: "the question is too long".to_owned() });
-        }
-        let mut body = request(partition, Kind::Ask);
-        body.bytes(&question);
-        let answered = shared.around.peers.call(&member, Lane::Proposal, body.finish(), DEADLINE).await;
-        let unreadable = |error: DecodeError| AskError::Refused { partition, reason: error.to_string() };
-        match answered {
-            Ok(bytes) => read_answer(bytes).map_err(unreadable),
-            Err(PeerError::Refused { reason, .. }) => Err(AskError::Refused { partition, reason }),
-            Err(source @ (PeerError::Unreachable { .. } | PeerError::NoAnswer { .. })) => {
-                Err(AskError::Unanswered { partition, source })
-            }
-        }
+    pub fn ask_leader(&self, partition: u16, question: Bytes) -> BoxFuture<'_, Result<Bytes, AskError>> {
+        self.shared.ask_leader(partition, question)
     }
 }
 
-impl<M: StateMachine> Shared<M> {
+/// Boxed where they are written, so that they are compiled there and not in each crate that calls them.
+impl Shared {
+    fn ask_leader(&self, partition: u16, question: Bytes) -> BoxFuture<'_, Result<Bytes, AskError>> {
+        Box::pin(async move {
+            let known = self.leadership.borrow().get(usize::from(partition)).copied().unwrap_or_default();
+            let leader = known.leader.ok_or(AskError::NoLeader { partition })?;
+            if leader == self.ours.id {
+                return self.answering.answer(partition, question);
+            }
+            let member = self.around.addresses.get(leader).ok_or(AskError::NoLeader { partition })?;
+            if question.len() > QUESTION_BYTES_MAX {
+                return Err(AskError::Refused { partition, reason: "the question is too long".to_owned() });
+            }
+            let mut body = request(partition, Kind::Ask);
+            body.bytes(&question);
+            let answered = self.around.peers.call(&member, Lane::Proposal, body.finish(), DEADLINE).await;
+            let unreadable = |error: DecodeError| AskError::Refused { partition, reason: error.to_string() };
+            match answered {
+                Ok(bytes) => read_answer(bytes).map_err(unreadable),
+                Err(PeerError::Refused { reason, .. }) => Err(AskError::Refused { partition, reason }),
+                Err(source @ (PeerError::Unreachable { .. } | PeerError::NoAnswer { .. })) => {
+                    Err(AskError::Unanswered { partition, source })
+                }
+            }
+        })
+    }
+}
+
+impl Shared {
     /// Answers a question that another node has passed on.
     pub(super) fn answer_question(&self, partition: GroupId, mut body: Reader) -> Result<Bytes, String> {
         let question = body.bytes().map_err(|error| error.to_string())?;

@@ -19,7 +19,6 @@ use super::time::{GroupTime, reading};
 use crate::error::ProposeError;
 use crate::node::NodeId;
 use crate::spawn::spawn;
-use crate::state_machine::StateMachine;
 
 /// Batches of a group on their way to a quorum at once: enough to keep disk and network busy.
 const BATCHES_UNDER_WAY_MAX: usize = 8;
@@ -29,9 +28,9 @@ const BATCH_BYTES: usize = 256 * 1024;
 const LEASE_RETRY: Duration = Duration::from_millis(10);
 
 /// See the module.
-pub(super) struct Batcher<M: StateMachine> {
+pub(super) struct Batcher {
     pub(super) partition: u16,
-    pub(super) raft: Raft<M>,
+    pub(super) raft: Raft,
     pub(super) proposals: Arc<Proposals>,
     pub(super) role: watch::Receiver<Role>,
     pub(super) time: Arc<GroupTime>,
@@ -41,7 +40,7 @@ pub(super) struct Batcher<M: StateMachine> {
     pub(super) batch_commands: metrics::Histogram,
 }
 
-impl<M: StateMachine> Batcher<M> {
+impl Batcher {
     /// Works until nobody else holds the group.
     pub(super) async fn run(mut self) {
         let under_way = Arc::new(Semaphore::new(BATCHES_UNDER_WAY_MAX));

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use tokio::sync::watch;
 
+use super::erased::typed;
 use super::node::ReplicatedNode;
 use super::time::reading;
 use crate::error::{ProposeError, ReadError};
@@ -13,6 +15,7 @@ use crate::leadership::Leadership;
 use crate::state_machine::{ReplicatedTime, StateMachine};
 use crate::transport::MembershipWatch;
 
+/// What is not answered at once is boxed in this crate: compiled here, and not in each crate that calls it.
 impl<M: StateMachine> ReplicatedNode<M> {
     /// How many partitions there are.
     pub fn partitions(&self) -> u16 {
@@ -33,8 +36,8 @@ impl<M: StateMachine> ReplicatedNode<M> {
     ///
     /// # Errors
     /// See [`ProposeError`].
-    pub async fn propose(&self, partition: u16, commands: Vec<Bytes>) -> Result<Vec<Vec<u8>>, ProposeError> {
-        self.shared.propose(partition, commands).await
+    pub fn propose(&self, partition: u16, commands: Vec<Bytes>) -> BoxFuture<'_, Result<Vec<Vec<u8>>, ProposeError>> {
+        self.shared.propose(partition, commands)
     }
 
     /// Reads a partition that this node leads, within its leader's lease and its serving lease.
@@ -45,7 +48,7 @@ impl<M: StateMachine> ReplicatedNode<M> {
         let slot = self.shared.partitions.get(usize::from(partition));
         let group = slot.ok_or(ReadError::UnknownPartition { partition })?.load();
         match &*group {
-            Some(group) => group.read(look),
+            Some(group) => group.read(|state| look(typed(state))),
             None => Err(self.elsewhere(partition)),
         }
     }
@@ -58,7 +61,7 @@ impl<M: StateMachine> ReplicatedNode<M> {
         let slot = self.shared.partitions.get(usize::from(partition));
         let group = slot.ok_or(ReadError::UnknownPartition { partition })?.load();
         match &*group {
-            Some(group) => group.read_as_leader(look),
+            Some(group) => group.read_as_leader(|state| look(typed(state))),
             None => Err(self.elsewhere(partition)),
         }
     }
@@ -71,7 +74,7 @@ impl<M: StateMachine> ReplicatedNode<M> {
         let slot = self.shared.partitions.get(usize::from(partition));
         let group = slot.ok_or(ReadError::UnknownPartition { partition })?.load();
         match &*group {
-            Some(group) => Ok(group.replica.look(look)),
+            Some(group) => Ok(group.replica.look(|state| look(typed(state)))),
             None => Err(self.elsewhere(partition)),
         }
     }

@@ -12,7 +12,6 @@ use super::role::Role;
 use super::standing::GivenUp;
 use crate::log::GroupId;
 use crate::node::{Member, NodeId};
-use crate::state_machine::StateMachine;
 
 /// How long new replicas may take to catch up; a snapshot of a large partition is in it. Asked for again after that.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(60);
@@ -21,7 +20,7 @@ const CHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A new replica this many entries behind becomes a voter: it has the rest in a moment.
 const CAUGHT_UP: u64 = 256;
 
-impl<M: StateMachine> Shared<M> {
+impl Shared {
     /// Begins `group` with `members` as its first voters, unless it has begun.
     pub(super) async fn begin(&self, group: GroupId, members: Vec<Member>) -> Result<(), String> {
         if !members.iter().any(|member| member.id == self.ours.id) {
@@ -39,7 +38,7 @@ impl<M: StateMachine> Shared<M> {
     }
 }
 
-impl<M: StateMachine> Group<M> {
+impl Group {
     async fn begin(&self, members: Vec<Member>) -> Result<(), String> {
         let begun = self.raft.is_initialized().await.map_err(|error| error.to_string())?;
         if begun {

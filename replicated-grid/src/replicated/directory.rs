@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::control::ControlState;
 use super::control::plan::SeenGroup;
+use super::erased::typed;
 use super::group::Group;
 use super::messages::{Kind, request};
 use super::node::{CONTROL, Shared};
@@ -19,7 +21,6 @@ use crate::leadership::Leadership;
 use crate::node::NodeId;
 use crate::peers::Lane;
 use crate::spawn::spawn;
-use crate::state_machine::StateMachine;
 use crate::transport::Membership;
 
 /// How long a report may take; the next one says it all again.
@@ -30,7 +31,7 @@ const UP_TO_DATE_FOR: Duration = Duration::from_secs(2);
 const REPORT_PAUSE: Duration = Duration::from_millis(10);
 
 /// Keeps up with the control group's state.
-pub(super) async fn follow_control<M: StateMachine>(shared: Arc<Shared<M>>) {
+pub(super) async fn follow_control(shared: Arc<Shared>) {
     loop {
         let Some(mut applied) = shared.control.load().as_ref().map(|control| control.replica.applied()) else {
             shared.control_opened.notified().await;
@@ -46,8 +47,15 @@ pub(super) async fn follow_control<M: StateMachine>(shared: Arc<Shared<M>>) {
     }
 }
 
-fn learn<M: StateMachine>(shared: &Shared<M>) {
-    let Some(state) = shared.control.load().as_ref().map(|control| control.replica.look(Clone::clone)) else { return };
+fn learn(shared: &Shared) {
+    let Some(state) = shared
+        .control
+        .load()
+        .as_ref()
+        .map(|control| control.replica.look(|state| typed::<ControlState>(state).clone()))
+    else {
+        return;
+    };
     if **shared.view.borrow() == state || !state.is_formed() {
         return;
     }
@@ -60,7 +68,7 @@ fn learn<M: StateMachine>(shared: &Shared<M>) {
 }
 
 /// Tells the other members, again and again, what this node leads.
-pub(super) async fn report<M: StateMachine>(shared: Arc<Shared<M>>) {
+pub(super) async fn report(shared: Arc<Shared>) {
     loop {
         shared.publish_leadership();
         shared.publish_membership();
@@ -82,7 +90,7 @@ pub(super) async fn report<M: StateMachine>(shared: Arc<Shared<M>>) {
 }
 
 /// What openraft says of a group that this node leads, in the plan's words.
-fn seen<S: StateMachine>(group: &Group<S>, ours: NodeId) -> Option<SeenGroup> {
+fn seen(group: &Group, ours: NodeId) -> Option<SeenGroup> {
     let Role::Leading { term } = *group.role.borrow() else { return None };
     let metrics = group.metrics();
     let membership = metrics.membership_config.membership();
@@ -98,7 +106,7 @@ fn seen<S: StateMachine>(group: &Group<S>, ours: NodeId) -> Option<SeenGroup> {
     })
 }
 
-impl<M: StateMachine> Shared<M> {
+impl Shared {
     fn report(&self) -> Report {
         let now = reading(&*self.around.clock);
         let led = self.partition_numbers().filter_map(|partition| {

@@ -23,7 +23,7 @@ impl<M: StateMachine> ReplicatedNode<M> {
     }
 }
 
-impl<M: StateMachine> PeerRequests for Shared<M> {
+impl PeerRequests for Shared {
     fn answer(self: Arc<Self>, from: NodeId, _lane: Lane, request: Bytes) -> BoxFuture<'static, Result<Bytes, String>> {
         Box::pin(async move {
             if self.ending.is_cancelled() {
@@ -45,7 +45,7 @@ impl<M: StateMachine> PeerRequests for Shared<M> {
     }
 }
 
-impl<M: StateMachine> Shared<M> {
+impl Shared {
     async fn dispatch(&self, from: NodeId, group: GroupId, kind: Kind, mut body: Reader) -> Result<Bytes, String> {
         match kind {
             Kind::Append | Kind::Vote | Kind::PreVote | Kind::TransferLeader | Kind::SnapshotChunk => {
@@ -103,7 +103,7 @@ impl<M: StateMachine> Shared<M> {
         }
     }
 
-    fn led_here(&self, partition: GroupId) -> Result<Arc<super::group::Group<M>>, String> {
+    fn led_here(&self, partition: GroupId) -> Result<Arc<super::group::Group>, String> {
         self.partition(partition).ok_or_else(|| format!("partition {partition} is not here"))
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 
 use super::codec::{DecodeError, Reader};
 use super::messages::{Kind, answer, open_answer, request};
@@ -13,16 +14,19 @@ use crate::error::ProposeError;
 use crate::log::GroupId;
 use crate::node::NodeId;
 use crate::peers::{Lane, PeerError};
-use crate::state_machine::StateMachine;
 
 /// What the network may take on top of the proposal's own timeout at the leader.
 const ROUND_TRIP: Duration = Duration::from_millis(500);
 /// The most bytes that are forwarded in one proposal, well within what the transport carries.
 const FORWARDED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-impl<M: StateMachine> Shared<M> {
+impl Shared {
     /// Proposes wherever the leader of `partition` is.
-    pub(super) async fn propose(&self, partition: u16, commands: Vec<Bytes>) -> Outcome {
+    pub(super) fn propose(&self, partition: u16, commands: Vec<Bytes>) -> BoxFuture<'_, Outcome> {
+        Box::pin(self.propose_anywhere(partition, commands))
+    }
+
+    async fn propose_anywhere(&self, partition: u16, commands: Vec<Bytes>) -> Outcome {
         let Some(slot) = self.partitions.get(usize::from(partition)) else {
             return Err(ProposeError::UnknownPartition { partition });
         };

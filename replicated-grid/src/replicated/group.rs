@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::addresses::Addresses;
 use super::batcher::Batcher;
 use super::config::{Config, StartError};
+use super::erased::{ErasedState, StateKind};
 use super::group_watch::GroupWatch;
 use super::lease::TermLease;
 use super::log_storage::GroupLogStorage;
@@ -34,7 +35,6 @@ use crate::log::{GroupId, LogStore, SnapshotStore};
 use crate::node::NodeId;
 use crate::peers::Peers;
 use crate::spawn::spawn;
-use crate::state_machine::StateMachine;
 
 /// What groups of a node share.
 #[derive(Clone)]
@@ -56,10 +56,10 @@ pub(super) struct Surroundings {
 }
 
 /// See the module.
-pub(super) struct Group<M: StateMachine> {
+pub(super) struct Group {
     pub(super) id: GroupId,
-    pub(super) raft: Raft<M>,
-    pub(super) replica: Arc<Replica<M>>,
+    pub(super) raft: Raft,
+    pub(super) replica: Arc<Replica>,
     pub(super) role: watch::Receiver<Role>,
     pub(super) time: Arc<GroupTime>,
     pub(super) inbox: SnapshotInbox,
@@ -77,14 +77,18 @@ pub(super) struct Group<M: StateMachine> {
     proposal_seconds: metrics::Histogram,
 }
 
-impl<M: StateMachine> Group<M> {
+impl Group {
     /// Starts the group from its log and its snapshot, or empty.
-    pub(super) async fn open(id: GroupId, around: &Surroundings, initial: M) -> Result<Arc<Self>, StartError> {
+    pub(super) async fn open(
+        id: GroupId,
+        around: &Surroundings,
+        kind: Arc<StateKind>,
+    ) -> Result<Arc<Self>, StartError> {
         let failed = |reason: String| StartError::Group { group: id, reason };
         let storage = GroupLogStorage::new(Arc::clone(&around.log), id);
         let has_voted = storage.vote().map_err(|error| failed(error.to_string()))?.is_some();
         let ending = CancellationToken::new();
-        let replica = Replica::load(id, Arc::clone(&around.snapshots), ending.clone(), initial).await;
+        let replica = Replica::load(id, Arc::clone(&around.snapshots), ending.clone(), kind).await;
         let replica = Arc::new(replica.map_err(|error| failed(error.to_string()))?);
         let lease = Arc::new(TermLease::default());
         let network = Network {
@@ -95,7 +99,7 @@ impl<M: StateMachine> Group<M> {
         };
         let machine = Machine(Arc::clone(&replica));
         let raft = Raft::new(around.node.0, Arc::clone(&around.raft_config), network, storage, machine).await;
-        let raft: Raft<M> = raft.map_err(|error| failed(error.to_string()))?;
+        let raft: Raft = raft.map_err(|error| failed(error.to_string()))?;
         let promised = if has_voted { around.config.election_timeout_max } else { Duration::ZERO };
         let (role, watched) = watch::channel(Role::Following { leader: None, term: 0 });
         let group = Arc::new(Self {
@@ -191,14 +195,14 @@ impl<M: StateMachine> Group<M> {
     }
 
     /// Reads within both leases.
-    pub(super) fn read<R>(&self, look: impl FnOnce(&M) -> R) -> Result<R, ReadError> {
+    pub(super) fn read<R>(&self, look: impl FnOnce(&dyn ErasedState) -> R) -> Result<R, ReadError> {
         let Some(term) = self.served_term() else { return Err(self.refusal()) };
         let found = self.replica.look(look);
         if self.served_term() == Some(term) { Ok(found) } else { Err(self.refusal()) }
     }
 
     /// Reads within the leader's lease alone.
-    pub(super) fn read_as_leader<R>(&self, look: impl FnOnce(&M) -> R) -> Result<R, ReadError> {
+    pub(super) fn read_as_leader<R>(&self, look: impl FnOnce(&dyn ErasedState) -> R) -> Result<R, ReadError> {
         let Some(term) = self.lease.term_at(self.clock.monotonic()) else { return Err(self.refusal()) };
         let found = self.replica.look(look);
         if self.lease.term_at(self.clock.monotonic()) == Some(term) { Ok(found) } else { Err(self.refusal()) }

@@ -17,7 +17,6 @@ use super::role::Role;
 use super::time::{GroupTime, reading};
 use crate::log::GroupId;
 use crate::node::NodeId;
-use crate::state_machine::StateMachine;
 
 /// The lease that counts is shorter than the promise of the followers by this part of it: their clocks may run that
 /// much faster than ours.
@@ -26,12 +25,12 @@ const MARGIN_DIVISOR: u32 = 10;
 type MetricsWatch = openraft::type_config::alias::WatchReceiverOf<Types, RaftMetrics>;
 
 /// See the module.
-pub(super) struct GroupWatch<M> {
+pub(super) struct GroupWatch {
     pub(super) node: NodeId,
     pub(super) group: GroupId,
     pub(super) grid: &'static str,
     pub(super) metrics: MetricsWatch,
-    pub(super) replica: Arc<Replica<M>>,
+    pub(super) replica: Arc<Replica>,
     pub(super) lease: Arc<TermLease>,
     pub(super) time: Arc<GroupTime>,
     pub(super) clock: SharedClock,
@@ -40,7 +39,7 @@ pub(super) struct GroupWatch<M> {
     pub(super) lease_length: Duration,
 }
 
-impl<M: StateMachine> GroupWatch<M> {
+impl GroupWatch {
     /// Works until openraft or the group ends.
     pub(super) async fn run(mut self) {
         loop {

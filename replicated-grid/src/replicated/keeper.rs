@@ -14,10 +14,10 @@ use tokio::time::Instant;
 
 use super::config::StartError;
 use super::control::ControlState;
+use super::erased::StateKind;
 use super::group::Group;
 use super::node::{CONTROL, Shared};
 use crate::log::{GroupId, Health};
-use crate::state_machine::StateMachine;
 
 /// How often groups are looked after.
 const ROUND: Duration = Duration::from_secs(1);
@@ -31,15 +31,15 @@ pub(super) struct Request {
 }
 
 /// See the module.
-pub(super) struct Keeper<M: StateMachine> {
-    shared: Arc<Shared<M>>,
+pub(super) struct Keeper {
+    shared: Arc<Shared>,
     unwanted_since: BTreeMap<GroupId, Instant>,
     /// Groups that failed, and whose failure has been logged.
     failed: BTreeMap<GroupId, String>,
 }
 
-impl<M: StateMachine> Keeper<M> {
-    pub(super) fn new(shared: Arc<Shared<M>>) -> Self {
+impl Keeper {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared, unwanted_since: BTreeMap::new(), failed: BTreeMap::new() }
     }
 
@@ -75,7 +75,8 @@ impl<M: StateMachine> Keeper<M> {
         let shared = &self.shared;
         if group == CONTROL {
             if shared.control.load().is_none() {
-                let control = Group::open(CONTROL, &shared.around, ControlState::default()).await?;
+                let control =
+                    Group::open(CONTROL, &shared.around, Arc::new(StateKind::of(ControlState::default))).await?;
                 shared.control.store(Some(control));
                 shared.control_opened.notify_one();
             }
@@ -85,7 +86,7 @@ impl<M: StateMachine> Keeper<M> {
             return Err(StartError::Group { group, reason: "there is no such partition".to_owned() });
         };
         if slot.load().is_none() {
-            let opened = Group::open(group, &shared.around, (shared.initial)()).await?;
+            let opened = Group::open(group, &shared.around, Arc::clone(&shared.kind)).await?;
             slot.store(Some(opened));
         }
         Ok(())
@@ -171,7 +172,7 @@ impl<M: StateMachine> Keeper<M> {
     }
 }
 
-impl<M: StateMachine> Shared<M> {
+impl Shared {
     /// Has `group` opened, unless it is.
     pub(super) async fn ensure_open(&self, group: GroupId) -> Result<(), String> {
         let is_open = match group {

@@ -16,10 +16,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::entries::decode_batch;
+use super::erased::{ErasedState, StateKind};
 use super::raft_types::{Entry, LogId, Replies, Snapshot, SnapshotMeta, StoredMembership, Types};
 use super::snapshot::{Position, decode, encode, from_stored, to_stored};
 use crate::log::{GroupId, SnapshotStore, SnapshotStoreError};
-use crate::state_machine::{ReplicatedTime, StateMachine};
+use crate::state_machine::ReplicatedTime;
 
 /// The most entries applied under one acquisition of the write lock: a read waits for at most that many batches.
 const ENTRIES_AT_ONCE: usize = 8;
@@ -28,9 +29,10 @@ const ENTRIES_AT_ONCE: usize = 8;
 const FULL_PAUSE: Duration = Duration::from_secs(1);
 
 /// The state of a group here.
-pub(super) struct Replica<M> {
+pub(super) struct Replica {
     group: GroupId,
-    content: RwLock<Content<M>>,
+    kind: Arc<StateKind>,
+    content: RwLock<Content>,
     applied: watch::Sender<Option<LogId>>,
     snapshots: Arc<dyn SnapshotStore>,
     /// Of the group.
@@ -40,31 +42,31 @@ pub(super) struct Replica<M> {
     saved: tokio::sync::Mutex<Option<LogId>>,
 }
 
-struct Content<M> {
-    machine: M,
+struct Content {
+    state: Box<dyn ErasedState>,
     position: Position,
 }
 
-impl<M: StateMachine> Replica<M> {
-    /// What the last snapshot holds, or `initial`.
+impl Replica {
+    /// What the last snapshot holds, or a state as it begins.
     pub(super) async fn load(
         group: GroupId,
         snapshots: Arc<dyn SnapshotStore>,
         ending: CancellationToken,
-        initial: M,
+        kind: Arc<StateKind>,
     ) -> io::Result<Self> {
         let content = match snapshots.load(group).await.map_err(failed)? {
-            Some(stored) => Content::restore(from_stored(&stored))?,
-            None => Content { machine: initial, position: Position::default() },
+            Some(stored) => Content::restore(&kind, from_stored(&stored))?,
+            None => Content { state: kind.begin(), position: Position::default() },
         };
         let last = content.position.last;
         let (applied, saved) = (watch::Sender::new(last), tokio::sync::Mutex::new(last));
-        Ok(Self { group, content: RwLock::new(content), applied, snapshots, ending, saved })
+        Ok(Self { group, kind, content: RwLock::new(content), applied, snapshots, ending, saved })
     }
 
     /// Looks at the state.
-    pub(super) fn look<R>(&self, look: impl FnOnce(&M) -> R) -> R {
-        look(&self.content.read().machine)
+    pub(super) fn look<R>(&self, look: impl FnOnce(&dyn ErasedState) -> R) -> R {
+        look(&*self.content.read().state)
     }
 
     /// The time of the last command applied.
@@ -79,7 +81,7 @@ impl<M: StateMachine> Replica<M> {
 
     fn take_snapshot(&self) -> (SnapshotMeta, Bytes) {
         let content = self.content.read();
-        (content.position.meta(), encode(&content.position, &content.machine.snapshot()))
+        (content.position.meta(), encode(&content.position, &content.state.write_snapshot()))
     }
 
     /// Saves `snapshot` unless a later one has been saved.
@@ -95,13 +97,13 @@ impl<M: StateMachine> Replica<M> {
     }
 }
 
-impl<M: StateMachine> Content<M> {
-    fn restore(snapshot: Bytes) -> io::Result<Self> {
+impl Content {
+    fn restore(kind: &StateKind, snapshot: Bytes) -> io::Result<Self> {
         let invalid =
             |error: Box<dyn std::error::Error + Send + Sync>| io::Error::new(io::ErrorKind::InvalidData, error);
         let (position, state) = decode(snapshot).map_err(|error| invalid(error.into()))?;
-        let machine = M::restore(&state).map_err(|error| invalid(error.into()))?;
-        Ok(Self { machine, position })
+        let state = kind.restore(&state).map_err(|error| invalid(error.into()))?;
+        Ok(Self { state, position })
     }
 
     fn apply(&mut self, entry: Entry) -> Replies {
@@ -114,16 +116,16 @@ impl<M: StateMachine> Content<M> {
         let Ok((at, commands)) = decode_batch(batch) else { return Replies::default() };
         let at = at.max(self.position.time);
         self.position.time = at;
-        Replies(commands.iter().map(|command| self.machine.apply(at, command)).collect())
+        Replies(commands.iter().map(|command| self.state.apply_command(at, command)).collect())
     }
 }
 
 /// A replica in openraft's hands.
-pub(super) struct Machine<M>(pub(super) Arc<Replica<M>>);
+pub(super) struct Machine(pub(super) Arc<Replica>);
 
-impl<M: StateMachine> RaftStateMachine<Types> for Machine<M> {
+impl RaftStateMachine<Types> for Machine {
     type SnapshotData = Bytes;
-    type SnapshotBuilder = Machine<M>;
+    type SnapshotBuilder = Machine;
 
     async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
         let content = self.0.content.read();
@@ -161,7 +163,7 @@ impl<M: StateMachine> RaftStateMachine<Types> for Machine<M> {
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: Bytes) -> io::Result<()> {
-        let content = Content::restore(snapshot.clone())?;
+        let content = Content::restore(&self.0.kind, snapshot.clone())?;
         self.0.save(meta.last_log_id, snapshot).await?;
         let last = content.position.last;
         *self.0.content.write() = content;
@@ -178,7 +180,7 @@ impl<M: StateMachine> RaftStateMachine<Types> for Machine<M> {
     }
 }
 
-impl<M: StateMachine> RaftSnapshotBuilder<Types> for Machine<M> {
+impl RaftSnapshotBuilder<Types> for Machine {
     type SnapshotData = Bytes;
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {

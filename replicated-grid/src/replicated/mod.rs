@@ -15,6 +15,7 @@ mod control;
 mod directory;
 mod dispatch;
 mod entries;
+mod erased;
 mod forwarding;
 mod group;
 mod group_watch;

@@ -46,7 +46,7 @@ pub(super) type Membership = openraft::Membership<u64, openraft::BasicNode>;
 pub(super) type StoredMembership = openraft::StoredMembership<CommittedLeader, u64, openraft::BasicNode>;
 pub(super) type SnapshotMeta = openraft::SnapshotMeta<CommittedLeader, u64, openraft::BasicNode>;
 pub(super) type Snapshot = openraft::Snapshot<CommittedLeader, u64, openraft::BasicNode, Bytes>;
-pub(super) type Raft<M> = openraft::Raft<Types, Machine<M>>;
+pub(super) type Raft = openraft::Raft<Types, Machine>;
 pub(super) type RaftMetrics = openraft::RaftMetrics<Types>;
 pub(super) type WriteResult = openraft::raft::ClientWriteResult<Types>;
 

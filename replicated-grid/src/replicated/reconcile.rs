@@ -12,7 +12,6 @@ use super::node::{CONTROL, Shared};
 use crate::log::GroupId;
 use crate::node::{Member, NodeId};
 use crate::peers::Lane;
-use crate::state_machine::StateMachine;
 
 /// A pause between two looks, so that what was just done shows in the reports.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -24,7 +23,7 @@ const MOVE_DEADLINE: Duration = Duration::from_secs(90);
 const TRANSFER_PAUSE: Duration = Duration::from_millis(400);
 
 /// Works for as long as the node does; does something only where the control group is led.
-pub(super) async fn run<M: StateMachine>(shared: Arc<Shared<M>>) {
+pub(super) async fn run(shared: Arc<Shared>) {
     loop {
         shared.plan_again.notified().await;
         let Some(control) = shared.led_control() else { continue };
@@ -51,7 +50,7 @@ pub(super) async fn run<M: StateMachine>(shared: Arc<Shared<M>>) {
     }
 }
 
-impl<M: StateMachine> Shared<M> {
+impl Shared {
     async fn take_step(&self, step: &Step) -> Result<(), String> {
         match step {
             Step::Control { voters, members } => {

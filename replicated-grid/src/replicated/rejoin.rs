@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 
 use super::codec::Reader;
 use super::control::command::{Command, put_member, read_member};
@@ -30,32 +31,40 @@ impl<M: StateMachine> ReplicatedNode<M> {
     /// (`host:port`), and goes on until it is a member, however that came about; at once for a node whose log is on disk.
     /// To be run beside a node with a log in memory from its start on: while there is no grid, or its address is nobody's, it
     /// changes nothing.
-    pub async fn rejoin(&self, seeds: &[String]) {
-        let shared = &self.shared;
-        let mut last_reason = String::new();
-        while !shared.around.log.is_durable() && !shared.is_member() && !shared.ending.is_cancelled() {
-            for seed in seeds.iter().filter(|seed| **seed != shared.ours.address) {
-                match shared.ask_to_rejoin(seed).await {
-                    Ok(old) => {
-                        shared.replaces.store(old.0, Ordering::SeqCst);
-                        tracing::info!(grid = shared.around.config.name, %old, ours = %shared.ours.id, "taking a node's place");
-                        break;
-                    }
-                    Err(reason) if reason != last_reason => {
-                        tracing::info!(grid = shared.around.config.name, seed, reason, "not taken in yet");
-                        last_reason = reason;
-                    }
-                    Err(_) => {}
-                }
-            }
-            let mut view = shared.view.subscribe();
-            let learnt = view.wait_for(|state| state.members.contains_key(&shared.ours.id));
-            let _ = tokio::time::timeout(PAUSE, learnt).await;
-        }
+    pub fn rejoin<'a>(&'a self, seeds: &'a [String]) -> BoxFuture<'a, ()> {
+        self.shared.rejoin(seeds)
     }
 }
 
-impl<M: StateMachine> Shared<M> {
+/// Boxed where they are written, so that they are compiled there and not in each crate that calls them.
+impl Shared {
+    fn rejoin<'a>(&'a self, seeds: &'a [String]) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let mut last_reason = String::new();
+            while !self.around.log.is_durable() && !self.is_member() && !self.ending.is_cancelled() {
+                for seed in seeds.iter().filter(|seed| **seed != self.ours.address) {
+                    match self.ask_to_rejoin(seed).await {
+                        Ok(old) => {
+                            self.replaces.store(old.0, Ordering::SeqCst);
+                            tracing::info!(grid = self.around.config.name, %old, ours = %self.ours.id, "taking a node's place");
+                            break;
+                        }
+                        Err(reason) if reason != last_reason => {
+                            tracing::info!(grid = self.around.config.name, seed, reason, "not taken in yet");
+                            last_reason = reason;
+                        }
+                        Err(_) => {}
+                    }
+                }
+                let mut view = self.view.subscribe();
+                let learnt = view.wait_for(|state| state.members.contains_key(&self.ours.id));
+                let _ = tokio::time::timeout(PAUSE, learnt).await;
+            }
+        })
+    }
+}
+
+impl Shared {
     fn is_member(&self) -> bool {
         self.view.borrow().members.contains_key(&self.ours.id)
     }

@@ -15,9 +15,8 @@ use super::raft_types::{Snapshot, Vote};
 use super::snapshot_transfer::{go_on, installed, read_chunk};
 use crate::log::Health;
 use crate::node::NodeId;
-use crate::state_machine::StateMachine;
 
-impl<M: StateMachine> Group<M> {
+impl Group {
     /// Answers a message of the raft protocol.
     pub(super) async fn answer(&self, from: NodeId, kind: Kind, body: Reader) -> Result<Bytes, String> {
         match kind {

@@ -10,7 +10,6 @@ use std::time::Duration;
 use super::node::Shared;
 use crate::log::Health;
 use crate::node::NodeId;
-use crate::state_machine::StateMachine;
 
 /// A pause before what is led here is handed over once more.
 const HAND_OVER_PAUSE: Duration = Duration::from_millis(100);
@@ -72,7 +71,7 @@ impl StillLed {
     }
 }
 
-impl<M: StateMachine> Shared<M> {
+impl Shared {
     /// Hands over what is led here, once; asked again by the caller until it shows.
     pub(super) async fn give_up(&self) -> StillLed {
         let willing = self.willing();
@@ -101,7 +100,7 @@ impl<M: StateMachine> Shared<M> {
 }
 
 /// Keeps up with the log, and hands over what is led here while it takes nothing.
-pub(super) async fn follow_log<M: StateMachine>(shared: Arc<Shared<M>>) {
+pub(super) async fn follow_log(shared: Arc<Shared>) {
     let grid = shared.around.config.name;
     let mut health = shared.around.log.health();
     let read_only = metrics::gauge!("comanda_grid_read_only", "grid" => grid);

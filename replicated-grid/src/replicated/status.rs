@@ -110,7 +110,7 @@ impl<M: StateMachine> ReplicatedNode<M> {
     }
 }
 
-impl<M: StateMachine> Shared<M> {
+impl Shared {
     /// A partition of which a leader says that our vote counts and that we miss much of it.
     fn far_behind(&self) -> Option<String> {
         let ours = self.ours.id;

@@ -1,7 +1,7 @@
 //! What three nodes of 16 partitions cost when nothing happens, and how long a failover takes: in one process, over TCP in
 //! the clear, with logs in memory.
 //!
-//! `cargo run --release -p replicated-grid --example idle_cost [heartbeat ms] [seconds] [failovers]`. Prints the CPU of one
+//! `cargo bench -p replicated-grid --bench idle_cost [heartbeat ms] [seconds] [failovers]`. Prints the CPU of one
 //! node in percent of a core, its share of the resident memory, and the time from the end of a node to the first
 //! command that every partition takes again.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "an example measures real time and may fail loudly")]
@@ -132,9 +132,14 @@ async fn failover(heartbeat: Duration) -> Vec<Duration> {
     took
 }
 
+/// Of the command line, from 0; cargo adds `--bench`.
+fn arguments() -> impl Iterator<Item = String> {
+    std::env::args().filter(|argument| argument != "--bench")
+}
+
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
-    let mut arguments = std::env::args().skip(1).map(|text| text.parse::<u64>().unwrap());
+    let mut arguments = arguments().skip(1).map(|text| text.parse::<u64>().unwrap());
     let heartbeat = Duration::from_millis(arguments.next().unwrap_or(50));
     let lasts = Duration::from_secs(arguments.next().unwrap_or(20));
     let failovers = arguments.next().unwrap_or(5);

@@ -1,6 +1,6 @@
 //! How much the transport between two nodes costs: calls/s, latency and CPU per call, by the number of callers.
 //!
-//! Both nodes are in this process, so the CPU is that of both sides. `cargo run --example transport_throughput -- 3`
+//! Both nodes are in this process, so the CPU is that of both sides. `cargo bench -p replicated-grid --bench transport_throughput -- 3`
 //! measures each row for 3 seconds. The called side answers at once: nothing but the transport is measured.
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot run may as well panic")]
 
@@ -112,9 +112,14 @@ async fn tls(directory: &Path, authority: &CertifiedIssuer<'_, KeyPair>, node: u
     NodeTls::load(TlsConfig { files, cluster, identity, roles: Vec::new(), membership, clock }).await.unwrap()
 }
 
+/// Of the command line, from 0; cargo adds `--bench`.
+fn arguments() -> impl Iterator<Item = String> {
+    std::env::args().filter(|argument| argument != "--bench")
+}
+
 #[tokio::main(worker_threads = 2)]
 async fn main() {
-    let seconds = std::env::args().nth(1).and_then(|seconds| seconds.parse().ok()).unwrap_or(3);
+    let seconds = arguments().nth(1).and_then(|seconds| seconds.parse().ok()).unwrap_or(3);
     let directory = tempfile::tempdir().unwrap();
     let mut parameters = CertificateParams::default();
     parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));

@@ -1,6 +1,6 @@
 //! What the grid of order-events does on this machine: append to visible, throughput, failover, a million events, memory a node.
 //!
-//! `cargo run --release -p order-events --example grid_figures -- append|failover|million|memory|idle [nodes] [directory]`. Every
+//! `cargo bench -p order-events --bench grid_figures -- append|failover|million|memory|idle [nodes] [directory]`. Every
 //! figure is printed with the load average before it. Logs are files that are fsynced; links are TCP on loopback.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "an example measures real time and may fail loudly")]
 #![allow(clippy::cast_precision_loss, clippy::print_stdout, reason = "figures for people")]
@@ -23,9 +23,14 @@ use process::{cpu, load_average, resident_bytes};
 /// Events of one command, as the consumer batches them under load.
 const BATCH: usize = 64;
 
+/// Of the command line, from 0; cargo adds `--bench`.
+fn arguments() -> impl Iterator<Item = String> {
+    std::env::args().filter(|argument| argument != "--bench")
+}
+
 #[tokio::main]
 async fn main() {
-    let argument = |at: usize| std::env::args().nth(at);
+    let argument = |at: usize| arguments().nth(at);
     let nodes = argument(2).and_then(|text| text.parse().ok()).unwrap_or(3);
     let temporary = tempfile::tempdir().unwrap();
     let directory = argument(3).map_or_else(|| temporary.path().to_owned(), Into::into);

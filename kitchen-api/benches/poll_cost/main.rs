@@ -1,6 +1,6 @@
 //! What a poll costs this process, request by request: CPU, allocations and allocated bytes, beside an empty handler.
 //!
-//! `cargo run --release -p kitchen-api --example poll_cost [merchants] [rounds]`. The real API over the real order-events
+//! `cargo bench -p kitchen-api --bench poll_cost [merchants] [rounds]`. The real API over the real order-events
 //! answers on this thread; what belongs to a socket and to hyper is left out on both sides, so the difference between
 //! the rows is what `comanda bench poll` can show at most, less what runs in the background. One application polls for one
 //! merchant at a time, with nothing pending. Both are measured in turns; a figure is the median of the rounds.
@@ -32,9 +32,14 @@ const BATCH: usize = 500;
 /// Batches of one round.
 const BATCHES: usize = 100;
 
+/// Of the command line, from 0; cargo adds `--bench`.
+fn arguments() -> impl Iterator<Item = String> {
+    std::env::args().filter(|argument| argument != "--bench")
+}
+
 fn main() {
     let argument =
-        |at: usize, default: usize| std::env::args().nth(at).and_then(|text| text.parse().ok()).unwrap_or(default);
+        |at: usize, default: usize| arguments().nth(at).and_then(|text| text.parse().ok()).unwrap_or(default);
     let (merchants, rounds) = (argument(1, 60_000), argument(2, 15));
     let platform = platform::start(u32::try_from(merchants).unwrap());
     let empty = Router::new().route("/", axum::routing::get(|| async { StatusCode::NO_CONTENT }));

@@ -1,6 +1,6 @@
 //! How many commands a grid of one and of three nodes commits in one process, over memory logs and no network.
 //!
-//! `cargo run --release -p replicated-grid --example propose_throughput [seconds] [proposers]`. Prints committed
+//! `cargo bench -p replicated-grid --bench propose_throughput [seconds] [proposers]`. Prints committed
 //! commands a second and the latency of a proposal of one command. What disks and networks cost is measured elsewhere.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "an example measures real time and may fail loudly")]
 
@@ -134,9 +134,14 @@ async fn measure(nodes: u64, seconds: u64, proposers: usize) {
     }
 }
 
+/// Of the command line, from 0; cargo adds `--bench`.
+fn arguments() -> impl Iterator<Item = String> {
+    std::env::args().filter(|argument| argument != "--bench")
+}
+
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
-    let argument = |at: usize| std::env::args().nth(at).and_then(|text| text.parse::<usize>().ok());
+    let argument = |at: usize| arguments().nth(at).and_then(|text| text.parse::<usize>().ok());
     let seconds = argument(1).unwrap_or(3) as u64;
     for nodes in [1, 3] {
         for proposers in argument(2).map_or(vec![1, 64, 1024], |one| vec![one]) {

@@ -1,4 +1,4 @@
-//! What a sweep costs: `cargo run --release -p merchant-connection --example sweep [runs]`.
+//! What a sweep costs: `cargo bench -p merchant-connection --bench sweep [runs]`.
 //!
 //! A fleet of one and of ten million merchants in four partitions, as a leader of all of them holds it: the replicated
 //! state out of a snapshot, the board of beats beside it. Prints the median time to sweep all partitions when nobody has
@@ -85,8 +85,13 @@ fn report(merchants: u32, runs: usize) {
     );
 }
 
+/// Of the command line, from 0; cargo adds `--bench`.
+fn arguments() -> impl Iterator<Item = String> {
+    std::env::args().filter(|argument| argument != "--bench")
+}
+
 fn main() {
-    let runs = std::env::args().nth(1).map_or(21, |runs| runs.parse().unwrap());
+    let runs = arguments().nth(1).map_or(21, |runs| runs.parse().unwrap());
     report(1_000_000, runs);
     report(10_000_000, runs);
 }

@@ -1,0 +1,96 @@
+//! How often an application may call an operation: the published limits (PARTNER_API, 1.1), each operation counted by itself.
+//!
+//! Asked by `routes` once a token was checked; a poll asks after its beat was noted, because a restaurant must not go
+//! offline over its POS's eagerness. The count is governor's, which spreads a minute's requests evenly and lets a
+//! minute's worth come at once; the clock is ours. Deliberately absent: a count over several instances of kitchen-api. Each
+//! allows the whole limit: it protects the process, and no bill depends on it.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use governor::clock::{Clock, Reference};
+use governor::nanos::Nanos;
+use governor::state::keyed::DashMapStateStore;
+use governor::{Quota, RateLimiter};
+use order_model::{ApplicationId, SharedClock};
+
+use crate::errors::ApiError;
+use crate::oauth::Authorised;
+
+/// The limit of one operation. Holds a few dozen bytes for each application that ever called it, and only for those whose
+/// token counted.
+pub(crate) struct OperationLimit {
+    per_minute: NonZeroU32,
+    counts: RateLimiter<ApplicationId, DashMapStateStore<ApplicationId>, MonotonicClock>,
+    clock: MonotonicClock,
+}
+
+impl OperationLimit {
+    pub(crate) fn new(per_minute: NonZeroU32, clock: SharedClock) -> Self {
+        let clock = MonotonicClock(clock);
+        let counts = RateLimiter::new(Quota::per_minute(per_minute), DashMapStateStore::default(), clock.clone());
+        Self { per_minute, counts, clock }
+    }
+
+    /// Counts one request.
+    ///
+    /// # Errors
+    /// 429 when it is one too many, with when the next may come.
+    pub(crate) fn check(&self, authorised: &Authorised) -> Result<(), ApiError> {
+        let Err(not_until) = self.counts.check_key(authorised.application()) else { return Ok(()) };
+        let wait = not_until.wait_time_from(self.clock.now());
+        Err(ApiError::too_many_requests(seconds(wait)).with_rate_limit(self.per_minute.get()))
+    }
+}
+
+/// Whole seconds, at least one, after which `wait` is over.
+fn seconds(wait: Duration) -> u32 {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    u32::try_from(seconds.max(1)).unwrap_or(u32::MAX)
+}
+
+/// The monotonic clock that was passed in, as governor asks for it.
+#[derive(Clone)]
+struct MonotonicClock(SharedClock);
+
+impl Clock for MonotonicClock {
+    type Instant = Reading;
+
+    fn now(&self) -> Reading {
+        Reading(self.0.monotonic())
+    }
+}
+
+/// What the clock showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Reading(Duration);
+
+impl Reference for Reading {
+    fn duration_since(&self, earlier: Self) -> Nanos {
+        self.0.saturating_sub(earlier.0).into()
+    }
+
+    fn saturating_sub(&self, duration: Nanos) -> Self {
+        Self(self.0.saturating_sub(duration.into()))
+    }
+}
+
+impl std::ops::Add<Nanos> for Reading {
+    type Output = Self;
+
+    fn add(self, duration: Nanos) -> Self {
+        Self(self.0.saturating_add(duration.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_rounded_up_to_whole_seconds() {
+        assert_eq!(seconds(Duration::ZERO), 1);
+        assert_eq!(seconds(Duration::from_millis(1_001)), 2);
+        assert_eq!(seconds(Duration::from_secs(5)), 5);
+    }
+}

@@ -10,6 +10,7 @@
 //! * Outside the default categories an event only hides, even if a sent `types` would not have matched it either: the
 //!   poll did not look at that category at all.
 //! * An unknown category shows wherever `FOOD` shows: a new category must not lose an order.
+//! * What the dialect of the poll has no word for only hides, whatever else was sent: another dialect may still want it.
 
 use order_model::{EventCategory, EventCode, EventGroup};
 
@@ -26,9 +27,52 @@ pub enum CategoryFilter {
     Sent(Vec<EventCategory>),
 }
 
+/// The language of a poll (PARTNER_API, sections 2.2 and 4): which events there are words for.
+///
+/// What a dialect has no word for is never in its pages and never acknowledged by its polls. For an application that
+/// speaks no other dialect such an event stays unseen until it expires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dialect {
+    /// The iFood-style Merchant API, and what is ours.
+    #[default]
+    Merchant,
+    /// Open Delivery 1.7.0 and older.
+    OpenDelivery,
+}
+
+impl Dialect {
+    /// Whether there is a word for events of `code`.
+    pub const fn has(self, code: EventCode) -> bool {
+        match self {
+            Self::Merchant => !matches!(code, EventCode::Delivered),
+            Self::OpenDelivery => matches!(
+                code,
+                EventCode::Placed
+                    | EventCode::Confirmed
+                    | EventCode::RecommendedPreparationStart
+                    | EventCode::PreparationStarted
+                    | EventCode::SeparationStarted
+                    | EventCode::ReadyToPickup
+                    | EventCode::Dispatched
+                    | EventCode::PickupAreaAssigned
+                    | EventCode::Collected
+                    | EventCode::Delivered
+                    | EventCode::Concluded
+                    | EventCode::CancellationRequested
+                    | EventCode::CancellationRequestFailed
+                    | EventCode::Cancelled
+                    | EventCode::ConsumerCancellationRequested
+                    | EventCode::ConsumerCancellationDenied
+            ),
+        }
+    }
+}
+
 /// What a poll asked to see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
+    /// The language it asked in.
+    pub dialect: Dialect,
     /// `types` as sent, known codes only; `None` when not sent. `Some(empty)`: sent, and no known value left.
     pub types: Option<Vec<EventCode>>,
     /// `groups` as sent, known groups only.
@@ -39,7 +83,7 @@ pub struct Filter {
 
 impl Default for Filter {
     fn default() -> Self {
-        Self { types: None, groups: None, categories: CategoryFilter::Default }
+        Self { dialect: Dialect::Merchant, types: None, groups: None, categories: CategoryFilter::Default }
     }
 }
 
@@ -71,7 +115,7 @@ impl Filter {
 
     /// What this filter does with an event of `code` in an order of `category`; nothing else of an event matters.
     pub fn verdict_on(&self, code: EventCode, category: EventCategory) -> Verdict {
-        if self.asks_for_nothing() {
+        if !self.dialect.has(code) || self.asks_for_nothing() {
             return Verdict::Hide;
         }
         match &self.categories {
@@ -117,6 +161,7 @@ mod tests {
     fn codes(types: &[EventCode], groups: &[EventGroup]) -> Filter {
         let sent = |is_empty: bool| !is_empty;
         Filter {
+            dialect: Dialect::Merchant,
             types: sent(types.is_empty()).then(|| types.to_vec()),
             groups: sent(groups.is_empty()).then(|| groups.to_vec()),
             categories: CategoryFilter::Default,
@@ -137,6 +182,22 @@ mod tests {
         let types = codes(&[EventCode::Placed], &[]);
         assert_eq!(types.verdict_on(EventCode::Confirmed, EventCategory::Food), Verdict::HideAndAcknowledge);
         assert_eq!(types.verdict_on(EventCode::Confirmed, EventCategory::Anotai), Verdict::Hide, "not looked at");
+    }
+
+    #[test]
+    fn what_a_dialect_has_no_word_for_only_hides() {
+        for categories in [CategoryFilter::Default, CategoryFilter::All] {
+            let open_delivery =
+                Filter { dialect: Dialect::OpenDelivery, categories: categories.clone(), ..Filter::default() };
+            let merchant = Filter { categories, ..Filter::default() };
+            for (filter, wordless) in [(open_delivery, EventCode::AssignDriver), (merchant, EventCode::Delivered)] {
+                assert_eq!(filter.verdict_on(wordless, EventCategory::Food), Verdict::Hide);
+                assert_eq!(filter.verdict_on(EventCode::Placed, EventCategory::Food), Verdict::Show);
+                let sent = Filter { types: Some(vec![EventCode::Placed, wordless]), ..filter };
+                assert_eq!(sent.verdict_on(wordless, EventCategory::Food), Verdict::Hide, "even when asked for");
+                assert_eq!(sent.verdict_on(EventCode::Confirmed, EventCategory::Food), Verdict::HideAndAcknowledge);
+            }
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub mod scope;
 pub mod visibility;
 
 pub use event::{FeedEvent, TraceId};
-pub use filter::{CategoryFilter, Filter, Verdict};
+pub use filter::{CategoryFilter, Dialect, Filter, Verdict};
 pub use hold_back::{HOLD_BACK, SequenceTrack};
 pub use notification::NotificationError;
 pub use page::{Candidate, PAGE_BYTES_MAX, PAGE_EVENTS_MAX};

@@ -207,6 +207,8 @@ pub(crate) fn acting(request: &wire::ActRequest) -> Result<Acting, Status> {
         }
         wire::Action::AcceptCancellation => lifecycle::Action::AcceptCancellation,
         wire::Action::DenyCancellation => lifecycle::Action::DenyCancellation,
+        wire::Action::PickedUp => lifecycle::Action::PickedUp,
+        wire::Action::Delivered => lifecycle::Action::Delivered,
     };
     let order = conversions::order_id(&request.order_id)?;
     let message = match request.idempotency_key.as_str() {

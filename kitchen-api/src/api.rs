@@ -11,6 +11,7 @@ use crate::directory::Directory;
 use crate::entropy::Entropy;
 use crate::feed::FeedRouter;
 use crate::oauth::{Attempts, Tokens};
+use crate::open_delivery::OpenDelivery;
 use crate::presence::BeatKeeper;
 use crate::rate_limits::OperationLimit;
 
@@ -24,8 +25,8 @@ pub(crate) struct Api {
     pub(crate) attempts: Mutex<Attempts>,
     pub(crate) trusted_proxies: Vec<Network>,
     /// The listener as clients see it, without a slash at its end.
-    #[expect(dead_code, reason = "no answer has a link of ours yet")]
     pub(crate) public_url: String,
+    pub(crate) open_delivery: OpenDelivery,
     /// Whether the published limits hold.
     pub(crate) limits_requests: bool,
     pub(crate) poll_limit: Option<OperationLimit>,

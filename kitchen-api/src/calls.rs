@@ -12,7 +12,7 @@ use proto::conversions::to_bytes;
 use proto::gateway_core::gateway_core_client::GatewayCoreClient;
 use proto::gateway_core::{ActReply, ActRequest, GetOrderReply, GetOrderRequest, ReportServingRequest};
 use proto::merchant_connection::{
-    GetMerchantsReply, GetMerchantsRequest, Merchant, MerchantPresence, PresenceRequest, PutRefusal,
+    GetMerchantsReply, GetMerchantsRequest, LookupRequest, Merchant, MerchantPresence, PresenceRequest, PutRefusal,
 };
 use proto::transport::Transport;
 use tonic::{Code, Response, Status};
@@ -133,6 +133,7 @@ impl Core {
 pub(crate) struct Merchants {
     nodes: PresenceNodes,
     get_merchants: Operation,
+    lookup: Operation,
     put_merchant: Operation,
     presence: Operation,
 }
@@ -143,6 +144,7 @@ impl Merchants {
         Self {
             nodes,
             get_merchants: operation("GetMerchants"),
+            lookup: operation("Lookup"),
             put_merchant: operation("PutMerchant"),
             presence: operation("Presence"),
         }
@@ -150,6 +152,11 @@ impl Merchants {
 
     pub(crate) async fn get_merchants(&self, request: GetMerchantsRequest) -> Result<GetMerchantsReply, CallError> {
         self.get_merchants.run(self.nodes.any_client().get_merchants(request)).await
+    }
+
+    /// The merchant of an id of either kind; `NotFound` when there is none.
+    pub(crate) async fn lookup(&self, request: LookupRequest) -> Result<Merchant, CallError> {
+        self.lookup.run(self.nodes.any_client().lookup(request)).await
     }
 
     /// Puts a profile in the place of the version that was read. A call that was carried out and sent again is answered

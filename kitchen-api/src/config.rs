@@ -8,6 +8,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::feed::FeedConfig;
+use crate::open_delivery::OpenDeliveryPrefix;
 
 /// Settings of the service.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct Config {
     pub trusted_proxies: Vec<Network>,
     /// Our address as clients see it, e.g. `https://api.example.com`, for links in answers. Default none: the listener's.
     pub public_url: Option<String>,
+    /// Where the Open Delivery paths are mounted. Default: at the root.
+    pub open_delivery_prefix: OpenDeliveryPrefix,
     /// Requests to the token endpoint per minute and per (client, address); `None` for no limit. The lockout after
     /// failed secrets holds either way. Default 20.
     pub token_requests_per_minute: Option<u32>,
@@ -53,6 +56,7 @@ impl Config {
             feed: FeedConfig::default(),
             trusted_proxies: Vec::new(),
             public_url: None,
+            open_delivery_prefix: OpenDeliveryPrefix::default(),
             token_requests_per_minute: Some(20),
             limits_requests: true,
             directory_refresh: Duration::from_secs(1),

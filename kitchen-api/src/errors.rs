@@ -1,6 +1,7 @@
-//! The one error of the public API and how it looks on the wire: the iFood envelope (PARTNER_API, section 1.1).
+//! The one error of the public API and how it looks on the wire: the iFood envelope (PARTNER_API, section 1.1), or a problem
+//! (RFC 9457) on Open Delivery's paths.
 //!
-//! Handlers and the server return [`ApiError`]; [`ApiError::into_response`] is the only place that renders it. Deliberately
+//! Handlers and the server return [`ApiError`]; only [`ApiError::into_response`] and [`ApiError::into_problem`] render it. Deliberately
 //! absent: causes. What a client reads never holds a stack trace, a peer's message or a value of the request's body.
 
 use std::borrow::Cow;
@@ -31,6 +32,7 @@ struct Rest {
     details: Option<Value>,
     unauthorised: Vec<MerchantId>,
     retry_after_s: Option<u32>,
+    cancellation_status: Option<&'static str>,
     rate_limit_per_minute: Option<u32>,
 }
 
@@ -103,6 +105,11 @@ impl ApiError {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message)
     }
 
+    /// 422: understood, and not possible as things stand.
+    pub fn unprocessable(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "UnprocessableEntity", message)
+    }
+
     /// 429, to be repeated in `retry_after_s` seconds.
     pub fn too_many_requests(retry_after_s: u32) -> Self {
         let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "Throttling applied.");
@@ -129,6 +136,29 @@ impl ApiError {
     pub fn at_field(mut self, field: &'static str) -> Self {
         self.rest().field = Some(field);
         self
+    }
+
+    /// Says how the cancellation of an order stands; shown in a problem only.
+    #[must_use]
+    pub fn with_cancellation_status(mut self, status: &'static str) -> Self {
+        self.rest().cancellation_status = Some(status);
+        self
+    }
+
+    /// A 400 as a 401, for where a request that cannot be read counts as one without credentials.
+    #[must_use]
+    pub fn bad_request_as_unauthorized(self) -> Self {
+        let status = if self.status == StatusCode::BAD_REQUEST { StatusCode::UNAUTHORIZED } else { self.status };
+        Self { status, ..self }
+    }
+
+    /// The answer on Open Delivery's paths: `application/problem+json` with a title and the status.
+    pub fn into_problem(self) -> Response {
+        let mut body = json!({ "title": self.message, "status": self.status.as_u16() });
+        if let Some(status) = self.rest.as_ref().and_then(|rest| rest.cancellation_status) {
+            body["cancellationStatus"] = json!(status);
+        }
+        self.respond(body.to_string(), "application/problem+json")
     }
 
     /// Names the limit that was reached, for clients that pace themselves by it.
@@ -172,10 +202,17 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = Response::new(Body::from(self.body()));
+        let body = self.body();
+        self.respond(body, "application/json")
+    }
+}
+
+impl ApiError {
+    fn respond(self, body: String, content_type: &'static str) -> Response {
+        let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -207,6 +244,21 @@ mod tests {
         assert_eq!(body["message"], body["error"]["message"]);
         let body: Value = serde_json::from_str(&ApiError::bad_request("x").at_field("types").body()).unwrap();
         assert_eq!(body["error"]["field"], "types");
+    }
+
+    #[test]
+    fn a_problem_has_a_title_and_its_status() {
+        let response = ApiError::unprocessable("No.").with_cancellation_status("CANCELLED").into_problem();
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["content-type"]),
+            (422, &HeaderValue::from_static("application/problem+json"))
+        );
+        let unauthorised = ApiError::bad_request("x").bad_request_as_unauthorized().into_problem();
+        assert_eq!(
+            (unauthorised.status().as_u16(), &unauthorised.headers()["www-authenticate"]),
+            (401, &HeaderValue::from_static("Bearer"))
+        );
+        assert_eq!(ApiError::unavailable().into_problem().headers()["retry-after"], "1");
     }
 
     #[test]

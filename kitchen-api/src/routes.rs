@@ -22,11 +22,11 @@ use crate::api::Api;
 use crate::errors::ApiError;
 use crate::events::Polled;
 use crate::oauth::Authorised;
-use crate::operations::{self, Operation, POLL, Row, Verb};
+use crate::operations::{self, Document, OpenDeliveryOperation, Operation, POLL, Row, Verb};
 use crate::orders::json_response;
 use crate::rate_limits::OperationLimit;
 use crate::telemetry::EndpointMetrics;
-use crate::{events, merchants, oauth, openapi, orders};
+use crate::{events, merchants, oauth, open_delivery, openapi, orders};
 
 /// The segment of `path` at `index`, from 0; empty when there is none.
 pub(crate) fn path_segment(path: &str, index: usize) -> &str {
@@ -39,29 +39,41 @@ fn router(api: &Arc<Api>) -> Router {
     for row in operations::all() {
         let metrics = Arc::new(EndpointMetrics::new(row.id, api.clock.clone()));
         let endpoint = endpoint(api, row, &metrics);
-        for path in row.paths {
-            router = router.route(path, endpoint.clone());
+        for path in row.paths.iter().flat_map(|path| api.open_delivery.prefix.mount(row.document, path)) {
+            router = router.route(&path, endpoint.clone());
         }
     }
     let metrics = Arc::new(EndpointMetrics::new("none", api.clock.clone()));
-    let unknown = {
-        let metrics = Arc::clone(&metrics);
-        move || refuse(Arc::clone(&metrics), ApiError::not_found("There is no such resource."))
+    let refuse = |error: fn() -> ApiError| {
+        let (api, metrics) = (Arc::clone(api), Arc::clone(&metrics));
+        move |uri: Uri| refuse(Arc::clone(&api), Arc::clone(&metrics), uri, error())
     };
     router
-        .fallback(unknown)
-        .method_not_allowed_fallback(move || refuse(Arc::clone(&metrics), ApiError::method_not_allowed()))
+        .fallback(refuse(|| ApiError::not_found("There is no such resource.")))
+        .method_not_allowed_fallback(refuse(ApiError::method_not_allowed))
 }
 
-async fn refuse(metrics: Arc<EndpointMetrics>, error: ApiError) -> Response {
-    metrics.measure(async { error.into_response() }).await
+/// Answers what no operation matches in the words of the dialect whose path it is.
+async fn refuse(api: Arc<Api>, metrics: Arc<EndpointMetrics>, uri: Uri, error: ApiError) -> Response {
+    let is_open_delivery = api.open_delivery.prefix.covers(uri.path());
+    let answer = async { if is_open_delivery { error.into_problem() } else { error.into_response() } };
+    metrics.measure(answer).await
+}
+
+/// How the errors of a document's operations look.
+const fn error_shape(document: Document) -> fn(ApiError) -> Response {
+    match document {
+        Document::OpenDelivery => ApiError::into_problem,
+        Document::Merchant | Document::Comanda => ApiError::into_response,
+    }
 }
 
 fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>) -> MethodRouter {
+    let error_shape = error_shape(row.document);
     // The limit of polls is asked where polls are answered, after the beat.
     let limited = row.per_minute.filter(|_| api.limits_requests && row.operation != Operation::Poll);
     let limit = limited.map(|per_minute| Arc::new(OperationLimit::new(per_minute, api.clock.clone())));
-    let wiring = Wiring { api: Arc::clone(api), metrics: Arc::clone(metrics), verb: row.verb, limit };
+    let wiring = Wiring { api: Arc::clone(api), metrics: Arc::clone(metrics), verb: row.verb, limit, error_shape };
     let act = |action| wiring.authorised(move |api, authorised, request| orders::act(api, authorised, request, action));
     match row.operation {
         Operation::Token => wiring.open(oauth::issue),
@@ -85,8 +97,9 @@ fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>) -> Method
         Operation::RemoveInterruption => wiring.authorised(merchants::remove_interruption),
         Operation::OpeningHours => wiring.authorised(merchants::opening_hours),
         Operation::SetOpeningHours => wiring.authorised(merchants::set_opening_hours),
+        Operation::OpenDelivery(operation) => wiring.open_delivery(operation),
         Operation::OpenApi(document) => {
-            let document = openapi::render(document);
+            let document = openapi::render(document, &api.open_delivery.prefix);
             wiring.open(move |_, _| std::future::ready(Ok(json_response(document.clone()))))
         }
     }
@@ -97,10 +110,40 @@ struct Wiring {
     api: Arc<Api>,
     metrics: Arc<EndpointMetrics>,
     verb: Verb,
+    error_shape: fn(ApiError) -> Response,
     limit: Option<Arc<OperationLimit>>,
 }
 
 impl Wiring {
+    fn open_delivery(&self, operation: OpenDeliveryOperation) -> MethodRouter {
+        use OpenDeliveryOperation as Od;
+        let act = |action| {
+            self.authorised(move |api, authorised, request| open_delivery::act(api, authorised, request, action))
+        };
+        let answer = |action| {
+            self.authorised(move |api, authorised, request| {
+                open_delivery::answer_cancellation(api, authorised, request, action)
+            })
+        };
+        match operation {
+            Od::Token => self.open(open_delivery::issue),
+            Od::Versions => self.open(open_delivery::versions),
+            Od::Poll => self.authorised(open_delivery::poll),
+            Od::Acknowledge => self.authorised(open_delivery::acknowledge),
+            Od::GetOrder => self.authorised(open_delivery::details),
+            Od::Confirm => act(Action::Confirm),
+            Od::Preparing => act(Action::StartPreparation),
+            Od::ReadyForPickup => act(Action::ReadyToPickup),
+            Od::PickedUp => act(Action::PickedUp),
+            Od::Dispatch => act(Action::Dispatch),
+            Od::Delivered => act(Action::Delivered),
+            Od::RequestCancellation => self.authorised(open_delivery::request_cancellation),
+            Od::AcceptCancellation => answer(Action::AcceptCancellation),
+            Od::DenyCancellation => answer(Action::DenyCancellation),
+            Od::MerchantStatus => self.authorised(open_delivery::merchant_status),
+        }
+    }
+
     /// An endpoint that needs a token.
     fn authorised<H, F>(&self, handler: H) -> MethodRouter
     where
@@ -124,7 +167,7 @@ impl Wiring {
         H: Fn(Arc<Api>, Request) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Result<Response, ApiError>> + Send + 'static,
     {
-        let (api, metrics) = (Arc::clone(&self.api), Arc::clone(&self.metrics));
+        let (api, metrics, error_shape) = (Arc::clone(&self.api), Arc::clone(&self.metrics), self.error_shape);
         let filter = match self.verb {
             Verb::Get => MethodFilter::GET,
             Verb::Post => MethodFilter::POST,
@@ -134,7 +177,7 @@ impl Wiring {
         on(filter, move |request: Request| {
             let metrics = Arc::clone(&metrics);
             let answer = handler(Arc::clone(&api), request);
-            async move { metrics.measure(async { answer.await.unwrap_or_else(ApiError::into_response) }).await }
+            async move { metrics.measure(async { answer.await.unwrap_or_else(error_shape) }).await }
         })
     }
 }

@@ -26,6 +26,7 @@ use crate::directory::{Directory, keep_fresh};
 use crate::entropy::Entropy;
 use crate::feed::{FeedDependencies, FeedRouter};
 use crate::oauth::{Attempts, KeyError, Limits, Tokens};
+use crate::open_delivery::OpenDelivery;
 use crate::operations::POLL;
 use crate::presence::{BeatKeeper, PresenceNodes};
 use crate::rate_limits::OperationLimit;
@@ -109,6 +110,7 @@ impl Service {
             attempts: Mutex::new(Attempts::new(Limits { attempts_per_minute: config.token_requests_per_minute })),
             trusted_proxies: config.trusted_proxies.clone(),
             public_url: public_url(&config, address),
+            open_delivery: OpenDelivery::new(config.open_delivery_prefix.clone(), clock.clone()),
             limits_requests: config.limits_requests,
             poll_limit: POLL
                 .per_minute

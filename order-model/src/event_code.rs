@@ -276,6 +276,8 @@ event_codes! {
     BoxAssigned = 51, "BOA", "BOX_ASSIGNED", Other;
     /// The invoice can be made.
     ReadyForInvoice = 52, "RFI", "READY_FOR_INVOICE", Other;
+    /// The customer has the order. Open Delivery's; the iFood-style dialect has no such event.
+    Delivered = 53, "DLV", "DELIVERED", Delivery;
 }
 
 impl EventCode {
@@ -315,7 +317,7 @@ mod tests {
             assert_eq!(EventCode::parse(&code.full_code().to_ascii_lowercase()), Some(code));
             assert_eq!(EventCode::from_number(code.number()), Some(code));
         }
-        assert_eq!(EventCode::ALL.len(), 52);
+        assert_eq!(EventCode::ALL.len(), 53);
     }
 
     #[test]

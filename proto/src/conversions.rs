@@ -2,7 +2,7 @@
 //!
 //! Reading refuses what does not fit with `INVALID_ARGUMENT` and the field's name; a peer is never trusted to be well-formed.
 
-use event_feed::{AuthorisedMerchants, CategoryFilter, FeedEvent, Filter, GrantedMerchant, TraceId};
+use event_feed::{AuthorisedMerchants, CategoryFilter, Dialect, FeedEvent, Filter, GrantedMerchant, TraceId};
 use order_model::{ApplicationId, EventCategory, EventCode, EventGroup, EventId, MerchantId, OrderId, Timestamp};
 use tonic::Status;
 
@@ -111,6 +111,10 @@ pub fn filter_to_wire(filter: &Filter) -> feed::Filter {
         categories_sent: matches!(filter.categories, CategoryFilter::Sent(_)),
         all_categories: filter.categories == CategoryFilter::All,
         categories,
+        dialect: match filter.dialect {
+            Dialect::Merchant => feed::Dialect::Merchant.into(),
+            Dialect::OpenDelivery => feed::Dialect::OpenDelivery.into(),
+        },
     }
 }
 
@@ -127,7 +131,12 @@ pub fn filter_from_wire(filter: Option<&feed::Filter>) -> Result<Filter, Status>
         (false, true) => CategoryFilter::Sent(categories?),
         (false, false) => CategoryFilter::Default,
     };
-    Ok(Filter { types: filter.types_sent.then_some(types?), groups: filter.groups_sent.then_some(groups?), categories })
+    let dialect = match filter.dialect() {
+        feed::Dialect::Merchant => Dialect::Merchant,
+        feed::Dialect::OpenDelivery => Dialect::OpenDelivery,
+    };
+    let (types, groups) = (filter.types_sent.then_some(types?), filter.groups_sent.then_some(groups?));
+    Ok(Filter { dialect, types, groups, categories })
 }
 
 /// Authorised merchants for the wire: the application and its merchants.
@@ -159,8 +168,14 @@ mod tests {
     fn a_filter_survives_the_wire() {
         let filters = [
             Filter::default(),
-            Filter { types: Some(vec![]), groups: Some(vec![EventGroup::Delivery]), categories: CategoryFilter::All },
             Filter {
+                dialect: Dialect::OpenDelivery,
+                types: Some(vec![]),
+                groups: Some(vec![EventGroup::Delivery]),
+                categories: CategoryFilter::All,
+            },
+            Filter {
+                dialect: Dialect::Merchant,
                 types: Some(vec![EventCode::Placed]),
                 groups: None,
                 categories: CategoryFilter::Sent(vec![EventCategory::Anotai]),

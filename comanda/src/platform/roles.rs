@@ -236,6 +236,7 @@ fn kitchen_api_config(builder: &Builder<'_>) -> Result<kitchen_api::Config, Fail
         server,
         trusted_proxies: settings.trusted_proxies.clone(),
         public_url: settings.public_url.clone(),
+        open_delivery_prefix: settings.open_delivery_prefix.clone(),
         // The lockout after failed secrets stays either way.
         token_requests_per_minute: limits_requests.then_some(TOKEN_REQUESTS_PER_MINUTE),
         limits_requests,

@@ -60,6 +60,12 @@ pub const SETTINGS: &[Setting] = &[
         "The public listener's address as clients see it, for links; unset: as it is bound",
     ),
     plain(
+        "open_delivery_prefix",
+        "COMANDA_OPEN_DELIVERY_PREFIX",
+        None,
+        "Where the Open Delivery paths are mounted, such as /v4/opendelivery; unset: at the root",
+    ),
+    plain(
         "rate_limits",
         "COMANDA_RATE_LIMITS",
         None,

@@ -31,6 +31,8 @@ pub struct Settings {
     pub limits_requests: Option<bool>,
     /// The public listener as clients see it; as it is bound when absent.
     pub public_url: Option<String>,
+    /// Where the Open Delivery paths are mounted.
+    pub open_delivery_prefix: kitchen_api::OpenDeliveryPrefix,
     /// Most public connections.
     pub connections_max: usize,
     /// Most public connections of one address.
@@ -132,6 +134,7 @@ impl Settings {
             trusted_proxies: reader.networks("trusted_proxies"),
             limits_requests: reader.rate_limits(),
             public_url: reader.url("public_url", "expected a URL such as https://api.example.com"),
+            open_delivery_prefix: reader.path_prefix("open_delivery_prefix"),
             connections_max: reader.number("connections_max", 1, 1_000_000).try_into().unwrap_or(usize::MAX),
             connections_per_address_max: reader.optional_number("connections_per_address_max", 1, 1_000_000),
             local_aws_addr: reader.address("local_aws_addr", Reach::ThisMachine),
@@ -280,6 +283,14 @@ impl Reader<'_> {
         let text = self.text(key)?;
         let is_http = text.starts_with("http://") || text.starts_with("https://");
         if is_http && text.parse::<http::Uri>().is_ok() { Some(text) } else { self.refuse(key, expected) }
+    }
+
+    fn path_prefix(&mut self, key: &str) -> kitchen_api::OpenDeliveryPrefix {
+        let text = self.text(key).unwrap_or_default();
+        text.parse().unwrap_or_else(|error: kitchen_api::InvalidPrefix| {
+            self.refuse::<()>(key, &error.to_string());
+            kitchen_api::OpenDeliveryPrefix::default()
+        })
     }
 
     fn rate_limits(&mut self) -> Option<bool> {

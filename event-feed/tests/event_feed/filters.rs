@@ -1,6 +1,6 @@
 //! A filter never loses what it was not sent for.
 
-use event_feed::{CategoryFilter, Filter, Verdict};
+use event_feed::{CategoryFilter, Dialect, Filter, Verdict};
 use order_model::{EventCategory, EventCode, EventGroup};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -13,7 +13,13 @@ pub fn any_filter() -> impl Strategy<Value = Filter> {
         Just(CategoryFilter::All),
         subsequence(EventCategory::ALL[..4].to_vec(), 0..4).prop_map(CategoryFilter::Sent),
     ];
-    (types, groups, categories).prop_map(|(types, groups, categories)| Filter { types, groups, categories })
+    let dialect = select(vec![Dialect::Merchant, Dialect::OpenDelivery]);
+    (dialect, types, groups, categories).prop_map(|(dialect, types, groups, categories)| Filter {
+        dialect,
+        types,
+        groups,
+        categories,
+    })
 }
 
 proptest! {
@@ -29,7 +35,9 @@ proptest! {
         } else if verdict == Verdict::HideAndAcknowledge {
             prop_assert!(codes_sent || categories_sent);
         }
-        if verdict == Verdict::Hide && !filter.asks_for_nothing() {
+        if !filter.dialect.has(code) {
+            prop_assert_eq!(verdict, Verdict::Hide);
+        } else if verdict == Verdict::Hide && !filter.asks_for_nothing() {
             prop_assert_eq!(filter.categories, CategoryFilter::Default);
         }
     }

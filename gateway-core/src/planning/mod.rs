@@ -203,7 +203,7 @@ fn remembered(rules: &Rules, order: OrderId, cause: &Cause, now: Timestamp) -> O
 
 /// The actions that would change something.
 fn legal_actions(order: &Order, now: Timestamp) -> Vec<&'static str> {
-    const ACTIONS: [Action; 7] = [
+    const ACTIONS: [Action; 9] = [
         Action::Confirm,
         Action::StartPreparation,
         Action::ReadyToPickup,
@@ -211,6 +211,8 @@ fn legal_actions(order: &Order, now: Timestamp) -> Vec<&'static str> {
         Action::RequestCancellation(CancellationCode::InternalDifficulty),
         Action::AcceptCancellation,
         Action::DenyCancellation,
+        Action::PickedUp,
+        Action::Delivered,
     ];
     let changes = |action: &Action| {
         decide(&order.lifecycle, now, &Command::Act(*action)).is_ok_and(|decision| !decision.events().is_empty())

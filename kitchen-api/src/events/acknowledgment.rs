@@ -23,13 +23,23 @@ const ACKNOWLEDGMENT_MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// Answers an acknowledgment.
 pub(crate) async fn acknowledge(api: Arc<Api>, authorised: Authorised, request: Request) -> Result<Response, ApiError> {
+    acknowledge_at_most(IDS_MAX, api, authorised, request).await
+}
+
+/// Answers an acknowledgment of at most `ids_max` events.
+pub(crate) async fn acknowledge_at_most(
+    ids_max: usize,
+    api: Arc<Api>,
+    authorised: Authorised,
+    request: Request,
+) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let mut chunks = Chunks::new(&parts.headers, body, ACKNOWLEDGMENT_MAX_BYTES)?;
-    let mut scanner = IdScanner::new(IDS_MAX);
+    let mut scanner = IdScanner::new(ids_max);
     while let Some(chunk) = chunks.next().await? {
-        scanner.push(&chunk).map_err(refusal)?;
+        scanner.push(&chunk).map_err(|error| refusal(error, ids_max))?;
     }
-    let ids = scanner.finish().map_err(refusal)?;
+    let ids = scanner.finish().map_err(|error| refusal(error, ids_max))?;
     if !ids.is_empty() {
         let acknowledged = api.feed.acknowledge(authorised.application(), ids).await;
         acknowledged.map_err(|_| ApiError::unavailable())?;
@@ -39,10 +49,10 @@ pub(crate) async fn acknowledge(api: Arc<Api>, authorised: Authorised, request: 
     Ok(response)
 }
 
-fn refusal(error: ScanError) -> ApiError {
+fn refusal(error: ScanError, ids_max: usize) -> ApiError {
     match error {
         ScanError::Malformed => ApiError::bad_request("The body must be a JSON array of events or event ids."),
         ScanError::TooDeep => ApiError::bad_request("The body is nested too deeply."),
-        ScanError::TooMany => ApiError::bad_request(format!("Too many events: at most {IDS_MAX} per request.")),
+        ScanError::TooMany => ApiError::bad_request(format!("Too many events: at most {ids_max} per request.")),
     }
 }

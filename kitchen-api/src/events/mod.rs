@@ -8,5 +8,5 @@ mod id_scanner;
 mod polling;
 mod query;
 
-pub(crate) use acknowledgment::acknowledge;
+pub(crate) use acknowledgment::{acknowledge, acknowledge_at_most};
 pub(crate) use polling::{Polled, begin, poll};

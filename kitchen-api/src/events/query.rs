@@ -2,7 +2,7 @@
 //!
 //! Pure; used by `polling`. Unknown codes, groups and categories are ignored; what is left of a filter may be nothing.
 
-use event_feed::{AuthorisedMerchants, CategoryFilter, Filter, Scope};
+use event_feed::{AuthorisedMerchants, CategoryFilter, Dialect, Filter, Scope};
 use http::header::{HeaderMap, HeaderName};
 use order_model::{EventCategory, EventCode, EventGroup, MerchantId};
 
@@ -32,7 +32,7 @@ impl PollQuery {
         let Some(query) = query else { return read };
         for (name, value) in form_pairs(query) {
             match &*name {
-                "types" => extend(&mut read.filter.types, &value, EventCode::parse_lenient),
+                "types" => extend(&mut read.filter.types, &value, code),
                 "groups" => extend(&mut read.filter.groups, &value, EventGroup::parse_filter),
                 "categories" => extend_categories(&mut read.filter.categories, &value),
                 "excludeHeartbeat" => read.is_heartbeat = !value.trim().eq_ignore_ascii_case("true"),
@@ -41,6 +41,11 @@ impl PollQuery {
         }
         read
     }
+}
+
+/// A code that there is a word for here; any other one is as unknown, lest a filter of it alone hides everything.
+fn code(text: &str) -> Option<EventCode> {
+    EventCode::parse_lenient(text).filter(|code| Dialect::Merchant.has(*code))
 }
 
 fn values(csv: &str) -> impl Iterator<Item = &str> {
@@ -156,6 +161,7 @@ mod tests {
         assert_eq!(filter("types=PLC%2CCFM&types=CAN").types.unwrap().len(), 3);
         assert_eq!(filter("groups=STATUS,OUTROS").groups, Some(vec![EventGroup::OrderStatus]));
         assert_eq!(filter("types=NEW1,NEW2").types, Some(vec![]), "sent, and nothing known left");
+        assert!(filter("types=DLV,DELIVERED").asks_for_nothing(), "a word of another dialect");
         assert!(filter("groups=OUTROS").asks_for_nothing());
         assert_eq!(filter("types=&groups=,&categories="), Filter::default(), "blank is not sent");
         assert_eq!(filter("unknown=1&Types=PLC"), Filter::default());

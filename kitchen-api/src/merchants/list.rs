@@ -110,8 +110,13 @@ pub(super) fn merchant_in_path(request: &Request, scope: &Scope) -> Result<Merch
 
 /// The merchant itself; one that was granted but does not exist answers like a foreign one.
 pub(super) async fn fetch_one(api: &Api, id: MerchantId) -> Result<Merchant, ApiError> {
+    find_one(api, id).await?.ok_or_else(forbidden)
+}
+
+/// The merchant itself, if it exists.
+pub(super) async fn find_one(api: &Api, id: MerchantId) -> Result<Option<Merchant>, ApiError> {
     let found = fetch(api, &[id]).await?;
-    found.into_iter().find(|merchant| *merchant.id == *id.as_bytes()).ok_or_else(forbidden)
+    Ok(found.into_iter().find(|merchant| *merchant.id == *id.as_bytes()))
 }
 
 async fn fetch(api: &Api, ids: &[MerchantId]) -> Result<Vec<Merchant>, ApiError> {

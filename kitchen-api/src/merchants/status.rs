@@ -48,7 +48,7 @@ impl State {
         }
     }
 
-    const fn is_available(self) -> bool {
+    pub(super) const fn is_available(self) -> bool {
         match self {
             Self::Ok | Self::Warning => true,
             Self::Closed | Self::Error => false,

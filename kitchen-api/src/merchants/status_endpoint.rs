@@ -6,10 +6,11 @@ use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use order_model::MerchantId;
+use proto::merchant_connection::Merchant;
 use serde_json::Value;
 
 use super::language::Language;
-use super::list::{fetch_one, merchant_in_path, refusal};
+use super::list::{fetch_one, find_one, merchant_in_path, refusal};
 use super::status::{Connection, OPERATIONS, StoreStatus};
 use crate::api::Api;
 use crate::errors::ApiError;
@@ -38,6 +39,15 @@ pub(crate) async fn one_status(api: Arc<Api>, authorised: Authorised, request: R
     let language = Language::of(request.headers());
     let status = status_of(&api, merchant).await?;
     Ok(json_response(Bytes::from(status.to_json(operation, language).to_string())))
+}
+
+/// A store and whether it takes orders; `None` where a merchant was granted that does not exist.
+pub(crate) async fn store(api: &Api, id: MerchantId) -> Result<Option<(Merchant, bool)>, ApiError> {
+    let Some(merchant) = find_one(api, id).await? else { return Ok(None) };
+    let presence = api.merchants.presence(id).await.map_err(|_| ApiError::unavailable())?;
+    let now = api.clock.now();
+    let is_available = StoreStatus::judge(&merchant, Connection::of(&presence, now), now).state().is_available();
+    Ok(Some((merchant, is_available)))
 }
 
 async fn status_of(api: &Api, id: MerchantId) -> Result<StoreStatus, ApiError> {

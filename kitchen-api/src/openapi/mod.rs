@@ -4,6 +4,8 @@
 //! allowed everywhere.
 
 mod merchants;
+mod open_delivery;
+mod open_delivery_order;
 mod orders;
 pub(crate) mod shapes;
 
@@ -20,15 +22,17 @@ use utoipa::openapi::{
 };
 
 use self::shapes::{array, reference, text};
+use crate::open_delivery::OpenDeliveryPrefix;
 use crate::operations::{self, Answers, Document, Row, Takes, Verb};
 
-const TOKEN_URL: &str = "/authentication/v1.0/oauth/token";
 const SECURITY: &str = "clientCredentials";
 const JSON: &str = "application/json";
+const PROBLEM: &str = "application/problem+json";
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The JSON of one document. A schema that none of its operations leads to is left out.
-pub(crate) fn render(document: Document) -> Bytes {
-    let mut rendered = serde_json::to_value(build(document)).expect("a document of texts is JSON");
+pub(crate) fn render(document: Document, prefix: &OpenDeliveryPrefix) -> Bytes {
+    let mut rendered = serde_json::to_value(build(document, prefix)).expect("a document of texts is JSON");
     let used = reachable_schemas(&rendered);
     if let Some(schemas) = rendered.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
         schemas.retain(|name, _| used.contains(name));
@@ -64,11 +68,15 @@ const fn about(document: Document) -> (&'static str, &'static str) {
             "Comanda: merchant API",
             "Orders and their events for POS systems: poll, acknowledge, act. Money is a JSON decimal.",
         ),
+        Document::OpenDelivery => (
+            "Comanda: Open Delivery",
+            "What we serve of Open Delivery 1.7.0 as an ordering application. Events that it has no type for are left out.",
+        ),
         Document::Comanda => ("Comanda: own endpoints", "What no other platform's API has."),
     }
 }
 
-fn build(document: Document) -> OpenApi {
+fn build(document: Document, prefix: &OpenDeliveryPrefix) -> OpenApi {
     let (title, description) = about(document);
     let info = InfoBuilder::new()
         .title(title)
@@ -78,17 +86,30 @@ fn build(document: Document) -> OpenApi {
         .build();
     let mut paths = PathsBuilder::new();
     for row in operations::all().filter(|row| row.document == document) {
-        for (index, path) in row.paths.iter().enumerate() {
-            paths = paths.path(*path, path_item(row, path, index));
+        let mounted = row.paths.iter().flat_map(|path| prefix.mount(document, path));
+        for (index, path) in mounted.enumerate() {
+            paths = paths.path(path.as_ref(), path_item(row, &path, index));
         }
     }
-    let flow = Flow::ClientCredentials(ClientCredentials::new(TOKEN_URL, Scopes::new()));
+    let flow = Flow::ClientCredentials(ClientCredentials::new(token_url(document, prefix), Scopes::new()));
     let mut components =
         ComponentsBuilder::new().security_scheme(SECURITY, SecurityScheme::OAuth2(OAuth2::new([flow])));
-    for (name, schema) in orders::schemas().into_iter().chain(merchants::schemas()) {
+    for (name, schema) in all_schemas() {
         components = components.schema(name, schema);
     }
     OpenApiBuilder::new().info(info).paths(paths.build()).components(Some(components.build())).build()
+}
+
+fn all_schemas() -> impl Iterator<Item = shapes::Named> {
+    let open_delivery = open_delivery::schemas().into_iter().chain(open_delivery_order::schemas());
+    orders::schemas().into_iter().chain(merchants::schemas()).chain(open_delivery)
+}
+
+fn token_url(document: Document, prefix: &OpenDeliveryPrefix) -> String {
+    match document {
+        Document::OpenDelivery => format!("{prefix}/oauth/token"),
+        Document::Merchant | Document::Comanda => "/authentication/v1.0/oauth/token".to_owned(),
+    }
 }
 
 fn path_item(row: &Row, path: &str, index: usize) -> utoipa::openapi::PathItem {
@@ -120,7 +141,7 @@ fn path_item(row: &Row, path: &str, index: usize) -> utoipa::openapi::PathItem {
     let with_token: &[u16] = if row.takes_token { &[401, 403] } else { &[] };
     let with_limit: &[u16] = if row.per_minute.is_some() { &[429] } else { &[] };
     for status in row.errors.iter().chain(with_token).chain(with_limit).chain(&[503]) {
-        operation = operation.response(status.to_string(), error(*status));
+        operation = operation.response(status.to_string(), error(*status, row.document));
     }
     if row.takes_token {
         operation = operation.security(SecurityRequirement::new(SECURITY, Vec::<String>::new()));
@@ -131,10 +152,13 @@ fn path_item(row: &Row, path: &str, index: usize) -> utoipa::openapi::PathItem {
 fn body(takes: Takes) -> Option<utoipa::openapi::request_body::RequestBody> {
     let (content_type, schema, required) = match takes {
         Takes::Nothing => return None,
-        Takes::TokenForm => ("application/x-www-form-urlencoded", reference("TokenForm"), Required::True),
+        Takes::TokenForm => (FORM, reference("TokenForm"), Required::True),
         Takes::EventIds => (JSON, array("EventReference"), Required::True),
         Takes::Note => (JSON, reference("Note"), Required::False),
         Takes::One(name) => (JSON, reference(name), Required::True),
+        Takes::Optional(name) => (JSON, reference(name), Required::False),
+        Takes::Many(name) => (JSON, array(name), Required::True),
+        Takes::Form(name) => (FORM, reference(name), Required::True),
     };
     let content = ContentBuilder::new().schema(Some(schema)).build();
     Some(RequestBodyBuilder::new().required(Some(required)).content(content_type, content).build())
@@ -152,13 +176,17 @@ fn answers(answers: Answers) -> Vec<(&'static str, Response)> {
         Answers::Events => {
             vec![("200", with("Pending events, unordered.", array("Event"))), ("204", without("Nothing is pending."))]
         }
+        Answers::ManyOrNone(name) => {
+            vec![("200", with("What is pending, unordered.", array(name))), ("204", without("Nothing is pending."))]
+        }
         Answers::Created(name) => vec![("201", with("Done, and kept.", reference(name)))],
         Answers::Accepted => vec![("202", without("Done, and kept."))],
         Answers::Gone => vec![("204", without("Gone."))],
+        Answers::Done => vec![("204", without("Done, and kept."))],
     }
 }
 
-fn error(status: u16) -> Response {
+fn error(status: u16, document: Document) -> Response {
     let description = match status {
         400 => "The request cannot be read.",
         401 => "The token or the credentials do not count.",
@@ -167,12 +195,17 @@ fn error(status: u16) -> Response {
         408 => "The body did not arrive in time.",
         409 => "Not possible as things stand; for an order, `details` says in which state it is and what would be.",
         413 => "The body is too large.",
+        422 => "Not possible as things stand, or done before.",
         415 => "Another content type is expected.",
         429 => "Too many requests; see `Retry-After`.",
         _ => "Not possible for the moment; repeat after `Retry-After`.",
     };
-    let content = ContentBuilder::new().schema(Some(reference("Error"))).build();
-    ResponseBuilder::new().description(description).content(JSON, content).build()
+    let (content_type, schema) = match document {
+        Document::OpenDelivery => (PROBLEM, "Problem"),
+        Document::Merchant | Document::Comanda => (JSON, "Error"),
+    };
+    let content = ContentBuilder::new().schema(Some(reference(schema))).build();
+    ResponseBuilder::new().description(description).content(content_type, content).build()
 }
 
 #[cfg(test)]
@@ -182,7 +215,7 @@ mod tests {
     #[test]
     fn every_reference_leads_somewhere_and_no_schema_is_left_over() {
         for kind in Document::ALL {
-            let document: Value = serde_json::from_slice(&render(kind)).unwrap();
+            let document: Value = serde_json::from_slice(&render(kind, &OpenDeliveryPrefix::default())).unwrap();
             assert_eq!(document["openapi"], "3.1.0");
             let mut open = vec![&document];
             while let Some(value) = open.pop() {

@@ -15,6 +15,11 @@ pub(crate) fn array(name: &str) -> RefOr<Schema> {
     RefOr::T(Schema::Array(ArrayBuilder::new().items(reference(name)).build()))
 }
 
+/// An array of these.
+pub(crate) fn array_of(items: RefOr<Schema>) -> RefOr<Schema> {
+    RefOr::T(Schema::Array(ArrayBuilder::new().items(items).build()))
+}
+
 /// Anything of this type.
 pub(crate) fn typed(kind: Type) -> RefOr<Schema> {
     RefOr::T(Schema::Object(ObjectBuilder::new().schema_type(kind).build()))

@@ -20,5 +20,11 @@ pub(super) const ROWS: &[Row] = &[
         &["/openapi/merchant.json", "/openapi.json"],
         "The OpenAPI document of the merchant API.",
     ),
+    document(
+        Document::OpenDelivery,
+        "openapi_open_delivery",
+        &["/openapi/open-delivery.json"],
+        "The OpenAPI document of what Open Delivery we serve.",
+    ),
     document(Document::Comanda, "openapi_comanda", &["/openapi/comanda.json"], "This document."),
 ];

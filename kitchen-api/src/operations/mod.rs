@@ -8,15 +8,19 @@ mod authentication;
 mod documentation;
 mod events;
 mod merchants;
+mod open_delivery;
 mod orders;
 
 use std::num::NonZeroU32;
 
 pub(crate) use events::POLL;
+pub(crate) use open_delivery::OpenDeliveryOperation;
 
 /// Every operation.
 pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
-    [authentication::ROWS, events::ROWS, orders::ROWS, merchants::ROWS, documentation::ROWS].into_iter().flatten()
+    [authentication::ROWS, events::ROWS, orders::ROWS, merchants::ROWS, open_delivery::ROWS, documentation::ROWS]
+        .into_iter()
+        .flatten()
 }
 
 /// An operation.
@@ -43,6 +47,7 @@ pub(crate) enum Operation {
     RemoveInterruption,
     OpeningHours,
     SetOpeningHours,
+    OpenDelivery(OpenDeliveryOperation),
     OpenApi(Document),
 }
 
@@ -51,6 +56,8 @@ pub(crate) enum Operation {
 pub(crate) enum Document {
     /// The iFood-style Merchant API.
     Merchant,
+    /// Open Delivery 1.7.0.
+    OpenDelivery,
     /// What is ours alone.
     Comanda,
 }
@@ -58,7 +65,7 @@ pub(crate) enum Document {
 impl Document {
     /// Every document.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 2] = [Self::Merchant, Self::Comanda];
+    pub(crate) const ALL: [Self; 3] = [Self::Merchant, Self::OpenDelivery, Self::Comanda];
 }
 
 /// What an operation reads.
@@ -71,6 +78,12 @@ pub(crate) enum Takes {
     Note,
     /// A JSON object of this schema.
     One(&'static str),
+    /// An optional JSON object of this schema.
+    Optional(&'static str),
+    /// A JSON array of this schema.
+    Many(&'static str),
+    /// A form of this schema.
+    Form(&'static str),
 }
 
 /// What an operation answers when it succeeds.
@@ -82,12 +95,16 @@ pub(crate) enum Answers {
     Many(&'static str),
     /// 200 with an array of events, or 204.
     Events,
+    /// 200 with an array of this schema, or 204.
+    ManyOrNone(&'static str),
     /// 201 with this schema.
     Created(&'static str),
     /// 202 without a body.
     Accepted,
     /// 204 without a body.
     Gone,
+    /// 204 without a body, for what is done and not gone.
+    Done,
 }
 
 /// A parameter that is no part of the path.

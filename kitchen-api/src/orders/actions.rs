@@ -54,7 +54,7 @@ pub(crate) async fn act(
     Ok(response)
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<String, ApiError> {
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<String, ApiError> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(String::new()) };
     let key = value.to_str().ok().filter(|key| key.len() <= IDEMPOTENCY_KEY_MAX_BYTES);
     key.map(str::to_owned).ok_or_else(|| {

@@ -24,7 +24,7 @@ use crate::routes::path_segment;
 /// Where the order's id stands in `/order/v1.0/orders/{id}…`.
 const ID_SEGMENT: usize = 3;
 
-pub(super) fn unknown() -> ApiError {
+pub(crate) fn unknown() -> ApiError {
     ApiError::not_found("There is no such order.")
 }
 
@@ -34,20 +34,20 @@ pub(super) fn order_in_path(request: &Request) -> Result<OrderId, ApiError> {
 }
 
 /// An order whose merchant the application may see.
-pub(super) struct VisibleOrder {
-    pub(super) merchant: MerchantId,
-    pub(super) reply: GetOrderReply,
+pub(crate) struct VisibleOrder {
+    pub(crate) merchant: MerchantId,
+    pub(crate) reply: GetOrderReply,
 }
 
 /// Looks an order up at the core and checks it against `scope`.
-pub(super) async fn visible_order(api: &Api, scope: &Scope, order: OrderId) -> Result<VisibleOrder, CallError> {
+pub(crate) async fn visible_order(api: &Api, scope: &Scope, order: OrderId) -> Result<VisibleOrder, CallError> {
     let request = GetOrderRequest { order_id: proto::conversions::to_bytes(order.as_bytes()) };
     let reply = api.core.get_order(request).await?;
     let merchant = proto::conversions::merchant_id(&reply.merchant_id).map_err(|_| CallError::Unavailable)?;
     if scope.contains(merchant) { Ok(VisibleOrder { merchant, reply }) } else { Err(CallError::NotFound) }
 }
 
-pub(super) fn refusal(error: &CallError) -> ApiError {
+pub(crate) fn refusal(error: &CallError) -> ApiError {
     match error {
         CallError::NotFound => unknown(),
         CallError::Invalid => ApiError::bad_request("The request is not valid for this order."),

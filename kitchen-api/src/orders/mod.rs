@@ -7,5 +7,6 @@ mod actions;
 mod details;
 mod note;
 
-pub(crate) use actions::act;
-pub(crate) use details::{cancellation_reasons, details, json_response};
+pub(crate) use actions::{act, idempotency_key};
+pub(crate) use details::{cancellation_reasons, details, json_response, refusal, unknown, visible_order};
+pub(crate) use note::Note;

@@ -12,13 +12,13 @@ const CODE_MAX_CHARS: usize = 64;
 
 /// The reason and the code; empty when not said.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Note {
-    pub(super) reason: String,
-    pub(super) code: String,
+pub(crate) struct Note {
+    pub(crate) reason: String,
+    pub(crate) code: String,
 }
 
 impl Note {
-    pub(super) fn read(body: &[u8]) -> Self {
+    pub(crate) fn read(body: &[u8]) -> Self {
         let Ok(Value::Object(said)) = serde_json::from_slice::<Value>(body) else { return Self::default() };
         let text = |names: &[&str]| {
             let value = names.iter().find_map(|name| said.get(*name).filter(|value| !value.is_null()));

@@ -11,6 +11,8 @@ mod errors;
 mod interruptions;
 mod limits;
 mod merchants;
+mod open_delivery;
+mod open_delivery_orders;
 mod opening_hours;
 mod orders;
 mod peers;

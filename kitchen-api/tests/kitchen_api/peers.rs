@@ -307,6 +307,7 @@ pub struct Merchants {
     /// The shifts of every put overlap.
     pub shifts_overlap: AtomicBool,
     pub puts: AtomicU32,
+    pub lookups: AtomicU32,
     pub down: AtomicBool,
 }
 
@@ -402,8 +403,16 @@ impl MerchantConnection for Served<Merchants> {
         Err(Status::unimplemented("not scripted"))
     }
 
-    async fn lookup(&self, _: Request<presence::LookupRequest>) -> Result<Response<presence::Merchant>, Status> {
-        Err(Status::unimplemented("not scripted"))
+    async fn lookup(&self, request: Request<presence::LookupRequest>) -> Result<Response<presence::Merchant>, Status> {
+        self.0.up()?;
+        let Some(presence::lookup_request::By::OpenDeliveryId(id)) = request.into_inner().by else {
+            return Err(Status::unimplemented("not scripted"));
+        };
+        let known = self.0.merchants.lock();
+        let found = known.values().find(|merchant| merchant.open_delivery_id == id).cloned();
+        let found = found.ok_or_else(|| Status::not_found("no such merchant"))?;
+        self.0.lookups.fetch_add(1, Ordering::SeqCst);
+        Ok(Response::new(found))
     }
 
     async fn get_merchants(

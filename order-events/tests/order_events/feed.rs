@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use event_feed::{CategoryFilter, Filter, notification};
+use event_feed::{Filter, notification};
 use message_bus::in_memory::Faults;
 use message_bus::{OutgoingMessage, Queue};
 use order_events::state::Limits;
@@ -100,7 +100,7 @@ async fn a_sent_filter_names_what_it_hides_and_acknowledges_nothing_itself() {
     let (placed, confirmed) = (event(1, 1, 1), event(1, 1, 2));
     platform.publish(&[placed.clone(), confirmed.clone()]).await;
     platform.eventually_shown(&[1], &[placed.clone(), confirmed.clone()]).await;
-    let filter = Filter { types: Some(vec![EventCode::Placed]), groups: None, categories: CategoryFilter::Default };
+    let filter = Filter { types: Some(vec![EventCode::Placed]), ..Filter::default() };
     let outcome = platform.handle.poll(&authorised(&application(), &[1]), &filter, 1_000, PollFlags::default());
     assert_eq!((outcome.events, outcome.hidden), (vec![placed.clone()], vec![confirmed.id]));
     assert_eq!(platform.shown(&[1]).len(), 2, "the caller acknowledges, once it can answer 2xx");

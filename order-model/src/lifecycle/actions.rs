@@ -1,4 +1,4 @@
-//! What merchants' applications ask: the steps of PARTNER_API 1.4 and the cancellation of 2.5.
+//! What merchants' applications ask: the steps of PARTNER_API 1.4 and 4, and the cancellation of 2.5.
 //!
 //! Unlike an update, an action says what shall happen now, so that past its state it is a repeat (409), never recorded.
 
@@ -29,7 +29,55 @@ pub(crate) fn acted(lifecycle: &Lifecycle, at: Timestamp, action: Action) -> Opt
         Action::RequestCancellation(code) => cancellation_requested(lifecycle, at, code),
         Action::AcceptCancellation => answered_by_merchant(lifecycle, at, EventCode::ConsumerCancellationAccepted),
         Action::DenyCancellation => answered_by_merchant(lifecycle, at, EventCode::ConsumerCancellationDenied),
+        Action::PickedUp => picked_up(lifecycle, at),
+        Action::Delivered => delivered(lifecycle, at),
     }
+}
+
+/// Fetched at the counter, which concludes the order: it was ready, whether or not somebody said so.
+fn picked_up(lifecycle: &Lifecycle, at: Timestamp) -> Option<Decision> {
+    match lifecycle.kind.route() {
+        Route::Counter => {}
+        Route::MerchantCourier | Route::MarketplaceCourier | Route::Table => return None,
+    }
+    match lifecycle.status {
+        OrderStatus::Confirmed
+        | OrderStatus::SeparationStarted
+        | OrderStatus::SeparationEnded
+        | OrderStatus::PreparationStarted
+        | OrderStatus::ReadyToPickup => handed_over(lifecycle, at, EventCode::Collected),
+        OrderStatus::Concluded => already(lifecycle),
+        OrderStatus::Placed | OrderStatus::Dispatched | OrderStatus::Cancelled => None,
+    }
+}
+
+/// Handed over by the merchant's courier. What has not left yet cannot be: `delivered` before `dispatch` is refused, so
+/// that a slip of the finger in the kitchen does not conclude an order.
+fn delivered(lifecycle: &Lifecycle, at: Timestamp) -> Option<Decision> {
+    match lifecycle.kind.route() {
+        Route::MerchantCourier => {}
+        Route::MarketplaceCourier | Route::Counter | Route::Table => return None,
+    }
+    match lifecycle.status {
+        OrderStatus::Dispatched => handed_over(lifecycle, at, EventCode::Delivered),
+        OrderStatus::Concluded => already(lifecycle),
+        OrderStatus::Placed
+        | OrderStatus::Confirmed
+        | OrderStatus::SeparationStarted
+        | OrderStatus::SeparationEnded
+        | OrderStatus::PreparationStarted
+        | OrderStatus::ReadyToPickup
+        | OrderStatus::Cancelled => None,
+    }
+}
+
+/// The customer has it: `code`, and the platform's own `CON` with it.
+fn handed_over(lifecycle: &Lifecycle, at: Timestamp, code: EventCode) -> Option<Decision> {
+    let mut draft = Draft::new(lifecycle, at);
+    draft.append(code, EventMetadata::OfApplication);
+    draft.append(EventCode::Concluded, EventMetadata::None);
+    draft.enter(OrderStatus::Concluded);
+    draft.changed()
 }
 
 /// A step of the merchant's, judged by the table's cell for its code.

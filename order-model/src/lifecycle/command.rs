@@ -78,7 +78,7 @@ impl Update {
     }
 }
 
-/// What a merchant's application may ask (PARTNER_API 1.4).
+/// What a merchant's application may ask (PARTNER_API 1.4 and 4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
     /// `confirm`.
@@ -95,6 +95,10 @@ pub enum Action {
     AcceptCancellation,
     /// `denyCancellation`: no to the consumer's request.
     DenyCancellation,
+    /// `pickedUp` of Open Delivery: the customer has fetched a TAKEOUT order.
+    PickedUp,
+    /// `delivered` of Open Delivery: the merchant's own courier has handed the order over.
+    Delivered,
 }
 
 impl Action {
@@ -108,6 +112,8 @@ impl Action {
             Self::RequestCancellation(_) => "requestCancellation",
             Self::AcceptCancellation => "acceptCancellation",
             Self::DenyCancellation => "denyCancellation",
+            Self::PickedUp => "pickedUp",
+            Self::Delivered => "delivered",
         }
     }
 }

@@ -112,6 +112,8 @@ fn action_rows(kind: OrderKind, columns: &[OrderStatus]) -> Vec<Row> {
         row("acceptCancellation (the consumer asks)", Action::AcceptCancellation, &asked),
         row("denyCancellation (the consumer asks)", Action::DenyCancellation, &asked),
         row("acceptCancellation, denyCancellation (else)", Action::AcceptCancellation, &|lifecycle| lifecycle),
+        row("pickedUp", Action::PickedUp, &|lifecycle| lifecycle),
+        row("delivered", Action::Delivered, &|lifecycle| lifecycle),
     ]
 }
 

@@ -188,6 +188,8 @@ fn probes(open: Option<&DisputeId>) -> impl Iterator<Item = Command> {
         Action::RequestCancellation(CancellationCode::SystemProblem),
         Action::AcceptCancellation,
         Action::DenyCancellation,
+        Action::PickedUp,
+        Action::Delivered,
     ];
     let timers = [Command::ConfirmTimeout, Command::Conclude, Command::DisputeTimeout];
     codes.chain(actions.into_iter().map(Command::Act)).chain(timers)

@@ -85,7 +85,8 @@ pub fn cell(kind: OrderKind, status: OrderStatus, code: EventCode) -> Cell {
         | EventCode::ReturnedToOrigin
         | EventCode::DropCodeValidated
         | EventCode::ReturnCodeRequested
-        | EventCode::ReturnToStore => with_courier(route, once_dispatched(status)),
+        | EventCode::ReturnToStore
+        | EventCode::Delivered => with_courier(route, once_dispatched(status)),
         EventCode::AddressChangeRequested
         | EventCode::AddressChangeUserConfirmed
         | EventCode::AddressChangeAccepted

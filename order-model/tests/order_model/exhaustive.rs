@@ -24,6 +24,8 @@ pub fn commands() -> Vec<(Command, Disputed)> {
         Action::RequestCancellation(CancellationCode::ItemUnavailable),
         Action::AcceptCancellation,
         Action::DenyCancellation,
+        Action::PickedUp,
+        Action::Delivered,
     ];
     let timers = [Command::Place, Command::ConfirmTimeout, Command::Conclude, Command::DisputeTimeout];
     let hsd = |id: &'static str, parent: Option<&'static str>, timeout_action| {

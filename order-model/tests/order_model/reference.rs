@@ -66,7 +66,7 @@ const INFORMATION: &[(&str, &[&str], &str)] = &[
     ("DAR DAU DAA DAD", &[], "delivery"),
     ("PAA", &["PLACED"], "takeout"),
     ("ADR GTO AAO DDD DCR DDCR DPCR DPCS DGA DGD DGAC DGDC DGU RDR RDS RDF DCRA DCRR", &["PLACED"], "delivery"),
-    ("CLT AAD DRGO DRDO DDCS DRCR RTS", BEFORE_LEAVING, "delivery"),
+    ("CLT AAD DRGO DRDO DDCS DRCR RTS DLV", BEFORE_LEAVING, "delivery"),
 ];
 
 const BEFORE_LEAVING: &[&str] =
@@ -229,6 +229,14 @@ impl Facts<'_> {
                 Expected::Appends(vec!["CCD"], self.status)
             }
             Action::DenyCancellation => self.repeat_or_illegal("CCD"),
+            Action::PickedUp if self.kind.order_type != OrderType::Takeout => Expected::Illegal,
+            Action::Delivered if self.kind.order_type != OrderType::Delivery || !by_merchant => Expected::Illegal,
+            Action::PickedUp | Action::Delivered if self.status == "CONCLUDED" => Expected::Already,
+            Action::PickedUp if self.status != "PLACED" && !self.is_final() => {
+                Expected::Appends(vec!["CLT", "CON"], "CONCLUDED")
+            }
+            Action::Delivered if self.status == "DISPATCHED" => Expected::Appends(vec!["DLV", "CON"], "CONCLUDED"),
+            Action::PickedUp | Action::Delivered => Expected::Illegal,
         }
     }
 

@@ -89,6 +89,31 @@ fn the_marketplace_delivers() {
 }
 
 #[test]
+fn whoever_hands_an_order_over_concludes_it() {
+    let mut order = Story::of("DELIVERY", "MERCHANT", "FOOD");
+    order.act(Action::Confirm);
+    assert!(order.try_to(&Command::Act(Action::Delivered)).unwrap_err().may_become_legal, "not before it has left");
+    order.act(Action::Dispatch).act(Action::Delivered).act(Action::Delivered);
+    assert_eq!(order.told(), "PLC CFM DSP DLV CON");
+    assert_eq!(order.last, [], "said twice, done once");
+    let mut takeout = Story::of("TAKEOUT", "", "");
+    takeout.act(Action::Confirm).act(Action::ReadyToPickup).act(Action::PickedUp);
+    assert_eq!(takeout.told(), "PLC CFM RTP CLT CON");
+    let mut marketplace = Story::of("DELIVERY", "IFOOD", "");
+    marketplace.act(Action::Confirm).act(Action::ReadyToPickup).update("CLT DLV CON");
+    assert_eq!(marketplace.told(), "PLC CFM RTP CLT DLV CON", "DELIVERED just before");
+    for (action, mut order) in [
+        (Action::Delivered, Story::of("TAKEOUT", "", "")),
+        (Action::Delivered, Story::of("DELIVERY", "IFOOD", "")),
+        (Action::PickedUp, Story::of("DELIVERY", "MERCHANT", "")),
+        (Action::PickedUp, Story::of("INDOOR", "", "")),
+    ] {
+        order.act(Action::Confirm).act(Action::ReadyToPickup);
+        assert!(!order.try_to(&Command::Act(action)).unwrap_err().may_become_legal, "{action:?}");
+    }
+}
+
+#[test]
 fn takeout_and_tables_end_when_ready() {
     let mut takeout = Story::of("TAKEOUT", "", "FOOD");
     takeout.act(Action::Confirm).update("PAA").act(Action::ReadyToPickup).update("CON");

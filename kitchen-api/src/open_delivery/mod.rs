@@ -1,0 +1,52 @@
+//! Open Delivery 1.7.0, and its clients down to 1.3.0, with us as the ordering application (PARTNER_API, section 4).
+//!
+//! Called by the routes for the rows of `operations::open_delivery`. The feed, the core and presence are the same as under the
+//! iFood-style paths; this only speaks another language: one event has one id in both, and an acknowledgment in either counts
+//! for that application. Deliberately absent: what pulls from the POS (onboarding, `menuUpdated`), webhooks, logistics, and the
+//! actions whose effect the core cannot carry out (`validateCode`, `tracking`, `PATCH details`).
+
+mod acknowledgment;
+mod actions;
+mod cancellation_codes;
+mod event;
+mod event_types;
+mod generations;
+mod hours;
+mod json;
+mod merchant_names;
+mod merchant_status;
+mod order;
+mod order_details;
+mod path;
+mod polling;
+mod prefix;
+mod token;
+mod versions;
+
+use order_model::SharedClock;
+
+use merchant_names::MerchantNames;
+pub use prefix::{InvalidPrefix, OpenDeliveryPrefix};
+
+pub(crate) use acknowledgment::acknowledge;
+pub(crate) use actions::{act, answer_cancellation, request_cancellation};
+pub(crate) use cancellation_codes::Reason;
+pub(crate) use event_types::names as event_type_names;
+pub(crate) use merchant_status::merchant_status;
+pub(crate) use order_details::details;
+pub(crate) use polling::poll;
+pub(crate) use token::issue;
+pub(crate) use versions::versions;
+
+/// What this dialect's handlers share.
+pub(crate) struct OpenDelivery {
+    pub(crate) prefix: OpenDeliveryPrefix,
+    names: MerchantNames,
+}
+
+impl OpenDelivery {
+    /// Paths under `prefix`.
+    pub(crate) fn new(prefix: OpenDeliveryPrefix, clock: SharedClock) -> Self {
+        Self { prefix, names: MerchantNames::new(clock) }
+    }
+}

@@ -1,0 +1,159 @@
+//! Open Delivery with us as the ordering application (PARTNER_API, 4). Paths are mounted below the configured prefix.
+
+use super::{Answers, Document, Operation, Parameter, Row, Takes, Verb, get, header, query};
+
+/// An operation of this dialect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OpenDeliveryOperation {
+    Token,
+    Versions,
+    Poll,
+    Acknowledge,
+    GetOrder,
+    Confirm,
+    Preparing,
+    ReadyForPickup,
+    PickedUp,
+    Dispatch,
+    Delivered,
+    RequestCancellation,
+    AcceptCancellation,
+    DenyCancellation,
+    MerchantStatus,
+}
+
+use OpenDeliveryOperation::{
+    AcceptCancellation, Acknowledge, Confirm, Delivered, DenyCancellation, Dispatch, GetOrder, MerchantStatus,
+    PickedUp, Poll, Preparing, ReadyForPickup, RequestCancellation, Token, Versions,
+};
+
+const IDEMPOTENCY_KEY: &[Parameter] =
+    &[header("idempotency-key", "Up to 128 characters; repeats of it do nothing more.")];
+
+const POLL_PARAMETERS: &[Parameter] = &[
+    header("x-polling-merchants", "Merchant ids, the POS's own or our UUIDs, comma-separated, at most 100."),
+    query("eventType", "Event types, at most 15. Pending events it hides count as acknowledged."),
+];
+
+const fn row(operation: OpenDeliveryOperation, id: &'static str, paths: &'static [&'static str]) -> Row {
+    Row { document: Document::OpenDelivery, ..get(Operation::OpenDelivery(operation), id, paths) }
+}
+
+const fn action(
+    operation: OpenDeliveryOperation,
+    id: &'static str,
+    paths: &'static [&'static str],
+    summary: &'static str,
+) -> Row {
+    Row {
+        verb: Verb::Post,
+        summary,
+        parameters: IDEMPOTENCY_KEY,
+        errors: &[400, 404, 408, 413, 422],
+        ..row(operation, id, paths)
+    }
+}
+
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        verb: Verb::Post,
+        tag: "authentication",
+        summary: "An access token for client credentials. Valid for 6 h; ask again then.",
+        takes: Takes::Form("TokenRequest"),
+        answers: Answers::One("TokenResponse"),
+        errors: &[401, 408, 413, 415, 429],
+        takes_token: false,
+        ..row(Token, "od_token", &["/oauth/token"])
+    },
+    Row {
+        tag: "versions",
+        summary: "The versions we speak.",
+        answers: Answers::One("VersionOrderingApp"),
+        takes_token: false,
+        ..row(Versions, "od_versions", &["/v1/versions/orderingApp"])
+    },
+    Row {
+        tag: "events",
+        summary: "The events not acknowledged yet. Counts as a sign of life of its merchants.",
+        answers: Answers::ManyOrNone("OrderEvent"),
+        parameters: POLL_PARAMETERS,
+        errors: &[400],
+        ..row(Poll, "od_poll", &["/v1/events:polling"])
+    },
+    Row {
+        verb: Verb::Post,
+        tag: "events",
+        summary: "Acknowledges events: after the 202 they never come back. At most 100.",
+        takes: Takes::Many("AckEvents"),
+        errors: &[400, 408, 413],
+        ..row(Acknowledge, "od_acknowledge", &["/v1/events/acknowledgment"])
+    },
+    Row {
+        summary: "The order as it was placed.",
+        answers: Answers::One("OpenDeliveryOrder"),
+        errors: &[404],
+        ..row(GetOrder, "od_get_order", &["/v1/orders/{orderId}"])
+    },
+    Row {
+        takes: Takes::Optional("OrderConfirmed"),
+        ..action(Confirm, "od_confirm", &["/v1/orders/{orderId}/confirm"], "Takes the order.")
+    },
+    action(Preparing, "od_preparing", &["/v1/orders/{orderId}/preparing"], "The kitchen begins."),
+    action(
+        ReadyForPickup,
+        "od_ready_for_pickup",
+        &["/v1/orders/{orderId}/readyForPickup"],
+        "Ready for the courier or the customer.",
+    ),
+    action(
+        PickedUp,
+        "od_picked_up",
+        &["/v1/orders/{orderId}/pickedUp"],
+        "The customer has fetched a TAKEOUT order, which concludes it.",
+    ),
+    Row {
+        takes: Takes::Optional("OrderDispatched"),
+        ..action(Dispatch, "od_dispatch", &["/v1/orders/{orderId}/dispatch"], "Left with the merchant's own courier.")
+    },
+    action(
+        Delivered,
+        "od_delivered",
+        &["/v1/orders/{orderId}/delivered"],
+        "The merchant's own courier has handed the order over, which concludes it.",
+    ),
+    Row {
+        takes: Takes::One("RequestCancelled"),
+        ..action(
+            RequestCancellation,
+            "od_request_cancellation",
+            &["/v1/orders/{orderId}/requestCancellation"],
+            "Asks for the order to be cancelled.",
+        )
+    },
+    Row {
+        answers: Answers::Done,
+        ..action(
+            AcceptCancellation,
+            "od_accept_cancellation",
+            &["/v1/orders/{orderId}/acceptCancellation"],
+            "Accepts the consumer's request to cancel.",
+        )
+    },
+    Row {
+        takes: Takes::Optional("RequestDenied"),
+        answers: Answers::Done,
+        ..action(
+            DenyCancellation,
+            "od_deny_cancellation",
+            &["/v1/orders/{orderId}/denyCancellation"],
+            "Denies the consumer's request to cancel.",
+        )
+    },
+    Row {
+        tag: "merchant",
+        summary: "Whether the store takes orders, and when it is open.",
+        answers: Answers::One("MerchantAvailability"),
+        errors: &[404],
+        ..row(MerchantStatus, "od_merchant_status", &["/v1/merchant/{id}/status"])
+    },
+];

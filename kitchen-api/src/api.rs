@@ -12,6 +12,7 @@ use crate::entropy::Entropy;
 use crate::feed::FeedRouter;
 use crate::oauth::{Attempts, Tokens};
 use crate::presence::BeatKeeper;
+use crate::store::AuthorisationStore;
 
 /// The state of the public API.
 pub(crate) struct Api {
@@ -19,11 +20,12 @@ pub(crate) struct Api {
     pub(crate) entropy: Entropy,
     pub(crate) directory: Arc<Directory>,
     pub(crate) tokens: Tokens,
-    /// Locked for a moment at the token endpoint only.
+    /// User codes, authorization codes, refresh tokens.
+    pub(crate) authorisations: Arc<dyn AuthorisationStore>,
+    /// Locked for a moment where secrets, codes and keys are tried only.
     pub(crate) attempts: Mutex<Attempts>,
     pub(crate) trusted_proxies: Vec<Network>,
     /// The listener as clients see it, without a slash at its end.
-    #[expect(dead_code, reason = "no answer has a link of ours yet")]
     pub(crate) public_url: String,
     pub(crate) feed: FeedRouter,
     pub(crate) beats: BeatKeeper,

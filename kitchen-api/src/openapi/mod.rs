@@ -3,6 +3,7 @@
 //! Rendered once, when the service is built. Shapes are those of PARTNER_API; what clients must ignore (further fields) is
 //! allowed everywhere.
 
+mod authentication;
 mod merchants;
 mod orders;
 pub(crate) mod shapes;
@@ -13,7 +14,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use utoipa::openapi::path::{OperationBuilder, ParameterBuilder, ParameterIn, PathItemBuilder, PathsBuilder};
 use utoipa::openapi::request_body::RequestBodyBuilder;
-use utoipa::openapi::security::{ClientCredentials, Flow, OAuth2, Scopes, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{
     ComponentsBuilder, ContentBuilder, HttpMethod, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Required,
     Response, ResponseBuilder,
@@ -82,10 +83,8 @@ fn build(document: Document) -> OpenApi {
             paths = paths.path(*path, path_item(row, path, index));
         }
     }
-    let flow = Flow::ClientCredentials(ClientCredentials::new(TOKEN_URL, Scopes::new()));
-    let mut components =
-        ComponentsBuilder::new().security_scheme(SECURITY, SecurityScheme::OAuth2(OAuth2::new([flow])));
-    for (name, schema) in orders::schemas().into_iter().chain(merchants::schemas()) {
+    let mut components = ComponentsBuilder::new().security_scheme(SECURITY, authentication::security_scheme(TOKEN_URL));
+    for (name, schema) in authentication::schemas().into_iter().chain(orders::schemas()).chain(merchants::schemas()) {
         components = components.schema(name, schema);
     }
     OpenApiBuilder::new().info(info).paths(paths.build()).components(Some(components.build())).build()
@@ -119,7 +118,8 @@ fn path_item(row: &Row, path: &str, index: usize) -> utoipa::openapi::PathItem {
     }
     let with_token: &[u16] = if row.takes_token { &[401, 403] } else { &[] };
     for status in row.errors.iter().chain(with_token).chain(&[503]) {
-        operation = operation.response(status.to_string(), error(*status));
+        let refusal = if row.answers == Answers::Page { page_error() } else { error(*status) };
+        operation = operation.response(status.to_string(), refusal);
     }
     if row.takes_token {
         operation = operation.security(SecurityRequirement::new(SECURITY, Vec::<String>::new()));
@@ -130,7 +130,7 @@ fn path_item(row: &Row, path: &str, index: usize) -> utoipa::openapi::PathItem {
 fn body(takes: Takes) -> Option<utoipa::openapi::request_body::RequestBody> {
     let (content_type, schema, required) = match takes {
         Takes::Nothing => return None,
-        Takes::TokenForm => ("application/x-www-form-urlencoded", reference("TokenForm"), Required::True),
+        Takes::Form(name) => ("application/x-www-form-urlencoded", reference(name), Required::True),
         Takes::EventIds => (JSON, array("EventReference"), Required::True),
         Takes::Note => (JSON, reference("Note"), Required::False),
         Takes::One(name) => (JSON, reference(name), Required::True),
@@ -152,9 +152,21 @@ fn answers(answers: Answers) -> Vec<(&'static str, Response)> {
             vec![("200", with("Pending events, unordered.", array("Event"))), ("204", without("Nothing is pending."))]
         }
         Answers::Created(name) => vec![("201", with("Done, and kept.", reference(name)))],
+        Answers::Page => vec![("200", page("A page.").build())],
         Answers::Accepted => vec![("202", without("Done, and kept."))],
         Answers::Gone => vec![("204", without("Gone."))],
     }
+}
+
+fn page(description: &str) -> ResponseBuilder {
+    let content = ContentBuilder::new().schema(Some(text())).build();
+    ResponseBuilder::new().description(description).content("text/html; charset=utf-8", content)
+}
+
+/// What the page itself refuses is a page; what the server does before it is not.
+fn page_error() -> Response {
+    let content = ContentBuilder::new().schema(Some(reference("Error"))).build();
+    page("The form again with what is wrong, or an error.").content(JSON, content).build()
 }
 
 fn error(status: u16) -> Response {

@@ -21,6 +21,9 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
     Token,
+    UserCode,
+    ActivationPage,
+    Activate,
     Poll,
     Acknowledge,
     GetOrder,
@@ -63,7 +66,8 @@ impl Document {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Takes {
     Nothing,
-    TokenForm,
+    /// A form of this schema.
+    Form(&'static str),
     EventIds,
     /// An optional JSON object.
     Note,
@@ -82,6 +86,8 @@ pub(crate) enum Answers {
     Events,
     /// 201 with this schema.
     Created(&'static str),
+    /// 200 with HTML, and so are refusals.
+    Page,
     /// 202 without a body.
     Accepted,
     /// 204 without a body.

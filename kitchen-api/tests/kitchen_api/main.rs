@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 mod acknowledgment;
+mod activation;
 mod applications;
+mod authorisations;
 mod client;
 mod directory;
 mod documentation;
@@ -11,12 +13,14 @@ mod errors;
 mod interruptions;
 mod limits;
 mod merchants;
+mod nobody_authorises;
 mod opening_hours;
 mod orders;
 mod peers;
 mod polling;
 mod rig;
 mod shutdown;
+mod sign_in;
 mod store_status;
 mod tls;
 mod tokens;

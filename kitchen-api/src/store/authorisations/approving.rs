@@ -99,7 +99,7 @@ impl Applications {
                 return Ok(Activation::TooMany);
             }
         }
-        // Both are looked at whatever the other is: how long it takes does not say which was wrong.
+        // Both are looked at whatever the other is: how long it takes does not tell a key that counts from one that does not.
         let is_open = self.open_request_of(&code).await?.is_some();
         let is_its_key = self.takes_portal_key(merchant, key).await?;
         if !(is_open && is_its_key) {

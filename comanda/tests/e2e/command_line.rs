@@ -212,7 +212,10 @@ async fn distributed_application(url: &str, environment: &[(&str, &str)], json: 
     .await;
     assert!(granted["refreshToken"].is_string(), "{granted}");
     let listed = json(&["app", "authorizations", "tablet", "--json"]);
-    assert_eq!((&listed["authorizationId"], &listed["merchants"][0]), (&approved["authorizationId"], &MERCHANT.into()));
+    assert_eq!(
+        (&listed["authorizationId"], &listed["merchants"][0]),
+        (&approved["authorizationId"], &Value::from(MERCHANT))
+    );
     let id = approved["authorizationId"].as_str().unwrap();
     assert_eq!(json(&["app", "revoke-authorization", "tablet", id, "--json"])["authorizationId"], id);
     assert_eq!(run(&["app", "revoke-authorization", "tablet", id], environment).0, 1, "it is gone");

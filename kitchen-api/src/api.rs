@@ -14,6 +14,7 @@ use crate::oauth::{Attempts, Tokens};
 use crate::open_delivery::OpenDelivery;
 use crate::presence::BeatKeeper;
 use crate::rate_limits::OperationLimit;
+use crate::store::AuthorisationStore;
 
 /// The state of the public API.
 pub(crate) struct Api {
@@ -21,7 +22,9 @@ pub(crate) struct Api {
     pub(crate) entropy: Entropy,
     pub(crate) directory: Arc<Directory>,
     pub(crate) tokens: Tokens,
-    /// Locked for a moment at the token endpoint only.
+    /// User codes, authorization codes, refresh tokens.
+    pub(crate) authorisations: Arc<dyn AuthorisationStore>,
+    /// Locked for a moment where secrets, codes and keys are tried only.
     pub(crate) attempts: Mutex<Attempts>,
     pub(crate) trusted_proxies: Vec<Network>,
     /// The listener as clients see it, without a slash at its end.

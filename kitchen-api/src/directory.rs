@@ -15,7 +15,14 @@ use order_model::{ApplicationId, Timestamp};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{ApplicationStore, CHANGES_MAX, HashedSecret, StoreError, StoredApplication};
+use crate::store::{
+    ApplicationStore, AuthorisationId, CHANGES_MAX, Change, HashedSecret, Kind, StoreError, StoredApplication,
+    StoredAuthorisation,
+};
+
+mod authorisations;
+
+pub use authorisations::Authorisation;
 
 /// The table as it is handed around.
 type SharedStore = Arc<dyn ApplicationStore>;
@@ -28,32 +35,77 @@ const GATHERED_FOR: Duration = Duration::from_millis(50);
 /// The longest wait for such a look.
 const LOOK_LIMIT: Duration = Duration::from_secs(1);
 
-/// What is known of an application at one moment.
+/// What is known of an application, or of one authorisation of it, at one moment.
 #[derive(Debug)]
 pub struct Access {
     /// What it may see.
     pub scope: Scope,
     /// The whole scope, authorised: what a poll that names no merchants reads.
     pub everything: AuthorisedMerchants,
+    kind: Kind,
     secrets: Vec<HashedSecret>,
     revoked: bool,
     not_before: Timestamp,
+    /// Of an application: since when authorisations count. Of an authorisation: when it was approved.
+    authorised_from: Timestamp,
 }
 
 impl Access {
+    /// A distributed application sees nothing itself: each of its authorisations does.
     fn new(stored: StoredApplication) -> Self {
-        let StoredApplication { record, grants } = stored;
-        let scope = Scope::new(record.id, grants);
+        let StoredApplication { record, grants, .. } = stored;
+        let scope = match record.kind {
+            Kind::Centralised => Scope::new(record.id, grants),
+            Kind::Distributed => Scope::new(record.id, []),
+        };
         let everything = scope.authorise_all();
         let (secrets, revoked, not_before) = (record.secrets, record.revoked, record.not_before);
-        Self { scope, everything, secrets, revoked, not_before }
+        Self {
+            scope,
+            everything,
+            kind: record.kind,
+            secrets,
+            revoked,
+            not_before,
+            authorised_from: record.authorised_from,
+        }
     }
 
-    /// The same application, stripped of everything.
+    /// What an authorisation lets its tokens see. It takes no secrets.
+    fn of_authorisation(application: &ApplicationId, stored: StoredAuthorisation) -> Self {
+        let scope = Scope::new(application.clone(), stored.grants);
+        let everything = scope.authorise_all();
+        let (secrets, not_before) = (Vec::new(), Timestamp::default());
+        let authorised_from = stored.created_at;
+        Self { scope, everything, kind: Kind::Distributed, secrets, revoked: false, not_before, authorised_from }
+    }
+
+    /// The same, stripped of everything.
     fn removed(&self) -> Self {
         let scope = Scope::new(self.scope.application().clone(), []);
         let everything = scope.authorise_all();
-        Self { scope, everything, secrets: Vec::new(), revoked: true, not_before: Timestamp::MAX }
+        let (secrets, not_before) = (Vec::new(), Timestamp::MAX);
+        Self { scope, everything, kind: self.kind, secrets, revoked: true, not_before, authorised_from: Timestamp::MAX }
+    }
+
+    /// Where its permissions come from.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Whether nothing of it counts.
+    pub fn is_revoked(&self) -> bool {
+        self.revoked
+    }
+
+    /// Authorisations approved before this instant do not count.
+    pub fn authorised_from(&self) -> Timestamp {
+        self.authorised_from
+    }
+
+    /// Whether this authorisation of `application` still counts.
+    pub fn counts_for(&self, application: &Self) -> bool {
+        !self.revoked && self.authorised_from >= application.authorised_from
     }
 
     /// Tokens issued before this instant do not count.
@@ -88,6 +140,8 @@ impl Application {
 #[derive(Debug, Default)]
 pub struct Directory {
     applications: DashMap<ApplicationId, Arc<Application>>,
+    /// Of all applications: ids are random, and each says whose it is.
+    authorisations: DashMap<AuthorisationId, Arc<Authorisation>>,
     loaded: AtomicBool,
     /// Somebody asked for a look.
     look_wanted: Notify,
@@ -100,6 +154,11 @@ impl Directory {
     /// The application `id`, if it is known.
     pub fn find(&self, id: &ApplicationId) -> Option<Arc<Application>> {
         self.applications.get(id).map(|entry| Arc::clone(entry.value()))
+    }
+
+    /// Asks for a look at the table without waiting for it.
+    pub fn look_soon(&self) {
+        self.look_wanted.notify_one();
     }
 
     /// Whether the table was read since the start. Before, an unknown application may be one not read yet.
@@ -115,7 +174,18 @@ impl Directory {
         let _ = tokio::time::timeout(LOOK_LIMIT, ended.wait_for(|look| *look > before)).await;
     }
 
-    fn put(&self, stored: StoredApplication) {
+    /// An application that is read by itself, with all that it has.
+    fn put(&self, mut stored: StoredApplication) {
+        let authorisations = std::mem::take(&mut stored.authorisations);
+        let was_distributed =
+            self.find(&stored.record.id).is_some_and(|known| known.access().kind == Kind::Distributed);
+        if was_distributed || !authorisations.is_empty() {
+            self.replace_authorisations(&stored.record.id, authorisations);
+        }
+        self.put_application(stored);
+    }
+
+    fn put_application(&self, stored: StoredApplication) {
         let id = stored.record.id.clone();
         let access = Arc::new(Access::new(stored));
         match self.applications.entry(id) {
@@ -129,6 +199,9 @@ impl Directory {
     /// Cached tokens may still point to it, so it is emptied before it is forgotten.
     fn remove(&self, id: &ApplicationId) {
         if let Some((_, application)) = self.applications.remove(id) {
+            if application.access().kind == Kind::Distributed {
+                self.replace_authorisations(id, Vec::new());
+            }
             let removed = application.access().removed();
             application.0.store(Arc::new(removed));
         }
@@ -136,7 +209,15 @@ impl Directory {
 
     fn replace_all(&self, all: Vec<StoredApplication>) {
         let current: std::collections::HashSet<ApplicationId> = all.iter().map(|one| one.record.id.clone()).collect();
-        all.into_iter().for_each(|one| self.put(one));
+        let mut authorisations: std::collections::HashSet<AuthorisationId> = std::collections::HashSet::new();
+        for mut one in all {
+            for authorisation in std::mem::take(&mut one.authorisations) {
+                authorisations.insert(authorisation.id);
+                self.put_authorisation(&one.record.id, authorisation);
+            }
+            self.put_application(one);
+        }
+        self.keep_authorisations(|id, _| authorisations.contains(id));
         let known: Vec<ApplicationId> = self.applications.iter().map(|entry| entry.key().clone()).collect();
         known.iter().filter(|id| !current.contains(id)).for_each(|id| self.remove(id));
         self.loaded.store(true, Ordering::Release);
@@ -207,21 +288,38 @@ async fn refresh(
     if changes.iter().zip(known + 1..).any(|(change, expected)| change.revision != expected) {
         return reload(directory, store, progress, now).await;
     }
-    let mut changed: Vec<&ApplicationId> = changes.iter().map(|change| &change.application).collect();
-    changed.sort_unstable();
-    changed.dedup();
-    for id in changed {
-        match store.load(id).await? {
-            Some(stored) => directory.put(stored),
-            None => directory.remove(id),
-        }
-    }
+    read_changed(directory, store, &changes).await?;
     // Only now: a change whose application could not be read is read again at the next tick.
     if let Some(last) = changes.last() {
         progress.revision = Some(last.revision);
     }
     if changes.len() >= usize::try_from(CHANGES_MAX).unwrap_or(usize::MAX) {
         tracing::info!("many applications changed; the rest is read at the next look");
+    }
+    Ok(())
+}
+
+/// Reads every application and every authorisation that changed, once. `None` sorts first: who is read as a whole needs no more.
+async fn read_changed(directory: &Directory, store: &SharedStore, changes: &[Change]) -> Result<(), StoreError> {
+    let mut changed: Vec<_> = changes.iter().map(|change| (&change.application, change.authorisation)).collect();
+    changed.sort_unstable();
+    changed.dedup();
+    let mut whole: Option<&ApplicationId> = None;
+    for (id, authorisation) in changed {
+        match authorisation {
+            None => {
+                whole = Some(id);
+                match store.load(id).await? {
+                    Some(stored) => directory.put(stored),
+                    None => directory.remove(id),
+                }
+            }
+            Some(_) if whole == Some(id) => {}
+            Some(authorisation) => match store.load_authorisation(id, authorisation).await? {
+                Some(stored) => directory.put_authorisation(id, stored),
+                None => directory.remove_authorisation(id, authorisation),
+            },
+        }
     }
     Ok(())
 }
@@ -248,16 +346,24 @@ mod tests;
 /// A directory that was read and knows one application without merchants.
 #[cfg(test)]
 pub(crate) fn with_application(id: &str) -> Directory {
+    with_stored(id, Kind::Centralised, Vec::new())
+}
+
+/// A directory that was read and knows one application of this kind.
+#[cfg(test)]
+pub(crate) fn with_stored(id: &str, kind: Kind, authorisations: Vec<StoredAuthorisation>) -> Directory {
     let directory = Directory::default();
     let record = crate::store::ApplicationRecord {
         id: id.parse().expect("a valid id"),
         name: String::new(),
+        kind,
         secrets: Vec::new(),
         revoked: false,
         not_before: Timestamp::default(),
+        authorised_from: Timestamp::default(),
         revision: 1,
         created_at: Timestamp::default(),
     };
-    directory.replace_all(vec![StoredApplication { record, grants: Vec::new() }]);
+    directory.replace_all(vec![StoredApplication { record, grants: Vec::new(), authorisations }]);
     directory
 }

@@ -77,6 +77,9 @@ fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>) -> Method
     let act = |action| wiring.authorised(move |api, authorised, request| orders::act(api, authorised, request, action));
     match row.operation {
         Operation::Token => wiring.open(oauth::issue),
+        Operation::UserCode => wiring.open(oauth::user_code),
+        Operation::ActivationPage => wiring.open(oauth::activation_page),
+        Operation::Activate => wiring.open(oauth::activate),
         Operation::Poll => wiring.authorised(events::poll),
         Operation::Acknowledge => wiring.authorised(events::acknowledge),
         Operation::GetOrder => wiring.authorised(orders::details),

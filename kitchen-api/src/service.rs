@@ -33,7 +33,7 @@ use crate::rate_limits::OperationLimit;
 use crate::routes::Routes;
 use crate::server::tls::{TlsError, acceptor};
 use crate::server::{Options, serve};
-use crate::store::ApplicationStore;
+use crate::store::{ApplicationStore, AuthorisationStore};
 
 /// How often the core is told that polls are served; it counts the gaps against its confirm deadlines.
 const REPORT_SERVING_EVERY: Duration = Duration::from_secs(1);
@@ -46,6 +46,8 @@ pub struct Dependencies {
     pub entropy: Entropy,
     /// The partner applications, most often [`crate::Applications`].
     pub applications: Arc<dyn ApplicationStore>,
+    /// What merchants authorise, in the same table.
+    pub authorisations: Arc<dyn AuthorisationStore>,
     /// gateway-core.
     pub core: Transport,
     /// merchant-connection's nodes; often [`PresenceNodes::one`].
@@ -97,7 +99,8 @@ impl Service {
     /// # Errors
     /// One per setting that cannot be used.
     pub async fn build(config: Config, dependencies: Dependencies) -> Result<Self, Error> {
-        let Dependencies { clock, entropy, applications, core, merchant_connection, feed } = dependencies;
+        let Dependencies { clock, entropy, applications, authorisations, core, merchant_connection, feed } =
+            dependencies;
         let tokens = Tokens::new(&config.tokens, clock.clone(), entropy.clone()).map_err(Error::Key)?;
         let tls = config.tls.as_ref().map(acceptor).transpose().map_err(Error::Tls)?;
         let bind = |source| Error::Bind { address: config.address, source };
@@ -107,6 +110,7 @@ impl Service {
             entropy,
             directory: Arc::new(Directory::default()),
             tokens,
+            authorisations,
             attempts: Mutex::new(Attempts::new(Limits { attempts_per_minute: config.token_requests_per_minute })),
             trusted_proxies: config.trusted_proxies.clone(),
             public_url: public_url(&config, address),

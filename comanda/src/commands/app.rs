@@ -1,7 +1,7 @@
-//! `comanda app create|grant|revoke|rotate`: partner applications, straight in the table of kitchen-api.
+//! `comanda app …`: partner applications and what they are authorised for, straight in the table of kitchen-api.
 
 use kitchen_api::Entropy;
-use kitchen_api::store::{Applications, Rotation};
+use kitchen_api::store::{ApplicationStore, Applications, Approved, AuthorisationId, Rotation, UserCode};
 use order_model::{ApplicationId, MerchantId};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -15,10 +15,15 @@ use crate::system_clock::SystemClock;
 /// Changes an application.
 pub async fn execute(command: AppCommand) -> Result<(), Failure> {
     match command {
-        AppCommand::Create { client_id, name, rest } => {
+        AppCommand::Create { client_id, name, distributed, rest } => {
             let application = parse(&client_id)?;
-            let secret =
-                applications(&rest).await?.create(&application, &name).await.context("creating the application")?;
+            let applications = applications(&rest).await?;
+            let created = if distributed {
+                applications.create_distributed(&application, &name).await
+            } else {
+                applications.create(&application, &name).await
+            };
+            let secret = created.context("creating the application")?;
             let secret = secret.expose_secret();
             print(&rest, &json!({"clientId": client_id, "clientSecret": secret}), &secret_text(&client_id, secret));
             Ok(())
@@ -31,9 +36,59 @@ pub async fn execute(command: AppCommand) -> Result<(), Failure> {
             print(&rest, &json!({"clientId": client_id, "clientSecret": secret}), &secret_text(&client_id, secret));
             Ok(())
         }
+        AppCommand::Approve { user_code, merchants, rest } => approve(&user_code, &merchants, &rest).await,
+        AppCommand::Authorizations { client_id, rest } => authorizations(&client_id, &rest).await,
+        AppCommand::RevokeAuthorization { client_id, authorization, rest } => {
+            let application = parse(&client_id)?;
+            let which = authorization.parse::<AuthorisationId>();
+            let which = which.map_err(|error| Failure::Usage(format!("AUTHORIZATION: {error}")))?;
+            let revoked = applications(&rest).await?.revoke_authorisation(&application, which).await;
+            revoked.context("revoking the authorisation")?;
+            let row = json!({"clientId": client_id, "authorizationId": authorization});
+            print(&rest, &row, &format!("{authorization} is revoked; its tokens end within 5 s"));
+            Ok(())
+        }
         AppCommand::Grant(arguments) => grant(&arguments).await,
         AppCommand::Revoke(arguments) => revoke(&arguments).await,
     }
+}
+
+async fn approve(user_code: &str, merchants: &[String], rest: &SettingsOnly) -> Result<(), Failure> {
+    let merchants = parse_merchants(merchants)?;
+    let code = UserCode::read(user_code)
+        .ok_or_else(|| Failure::Usage("USER_CODE: expected eight letters such as BCDF-GHJK".to_owned()))?;
+    let approved = applications(rest).await?.approve(&code, &merchants).await.context("approving")?;
+    let Some(approved) = approved else {
+        return Err(Failure::Failed(format!("the user code {code} is unknown, has expired or was approved before")));
+    };
+    let Approved { application, authorisation, code, .. } = approved;
+    let code = code.expose_secret();
+    let row = json!({
+        "clientId": application.as_str(), "authorizationId": authorisation.to_string(), "authorizationCode": code,
+    });
+    let text = format!(
+        "clientId:          {application}\nauthorizationId:   {authorisation}\nauthorizationCode: {code}\n\
+         Type the code in the application within 5 minutes; it is not shown again."
+    );
+    print(rest, &row, &text);
+    Ok(())
+}
+
+async fn authorizations(client_id: &str, rest: &SettingsOnly) -> Result<(), Failure> {
+    let application = parse(client_id)?;
+    let stored = applications(rest).await?.load(&application).await.context("reading the application")?;
+    let Some(stored) = stored else {
+        return Err(Failure::Failed(format!("there is no application {application}")));
+    };
+    for one in &stored.authorisations {
+        let merchants: Vec<String> = one.grants.iter().map(|grant| grant.merchant.to_string()).collect();
+        let text = format!("{}  {}  {}", one.id, one.created_at, merchants.join(" "));
+        let row = json!({
+            "authorizationId": one.id.to_string(), "createdAt": one.created_at.to_string(), "merchants": merchants,
+        });
+        print(rest, &row, &text);
+    }
+    Ok(())
 }
 
 async fn grant(arguments: &AppMerchants) -> Result<(), Failure> {
@@ -77,7 +132,7 @@ fn parse_merchants(texts: &[String]) -> Result<Vec<MerchantId>, Failure> {
     texts.iter().map(parse).collect()
 }
 
-async fn applications(rest: &SettingsOnly) -> Result<Applications, Failure> {
+pub(super) async fn applications(rest: &SettingsOnly) -> Result<Applications, Failure> {
     let settings = configuration::settings(&rest.settings)?;
     let aws = AwsClients::from_environment(&settings).await;
     Ok(Applications::new(aws.dynamodb, &settings.aws_prefix, SystemClock::shared(), Entropy::system()))

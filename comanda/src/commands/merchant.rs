@@ -1,8 +1,10 @@
-//! `comanda merchant add|show`: profiles, straight in the table of merchant-connection.
+//! `comanda merchant add|show`: profiles, straight in the table of merchant-connection; `portal-key`: its secret, in
+//! kitchen-api's.
 
 use merchant_connection::profile::Merchant;
 use merchant_connection::store::{Store, VersionedProfile};
 use order_model::{MerchantId, Timestamp};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use super::configuration;
@@ -42,8 +44,28 @@ pub async fn execute(command: MerchantCommand) -> Result<(), Failure> {
             });
             Ok(())
         }
+        MerchantCommand::PortalKey { merchant, rest } => portal_key(parse(&merchant)?, &rest).await,
         MerchantCommand::Show { merchant, rest } => show(parse(&merchant)?, &rest).await,
     }
+}
+
+/// Makes a portal key. The merchant must exist: a key for a mistyped id would be of no use to anybody.
+async fn portal_key(merchant: MerchantId, rest: &SettingsOnly) -> Result<(), Failure> {
+    if store(rest).await?.profile(merchant).await.context("reading the merchant")?.is_none() {
+        return Err(Failure::Failed(format!("merchant {merchant} does not exist")));
+    }
+    let key = super::app::applications(rest).await?.new_portal_key(merchant).await;
+    let key = key.context("writing the portal key")?;
+    let row = json!({"merchantId": merchant.to_string(), "portalKey": key.expose_secret()});
+    print(rest, &row, |row| {
+        let text = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
+        format!(
+            "merchantId: {}\nportalKey:  {}\nThe key is not shown again; only its hash is stored. A key made before has ended.",
+            text("merchantId"),
+            text("portalKey")
+        )
+    });
+    Ok(())
 }
 
 /// Writes a merchant, whether it is new. One that exists keeps what only its POS sets: its hours and interruptions.

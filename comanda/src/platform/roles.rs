@@ -195,6 +195,7 @@ pub(super) async fn kitchen_api(builder: &Builder<'_>) -> Result<(kitchen_api::S
         clock: Arc::clone(&clock),
         random,
     };
+    let authorisations = Arc::new(applications.clone());
     let applications: Arc<dyn ApplicationStore> = if builder.secrets.refuses_dev_applications {
         Arc::new(WithoutDevelopment::new(applications))
     } else {
@@ -204,6 +205,7 @@ pub(super) async fn kitchen_api(builder: &Builder<'_>) -> Result<(kitchen_api::S
         clock,
         entropy: Entropy::system(),
         applications,
+        authorisations,
         core: builder.core()?,
         merchant_connection: presence,
         feed,

@@ -4,7 +4,9 @@
 //! kitchen-api reads when it is run by `comanda run`.
 
 use futures::future::BoxFuture;
-use kitchen_api::store::{ApplicationStore, Change, StoreError, StoredApplication};
+use kitchen_api::store::{
+    ApplicationStore, AuthorisationId, Change, StoreError, StoredApplication, StoredAuthorisation,
+};
 use order_model::ApplicationId;
 
 /// Ids of development applications start with this.
@@ -38,6 +40,16 @@ impl<S: ApplicationStore> ApplicationStore for WithoutDevelopment<S> {
 
     fn load<'a>(&'a self, id: &'a ApplicationId) -> BoxFuture<'a, Result<Option<StoredApplication>, StoreError>> {
         Box::pin(async move { if counts(id) { self.store.load(id).await } else { Ok(None) } })
+    }
+
+    fn load_authorisation<'a>(
+        &'a self,
+        application: &'a ApplicationId,
+        id: AuthorisationId,
+    ) -> BoxFuture<'a, Result<Option<StoredAuthorisation>, StoreError>> {
+        Box::pin(async move {
+            if counts(application) { self.store.load_authorisation(application, id).await } else { Ok(None) }
+        })
     }
 
     fn load_all(&self) -> BoxFuture<'_, Result<Vec<StoredApplication>, StoreError>> {

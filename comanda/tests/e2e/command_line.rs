@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::platform::{Dev, eventually, run};
 
@@ -22,9 +24,13 @@ fn help_is_held() {
         &["app", "create"],
         &["app", "grant"],
         &["app", "revoke"],
+        &["app", "approve"],
+        &["app", "authorizations"],
+        &["app", "revoke-authorization"],
         &["app", "rotate"],
         &["merchant"],
         &["merchant", "add"],
+        &["merchant", "portal-key"],
         &["merchant", "show"],
         &["order"],
         &["order", "place"],
@@ -161,6 +167,8 @@ async fn the_commands_work_beside_a_running_platform() {
     .await;
     assert!(polled.contains("PLACED"), "{polled}");
 
+    distributed_application(&url, &environment, &json).await;
+
     let merchant = "11111111-1111-4111-8111-111111111111";
     assert_eq!(json(&["merchant", "add", merchant, "--name", "Nova", "--json"])["created"], true);
     assert_eq!(json(&["merchant", "show", merchant, "--json"])["name"], "Nova");
@@ -171,4 +179,57 @@ async fn the_commands_work_beside_a_running_platform() {
     let (code, _, stderr) = run(&["app", "revoke", "vendor"], &environment);
     assert_eq!(code, 0, "{stderr}");
     assert_eq!(run(&["aws", "init"], &environment).0, 0, "what exists is left as it is");
+}
+
+/// A flow that an operator approves, and its end.
+async fn distributed_application(url: &str, environment: &[(&str, &str)], json: &impl Fn(&[&str]) -> Value) {
+    let secret =
+        json(&["app", "create", "tablet", "--distributed", "--json"])["clientSecret"].as_str().unwrap().to_owned();
+    assert!(json(&["merchant", "portal-key", MERCHANT, "--json"])["portalKey"].as_str().unwrap().starts_with("cpk-"));
+    let (code, _, stderr) = run(&["merchant", "portal-key", "99999999-9999-4999-8999-999999999999"], environment);
+    assert_eq!(code, 1, "{stderr}");
+    let (code, _, stderr) = run(&["app", "grant", "tablet", MERCHANT], environment);
+    assert!(code == 1 && stderr.contains("distributed"), "{stderr}");
+    let post = async |path: &str, form: &[(&str, &str)]| -> Value {
+        let body = form.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&");
+        post_form(url, &format!("/authentication/v1.0/oauth/{path}"), &body).await
+    };
+    let opened = post("userCode", &[("clientId", "tablet")]).await;
+    let user_code = opened["userCode"].as_str().unwrap();
+    let approved = json(&["app", "approve", user_code, "--merchant", MERCHANT, "--json"]);
+    let (code, _, stderr) = run(&["app", "approve", user_code, "--merchant", MERCHANT], environment);
+    assert!(code == 1 && stderr.contains("approved before"), "{stderr}");
+    let granted = post(
+        "token",
+        &[
+            ("grantType", "authorization_code"),
+            ("clientId", "tablet"),
+            ("clientSecret", secret.as_str()),
+            ("authorizationCode", approved["authorizationCode"].as_str().unwrap()),
+            ("authorizationCodeVerifier", opened["authorizationCodeVerifier"].as_str().unwrap()),
+        ],
+    )
+    .await;
+    assert!(granted["refreshToken"].is_string(), "{granted}");
+    let listed = json(&["app", "authorizations", "tablet", "--json"]);
+    assert_eq!(
+        (&listed["authorizationId"], &listed["merchants"][0]),
+        (&approved["authorizationId"], &Value::from(MERCHANT))
+    );
+    let id = approved["authorizationId"].as_str().unwrap();
+    assert_eq!(json(&["app", "revoke-authorization", "tablet", id, "--json"])["authorizationId"], id);
+    assert_eq!(run(&["app", "revoke-authorization", "tablet", id], environment).0, 1, "it is gone");
+}
+
+/// Posts a form on a connection of its own; the JSON it answers.
+async fn post_form(url: &str, path: &str, body: &str) -> Value {
+    let address = url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head =
+        format!("POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}", body.len());
+    stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (_, json) = answer.split_once("\r\n\r\n").unwrap();
+    serde_json::from_str(json).unwrap_or_else(|_| panic!("{path}: {answer}"))
 }

@@ -3,7 +3,10 @@
 use event_feed::Grant;
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
-use kitchen_api::store::{ApplicationRecord, ApplicationStore, Change, HashedSecret, StoreError, StoredApplication};
+use kitchen_api::store::{
+    ApplicationRecord, ApplicationStore, AuthorisationId, Change, HashedSecret, Kind, StoreError, StoredApplication,
+    StoredAuthorisation,
+};
 use order_model::{ApplicationId, MerchantId, Timestamp};
 
 /// Its client id.
@@ -21,14 +24,17 @@ impl OneApplication {
         let record = ApplicationRecord {
             id: CLIENT_ID.parse().unwrap(),
             name: CLIENT_ID.to_owned(),
+            kind: Kind::Centralised,
             secrets: vec![HashedSecret::new(SECRET, [1; 16])],
             revoked: false,
             not_before: Timestamp::default(),
+            authorised_from: Timestamp::default(),
             revision: 1,
             created_at: Timestamp::default(),
         };
         let grant = |&merchant: &MerchantId| Grant { merchant, granted_at: Timestamp::from_unix_ms(1_790_000_000_000) };
-        Self { application: StoredApplication { record, grants: merchants.iter().map(grant).collect() } }
+        let grants = merchants.iter().map(grant).collect();
+        Self { application: StoredApplication { record, grants, authorisations: Vec::new() } }
     }
 }
 
@@ -44,6 +50,14 @@ impl ApplicationStore for OneApplication {
     fn load<'a>(&'a self, id: &'a ApplicationId) -> BoxFuture<'a, Result<Option<StoredApplication>, StoreError>> {
         let found = (self.application.record.id == *id).then(|| self.application.clone());
         ready(Ok(found)).boxed()
+    }
+
+    fn load_authorisation<'a>(
+        &'a self,
+        _: &'a ApplicationId,
+        _: AuthorisationId,
+    ) -> BoxFuture<'a, Result<Option<StoredAuthorisation>, StoreError>> {
+        ready(Ok(None)).boxed()
     }
 
     fn load_all(&self) -> BoxFuture<'_, Result<Vec<StoredApplication>, StoreError>> {

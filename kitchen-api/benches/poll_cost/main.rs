@@ -10,6 +10,8 @@
 
 mod allocations;
 mod applications;
+#[path = "../../tests/kitchen_api/nobody_authorises.rs"]
+mod nobody_authorises;
 mod peers;
 mod platform;
 

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::applications::{CLIENT_ID, OneApplication, SECRET};
+use crate::nobody_authorises::NobodyAuthorises;
 use crate::peers::nothing_pending;
 
 /// The binary's clock.
@@ -144,6 +145,7 @@ async fn build(merchants: &[MerchantId]) -> (Service, kitchen_api::Handle, order
         clock: Arc::clone(&clock),
         entropy: Entropy::system(),
         applications: Arc::new(OneApplication::new(merchants)),
+        authorisations: Arc::new(NobodyAuthorises),
         core: nobody(),
         merchant_connection: PresenceNodes::one(PartitionCount::DEFAULT, nobody()),
         feed: FeedDependencies {

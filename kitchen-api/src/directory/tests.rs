@@ -15,6 +15,7 @@ struct InMemory {
     changes: Mutex<Vec<Change>>,
     down: AtomicBool,
     loads: Mutex<u32>,
+    authorisation_loads: Mutex<u32>,
 }
 
 impl InMemory {
@@ -33,9 +34,11 @@ impl InMemory {
             record: ApplicationRecord {
                 id: id.clone(),
                 name: String::new(),
+                kind: Kind::Centralised,
                 secrets: vec![HashedSecret::new("secret", [0; 16])],
                 revoked,
                 not_before: Timestamp::default(),
+                authorised_from: Timestamp::default(),
                 revision,
                 created_at: Timestamp::default(),
             },
@@ -43,8 +46,29 @@ impl InMemory {
                 .iter()
                 .map(|byte| Grant { merchant: MerchantId::from_bytes([*byte; 16]), granted_at: Timestamp::default() })
                 .collect(),
+            authorisations: Vec::new(),
         });
-        changes.push(Change { revision, application: id });
+        changes.push(Change { revision, application: id, authorisation: None });
+    }
+}
+
+impl InMemory {
+    /// Gives an authorisation of `id` these merchants; none: it is gone.
+    fn authorise(&self, id: &str, authorisation: AuthorisationId, merchants: &[u8]) {
+        let mut applications = self.applications.lock();
+        let mut changes = self.changes.lock();
+        let revision = changes.last().map_or(1, |change| change.revision + 1);
+        let application: ApplicationId = id.parse().unwrap();
+        let stored = applications.iter_mut().find(|stored| stored.record.id == application).unwrap();
+        stored.record.kind = Kind::Distributed;
+        stored.authorisations.retain(|one| one.id != authorisation);
+        if !merchants.is_empty() {
+            let at = Timestamp::from_unix_ms(5);
+            let grant = |byte: &u8| Grant { merchant: MerchantId::from_bytes([*byte; 16]), granted_at: at };
+            let grants = merchants.iter().map(grant).collect();
+            stored.authorisations.push(StoredAuthorisation::new(authorisation, grants, at));
+        }
+        changes.push(Change { revision, application, authorisation: Some(authorisation) });
     }
 }
 
@@ -66,6 +90,21 @@ impl ApplicationStore for InMemory {
             self.up()?;
             *self.loads.lock() += 1;
             Ok(self.applications.lock().iter().find(|stored| stored.record.id == *id).cloned())
+        }
+        .boxed()
+    }
+
+    fn load_authorisation<'a>(
+        &'a self,
+        application: &'a ApplicationId,
+        id: AuthorisationId,
+    ) -> BoxFuture<'a, Result<Option<StoredAuthorisation>, StoreError>> {
+        async move {
+            self.up()?;
+            *self.authorisation_loads.lock() += 1;
+            let applications = self.applications.lock();
+            let stored = applications.iter().find(|stored| stored.record.id == *application);
+            Ok(stored.and_then(|stored| stored.authorisations.iter().find(|one| one.id == id)).cloned())
         }
         .boxed()
     }
@@ -129,7 +168,7 @@ async fn a_cached_application_sees_its_revocation_and_its_removal() {
     assert!(cached.access().takes_secret("secret", Timestamp::from_unix_ms(1)));
     rig.memory.applications.lock().clear();
     let revision = rig.memory.changes.lock().last().unwrap().revision + 1;
-    rig.memory.changes.lock().push(Change { revision, application: "one".parse().unwrap() });
+    rig.memory.changes.lock().push(Change { revision, application: "one".parse().unwrap(), authorisation: None });
     rig.refresh().await.unwrap();
     assert!(!cached.access().takes_token_of(Timestamp::MAX) && cached.access().scope.merchants().is_empty());
 }
@@ -150,4 +189,36 @@ async fn what_is_known_survives_an_outage_and_a_hole_in_the_announcements() {
     rig.memory.changes.lock().remove(1);
     rig.refresh().await.unwrap();
     assert_eq!((rig.merchants("one"), rig.merchants("two")), (2, 3), "the expired announcement was of one");
+}
+
+#[tokio::test]
+async fn an_authorisation_is_read_alone_and_sees_its_own_merchants_until_it_is_gone() {
+    let mut rig = Rig::new();
+    let (first, second): (AuthorisationId, AuthorisationId) =
+        ("01".repeat(16).parse().unwrap(), "02".repeat(16).parse().unwrap());
+    let pos: ApplicationId = "pos".parse().unwrap();
+    rig.memory.set("pos", false, &[9]);
+    rig.memory.set("other", false, &[9]);
+    rig.memory.applications.lock()[0].record.kind = Kind::Distributed;
+    rig.refresh().await.unwrap();
+    rig.memory.authorise("pos", first, &[1]);
+    rig.memory.authorise("pos", second, &[2, 3]);
+    rig.refresh().await.unwrap();
+    assert_eq!((*rig.memory.loads.lock(), *rig.memory.authorisation_loads.lock()), (0, 2));
+    let of = |rig: &Rig, id| rig.directory.find_authorisation(&pos, id).map(|one| one.access().scope.merchants().len());
+    assert_eq!((of(&rig, first), of(&rig, second)), (Some(1), Some(2)));
+    assert!(rig.directory.find_authorisation(&"other".parse().unwrap(), first).is_none(), "it is another's");
+    let cached = rig.directory.find_authorisation(&pos, first).unwrap();
+    let application = rig.directory.find(&pos).unwrap();
+    assert!(cached.access().counts_for(&application.access()));
+    rig.memory.authorise("pos", first, &[]);
+    rig.memory.authorise("pos", second, &[2]);
+    rig.refresh().await.unwrap();
+    assert_eq!((of(&rig, first), of(&rig, second)), (None, Some(1)));
+    assert!(!cached.access().counts_for(&application.access()) && cached.access().scope.merchants().is_empty());
+    let cached = rig.directory.find_authorisation(&pos, second).unwrap();
+    rig.memory.set("pos", false, &[]);
+    rig.refresh().await.unwrap();
+    assert_eq!(of(&rig, second), None, "an application that is read whole takes along what it has not any more");
+    assert!(!cached.access().counts_for(&rig.directory.find(&pos).unwrap().access()));
 }

@@ -3,18 +3,21 @@
 //! The body is scanned while it arrives and never held. Ids that nobody ever made, that expired or that were acknowledged before are
 //! fine: a client that repeats itself must never be told to stop.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use http::StatusCode;
+use order_model::{EventId, MerchantId, RoutingHash};
 
 use super::id_scanner::{IdScanner, ScanError};
 use crate::api::Api;
 use crate::body::Chunks;
 use crate::errors::ApiError;
 use crate::oauth::Authorised;
+use crate::store::Kind;
 
 /// Events in one acknowledgment (CONTRACT, "Answers").
 const IDS_MAX: usize = 10_000;
@@ -39,7 +42,10 @@ pub(crate) async fn acknowledge_at_most(
     while let Some(chunk) = chunks.next().await? {
         scanner.push(&chunk).map_err(|error| refusal(error, ids_max))?;
     }
-    let ids = scanner.finish().map_err(|error| refusal(error, ids_max))?;
+    let mut ids = scanner.finish().map_err(|error| refusal(error, ids_max))?;
+    if authorised.access().kind() == Kind::Distributed {
+        ids = of_merchants(ids, authorised.scope().merchants());
+    }
     if !ids.is_empty() {
         let acknowledged = api.feed.acknowledge(authorised.application(), ids).await;
         acknowledged.map_err(|_| ApiError::unavailable())?;
@@ -47,6 +53,14 @@ pub(crate) async fn acknowledge_at_most(
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::ACCEPTED;
     Ok(response)
+}
+
+/// The ids that can be of these merchants. What one restaurant has acknowledged is acknowledged for the application, which runs
+/// at others, too: an id that came to it from elsewhere is treated like an unknown one. An id names its merchant by 16 bits.
+fn of_merchants(mut ids: Vec<EventId>, merchants: &[MerchantId]) -> Vec<EventId> {
+    let own: HashSet<RoutingHash> = merchants.iter().copied().map(RoutingHash::of).collect();
+    ids.retain(|id| own.contains(&id.routing_hash()));
+    ids
 }
 
 fn refusal(error: ScanError, ids_max: usize) -> ApiError {

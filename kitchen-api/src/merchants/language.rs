@@ -9,7 +9,7 @@ const RANGES_MAX: usize = 32;
 
 /// A language of the texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Language {
+pub(crate) enum Language {
     /// As in Brazil.
     Portuguese,
     English,
@@ -18,7 +18,7 @@ pub(super) enum Language {
 
 impl Language {
     /// The one that the client likes best of those there are; Portuguese when it likes none.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
         let sent = headers.get_all(header::ACCEPT_LANGUAGE).iter().filter_map(|value| value.to_str().ok());
         let ranges = sent.flat_map(|value| value.split(',')).take(RANGES_MAX).filter_map(Self::range);
         // Of two that are liked equally, the one named first.

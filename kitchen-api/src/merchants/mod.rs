@@ -6,7 +6,7 @@
 mod identifiers;
 pub(crate) mod interruptions;
 mod interruptions_endpoint;
-mod language;
+pub(crate) mod language;
 mod list;
 mod opening_hours;
 mod opening_hours_endpoint;

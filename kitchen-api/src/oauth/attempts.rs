@@ -1,7 +1,8 @@
-//! How often somebody may try at the token endpoint: a pure count of attempts and failures per client and address.
+//! How often somebody may try: a pure count of attempts and failures per client and address.
 //!
-//! Used by `endpoint`. Keyed by both, so that nobody can lock a client out from elsewhere, and per address for failures, so
-//! that trying many clients from one place is bounded too. Windows of a minute; the count is bounded.
+//! Used by the token endpoint, the user codes' and the activation page. Keyed by both, so that nobody can lock a client out
+//! from elsewhere, and per address for failures, so that trying many clients from one place is bounded too. Windows of a
+//! minute; the count is bounded.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -71,6 +72,18 @@ impl Attempts {
     pub(crate) fn failed(&mut self, client: &str, address: IpAddr, now: Duration) {
         self.window(client_at(client, address), now).failures += 1;
         self.window(Key::Address(address), now).failures += 1;
+    }
+
+    /// Counts a failure of who has proven to be that client: a code or a refresh token that does not count. Not against the
+    /// address: a vendor's server refreshes for thousands of restaurants, some of which have taken their permission back.
+    pub(crate) fn refused(&mut self, subject: &str, address: IpAddr, now: Duration) {
+        self.window(client_at(subject, address), now).failures += 1;
+    }
+
+    /// Takes back what [`Self::refused`] counted at `now`.
+    pub(crate) fn forgive_refused(&mut self, subject: &str, address: IpAddr, now: Duration) {
+        let window = self.window(client_at(subject, address), now);
+        window.failures = window.failures.saturating_sub(1);
     }
 
     /// Takes back what [`Self::failed`] counted at `now`.

@@ -11,7 +11,7 @@ use dashmap::DashMap;
 use order_model::Timestamp;
 use siphasher::sip128::{Hash128, Hasher128, SipHasher24};
 
-use crate::directory::Application;
+use crate::directory::{Application, Authorisation};
 use crate::entropy::Entropy;
 
 /// Tokens remembered: 60,000 applications with one each, and room. About 60 bytes a token.
@@ -52,6 +52,8 @@ impl Hasher for DigestHasher {
 pub(crate) struct CachedToken {
     /// Whose it is.
     pub(crate) application: Arc<Application>,
+    /// Under which of its authorisations, if it is a distributed one.
+    pub(crate) authorisation: Option<Arc<Authorisation>>,
     /// When it was issued.
     pub(crate) issued_at: Timestamp,
     /// From then on it does not count; the leeway is in it.

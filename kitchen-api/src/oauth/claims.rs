@@ -12,11 +12,15 @@ use serde::{Deserialize, Serialize};
 use super::cache::{Cache, CachedToken};
 use super::keys::{KeyError, Keys};
 use crate::config::TokenConfig;
-use crate::directory::{Access, Directory};
+use crate::directory::{Access, Authorisation, Directory};
 use crate::entropy::Entropy;
+use crate::store::{AuthorisationId, Kind};
 
 /// How far the clocks of two instances may be apart, in seconds.
 const LEEWAY_S: i64 = 30;
+/// A token younger than this may be of an authorisation that this instance has not read yet: 503, not 401, so that no client
+/// throws it away.
+const JUST_ISSUED_S: i64 = 5;
 /// The longest token we look at, in bytes; ours have about 400.
 const TOKEN_MAX_BYTES: usize = 16 * 1024;
 
@@ -31,6 +35,9 @@ struct Claims {
     iat: i64,
     nbf: i64,
     exp: i64,
+    /// The authorisation of a distributed application that it is for: a reference, looked up at every request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    authorization_id: Option<String>,
 }
 
 /// Why a token does not count. Clients read only that it does not.
@@ -42,7 +49,7 @@ pub(crate) enum TokenError {
     Expired,
     #[error("the token counts only later")]
     NotYet,
-    #[error("the application is not known here yet")]
+    #[error("the application, or its authorisation, is not known here yet")]
     NotLoaded,
     #[error("the token was revoked")]
     Revoked,
@@ -98,6 +105,16 @@ impl Tokens {
         application: &ApplicationId,
         not_before: Timestamp,
     ) -> Result<String, jsonwebtoken::errors::Error> {
+        self.issue_under(None, application, not_before)
+    }
+
+    /// The same of a distributed application, for what one authorisation lets it see.
+    pub(crate) fn issue_under(
+        &self,
+        authorisation: Option<AuthorisationId>,
+        application: &ApplicationId,
+        not_before: Timestamp,
+    ) -> Result<String, jsonwebtoken::errors::Error> {
         let now_s = self.clock.now().unix_ms() / 1000;
         let issued_s = not_before.unix_s_ceil().clamp(now_s, now_s + 1);
         let claims = Claims {
@@ -108,6 +125,7 @@ impl Tokens {
             iat: issued_s,
             nbf: issued_s,
             exp: now_s.saturating_add(self.lifetime_s),
+            authorization_id: authorisation.map(|id| id.to_string()),
         };
         jsonwebtoken::encode(&self.header, &claims, &self.keys.signing)
     }
@@ -141,8 +159,13 @@ impl Tokens {
             // Signed by us, so it exists or existed; only a directory that was read can tell which.
             if directory.is_loaded() { TokenError::Revoked } else { TokenError::NotLoaded }
         })?;
+        let authorisation = match claims.authorization_id.as_deref() {
+            Some(named) => Some(find_authorisation(directory, &id, named, claims.iat, now)?),
+            None => None,
+        };
         Ok(CachedToken {
             application,
+            authorisation,
             issued_at: Timestamp::from_unix_ms(claims.iat.saturating_mul(1000)),
             expires_at: Timestamp::from_unix_ms(claims.exp.saturating_add(LEEWAY_S).saturating_mul(1000)),
         })
@@ -154,9 +177,41 @@ impl CachedToken {
         if now >= self.expires_at {
             return Err(TokenError::Expired);
         }
-        let access = self.application.access();
-        if access.takes_token_of(self.issued_at) { Ok(access) } else { Err(TokenError::Revoked) }
+        let application = self.application.access();
+        if !application.takes_token_of(self.issued_at) {
+            return Err(TokenError::Revoked);
+        }
+        // A token sees what its authorisation lets it see, and never what the application does beyond it.
+        match (&self.authorisation, application.kind()) {
+            (None, Kind::Centralised) => Ok(application),
+            (Some(authorisation), Kind::Distributed) => {
+                let access = authorisation.access();
+                if access.counts_for(&application) { Ok(access) } else { Err(TokenError::Revoked) }
+            }
+            (None, Kind::Distributed) | (Some(_), Kind::Centralised) => Err(TokenError::Revoked),
+        }
     }
+}
+
+/// The authorisation `named` in a token that was issued at `issued_s`.
+fn find_authorisation(
+    directory: &Directory,
+    application: &ApplicationId,
+    named: &str,
+    issued_s: i64,
+    now: Timestamp,
+) -> Result<Arc<Authorisation>, TokenError> {
+    let id: AuthorisationId = named.parse().map_err(|_| TokenError::Invalid)?;
+    directory.find_authorisation(application, id).ok_or_else(|| {
+        if !directory.is_loaded() {
+            return TokenError::NotLoaded;
+        }
+        if now.unix_ms() / 1000 >= issued_s.saturating_add(JUST_ISSUED_S) {
+            return TokenError::Revoked;
+        }
+        directory.look_soon();
+        TokenError::NotLoaded
+    })
 }
 
 fn check_times(claims: &Claims, now_s: i64) -> Result<(), TokenError> {

@@ -145,3 +145,37 @@ fn tokens_of_a_previous_key_count_until_it_is_taken_away() {
     assert!(with.check(token.as_bytes(), &old.directory).is_ok());
     assert!(!format!("{config:?}").contains(old.key.expose_secret()));
 }
+
+#[test]
+fn a_token_counts_only_under_the_authorisation_it_names() {
+    let mut rig = rig();
+    let merchant = order_model::MerchantId::from_bytes([1; 16]);
+    let now = Timestamp::from_unix_ms(START_S * 1000);
+    let (known, unknown): (AuthorisationId, AuthorisationId) =
+        ("01".repeat(16).parse().unwrap(), "02".repeat(16).parse().unwrap());
+    let stored = || {
+        let grant = event_feed::Grant { merchant, granted_at: now };
+        vec![crate::store::StoredAuthorisation::new(known, vec![grant], now)]
+    };
+    let app: ApplicationId = "app".parse().unwrap();
+    let issue = |rig: &Rig, id| rig.tokens.issue_under(id, &app, Timestamp::default()).unwrap();
+    let (plain, of_known, of_unknown) = (issue(&rig, None), issue(&rig, Some(known)), issue(&rig, Some(unknown)));
+
+    assert_eq!(rig.check(&plain), None, "an application of the first version, whose tokens have no such claim");
+    assert_eq!(rig.check(&of_known), Some(TokenError::NotLoaded), "this instance may not have read it yet");
+    rig.clock.advance(Duration::from_secs(5));
+    assert_eq!(rig.check(&of_known), Some(TokenError::Revoked));
+
+    rig.directory = crate::directory::with_stored("app", Kind::Distributed, stored());
+    rig.tokens = Tokens::new(&config(&rig.key), rig.clock.clone(), Entropy::system()).unwrap();
+    let access = rig.tokens.check(of_known.as_bytes(), &rig.directory).unwrap();
+    assert_eq!(access.scope.merchants(), [merchant]);
+    assert_eq!(rig.check(&plain), Some(TokenError::Revoked), "it would be for all restaurants at once");
+    assert_eq!(rig.check(&of_unknown), Some(TokenError::Revoked));
+    let nonsense = rig.forged(&rig.tokens.header.clone(), |claims| claims["authorization_id"] = json!("*"));
+    assert_eq!(rig.check(&nonsense), Some(TokenError::Invalid));
+
+    rig.directory = crate::directory::with_stored("app", Kind::Centralised, stored());
+    rig.tokens = Tokens::new(&config(&rig.key), rig.clock.clone(), Entropy::system()).unwrap();
+    assert_eq!(rig.check(&of_known), Some(TokenError::Revoked), "a centralised application has no authorisations");
+}

@@ -3,6 +3,7 @@
 //! Rendered once, when the service is built. Shapes are those of PARTNER_API; what clients must ignore (further fields) is
 //! allowed everywhere.
 
+mod authentication;
 mod merchants;
 mod open_delivery;
 mod open_delivery_order;
@@ -15,7 +16,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use utoipa::openapi::path::{OperationBuilder, ParameterBuilder, ParameterIn, PathItemBuilder, PathsBuilder};
 use utoipa::openapi::request_body::RequestBodyBuilder;
-use utoipa::openapi::security::{ClientCredentials, Flow, OAuth2, Scopes, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{
     ComponentsBuilder, ContentBuilder, HttpMethod, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Required,
     Response, ResponseBuilder,
@@ -91,9 +92,8 @@ fn build(document: Document, prefix: &OpenDeliveryPrefix) -> OpenApi {
             paths = paths.path(path.as_ref(), path_item(row, &path, index));
         }
     }
-    let flow = Flow::ClientCredentials(ClientCredentials::new(token_url(document, prefix), Scopes::new()));
-    let mut components =
-        ComponentsBuilder::new().security_scheme(SECURITY, SecurityScheme::OAuth2(OAuth2::new([flow])));
+    let tokens = authentication::security_scheme(&token_url(document, prefix), document);
+    let mut components = ComponentsBuilder::new().security_scheme(SECURITY, tokens);
     for (name, schema) in all_schemas() {
         components = components.schema(name, schema);
     }
@@ -102,7 +102,8 @@ fn build(document: Document, prefix: &OpenDeliveryPrefix) -> OpenApi {
 
 fn all_schemas() -> impl Iterator<Item = shapes::Named> {
     let open_delivery = open_delivery::schemas().into_iter().chain(open_delivery_order::schemas());
-    orders::schemas().into_iter().chain(merchants::schemas()).chain(open_delivery)
+    let merchant = authentication::schemas().into_iter().chain(orders::schemas()).chain(merchants::schemas());
+    merchant.chain(open_delivery)
 }
 
 fn token_url(document: Document, prefix: &OpenDeliveryPrefix) -> String {
@@ -141,7 +142,9 @@ fn path_item(row: &Row, path: &str, index: usize) -> utoipa::openapi::PathItem {
     let with_token: &[u16] = if row.takes_token { &[401, 403] } else { &[] };
     let with_limit: &[u16] = if row.per_minute.is_some() { &[429] } else { &[] };
     for status in row.errors.iter().chain(with_token).chain(with_limit).chain(&[503]) {
-        operation = operation.response(status.to_string(), error(*status, row.document));
+        let is_page = row.answers == Answers::Page;
+        let refusal = if is_page { page_error() } else { error(*status, row.document) };
+        operation = operation.response(status.to_string(), refusal);
     }
     if row.takes_token {
         operation = operation.security(SecurityRequirement::new(SECURITY, Vec::<String>::new()));
@@ -152,13 +155,12 @@ fn path_item(row: &Row, path: &str, index: usize) -> utoipa::openapi::PathItem {
 fn body(takes: Takes) -> Option<utoipa::openapi::request_body::RequestBody> {
     let (content_type, schema, required) = match takes {
         Takes::Nothing => return None,
-        Takes::TokenForm => (FORM, reference("TokenForm"), Required::True),
+        Takes::Form(name) => (FORM, reference(name), Required::True),
         Takes::EventIds => (JSON, array("EventReference"), Required::True),
         Takes::Note => (JSON, reference("Note"), Required::False),
         Takes::One(name) => (JSON, reference(name), Required::True),
         Takes::Optional(name) => (JSON, reference(name), Required::False),
         Takes::Many(name) => (JSON, array(name), Required::True),
-        Takes::Form(name) => (FORM, reference(name), Required::True),
     };
     let content = ContentBuilder::new().schema(Some(schema)).build();
     Some(RequestBodyBuilder::new().required(Some(required)).content(content_type, content).build())
@@ -180,10 +182,22 @@ fn answers(answers: Answers) -> Vec<(&'static str, Response)> {
             vec![("200", with("What is pending, unordered.", array(name))), ("204", without("Nothing is pending."))]
         }
         Answers::Created(name) => vec![("201", with("Done, and kept.", reference(name)))],
+        Answers::Page => vec![("200", page("A page.").build())],
         Answers::Accepted => vec![("202", without("Done, and kept."))],
         Answers::Gone => vec![("204", without("Gone."))],
         Answers::Done => vec![("204", without("Done, and kept."))],
     }
+}
+
+fn page(description: &str) -> ResponseBuilder {
+    let content = ContentBuilder::new().schema(Some(text())).build();
+    ResponseBuilder::new().description(description).content("text/html; charset=utf-8", content)
+}
+
+/// What the page itself refuses is a page; what the server does before it is not.
+fn page_error() -> Response {
+    let content = ContentBuilder::new().schema(Some(reference("Error"))).build();
+    page("The form again with what is wrong, or an error.").content(JSON, content).build()
 }
 
 fn error(status: u16, document: Document) -> Response {

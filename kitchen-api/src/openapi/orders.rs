@@ -1,4 +1,4 @@
-//! Schemas of tokens, events, orders and errors.
+//! Schemas of events, orders and errors.
 
 use utoipa::openapi::{ArrayBuilder, RefOr, Schema, Type};
 
@@ -7,8 +7,6 @@ use super::shapes::{Named, object, reference, text, texts, typed};
 pub(super) fn schemas() -> Vec<Named> {
     let anything = || typed(Type::Object);
     vec![
-        ("TokenForm", texts(&["grantType", "clientId", "clientSecret"])),
-        ("Token", object(&[("accessToken", text()), ("type", text()), ("expiresIn", typed(Type::Integer))])),
         (
             "Event",
             object(&[

@@ -27,6 +27,9 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
     Token,
+    UserCode,
+    ActivationPage,
+    Activate,
     Poll,
     Acknowledge,
     GetOrder,
@@ -72,7 +75,8 @@ impl Document {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Takes {
     Nothing,
-    TokenForm,
+    /// A form of this schema.
+    Form(&'static str),
     EventIds,
     /// An optional JSON object.
     Note,
@@ -82,8 +86,6 @@ pub(crate) enum Takes {
     Optional(&'static str),
     /// A JSON array of this schema.
     Many(&'static str),
-    /// A form of this schema.
-    Form(&'static str),
 }
 
 /// What an operation answers when it succeeds.
@@ -99,6 +101,8 @@ pub(crate) enum Answers {
     ManyOrNone(&'static str),
     /// 201 with this schema.
     Created(&'static str),
+    /// 200 with HTML, and so are refusals.
+    Page,
     /// 202 without a body.
     Accepted,
     /// 204 without a body.

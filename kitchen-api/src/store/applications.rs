@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, PutRequest, TransactWriteItem, Update, WriteRequest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,13 +14,12 @@ use futures::{StreamExt, TryStreamExt};
 use order_model::{ApplicationId, MerchantId, SharedClock, Timestamp};
 use secrecy::SecretString;
 
-use super::changes::{DIRECTORY_PK, HEAD_SK, change_sk};
 use super::records::{
-    APPLICATION_SK, ApplicationRecord, FORMAT, GRANT_SK, HashedSecret, StoredApplication, application_item,
-    application_pk, grant_item, key, number, secrets_value, text,
+    APPLICATION_SK, ApplicationRecord, GRANT_SK, HashedSecret, Kind, StoredApplication, application_item,
+    application_pk, grant_item, key, number, secrets_value,
 };
-use super::requests::{send, send_or_unavailable, unavailable};
-use super::table::{EXPIRES_AT, table_name};
+use super::requests::{send_or_unavailable, unavailable};
+use super::table::table_name;
 use super::{ApplicationStore, StoreError};
 use crate::entropy::Entropy;
 
@@ -37,8 +35,6 @@ const ATTEMPTS: u32 = 20;
 const BATCH_ATTEMPTS: u32 = 8;
 /// The pause before another attempt, times the attempt's number.
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(10);
-/// How long a change can be read by revision; a directory that was cut off for longer reads everything.
-const CHANGES_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What becomes of the previous secret when a new one is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +50,8 @@ pub enum Rotation {
 pub struct Applications {
     pub(super) client: Client,
     pub(super) table: String,
-    clock: SharedClock,
-    entropy: Entropy,
+    pub(super) clock: SharedClock,
+    pub(super) entropy: Entropy,
 }
 
 impl Applications {
@@ -70,7 +66,17 @@ impl Applications {
     /// [`StoreError::AlreadyExists`] when the id is taken.
     pub async fn create(&self, id: &ApplicationId, name: &str) -> Result<SecretString, StoreError> {
         let secret = self.new_secret();
-        self.create_with_secret(id, name, &secret).await?;
+        self.create_as(Kind::Centralised, id, name, &secret).await?;
+        Ok(SecretString::from(secret))
+    }
+
+    /// The same of a distributed application: it sees what merchants authorise, flow by flow.
+    ///
+    /// # Errors
+    /// As [`Applications::create`].
+    pub async fn create_distributed(&self, id: &ApplicationId, name: &str) -> Result<SecretString, StoreError> {
+        let secret = self.new_secret();
+        self.create_as(Kind::Distributed, id, name, &secret).await?;
         Ok(SecretString::from(secret))
     }
 
@@ -79,13 +85,19 @@ impl Applications {
     /// # Errors
     /// As [`Applications::create`].
     pub async fn create_with_secret(&self, id: &ApplicationId, name: &str, secret: &str) -> Result<(), StoreError> {
+        self.create_as(Kind::Centralised, id, name, secret).await
+    }
+
+    async fn create_as(&self, kind: Kind, id: &ApplicationId, name: &str, secret: &str) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut record = ApplicationRecord {
             id: id.clone(),
             name: name.to_owned(),
+            kind,
             secrets: vec![HashedSecret::new(secret, self.entropy.bytes())],
             revoked: false,
             not_before: Timestamp::default(),
+            authorised_from: Timestamp::default(),
             revision: 0,
             created_at: now,
         };
@@ -107,9 +119,12 @@ impl Applications {
     /// Gives the application these merchants and returns how many are new to it. One granted before keeps its date.
     ///
     /// # Errors
-    /// [`StoreError::UnknownApplication`].
+    /// [`StoreError::UnknownApplication`]; [`StoreError::Distributed`] for one that has authorisations instead.
     pub async fn grant(&self, id: &ApplicationId, merchants: &[MerchantId]) -> Result<usize, StoreError> {
-        let known = self.existing(id).await?.grants;
+        let StoredApplication { record, grants: known, .. } = self.existing(id).await?;
+        if record.kind == Kind::Distributed {
+            return Err(StoreError::Distributed(id.clone()));
+        }
         let known: std::collections::HashSet<MerchantId> = known.iter().map(|grant| grant.merchant).collect();
         let granted_at = self.clock.now();
         let mut new: Vec<Grant> = merchants
@@ -137,12 +152,15 @@ impl Applications {
         Ok(new.len())
     }
 
-    /// Takes these merchants from the application; effective within 5 s.
+    /// Takes these merchants from the application, or from every authorisation of it; effective within 5 s.
     ///
     /// # Errors
     /// [`StoreError::UnknownApplication`].
     pub async fn take_back(&self, id: &ApplicationId, merchants: &[MerchantId]) -> Result<(), StoreError> {
-        self.existing(id).await?;
+        let existing = self.existing(id).await?;
+        if existing.record.kind == Kind::Distributed {
+            return self.take_from_authorisations(id, &existing.authorisations, merchants).await;
+        }
         // Chunk by chunk, each announced: a merchant that is gone from the table must be gone from every directory.
         for chunk in merchants.chunks(GRANTS_PER_TRANSACTION) {
             let mut chunk = chunk.to_vec();
@@ -165,7 +183,8 @@ impl Applications {
         Ok(())
     }
 
-    /// Revokes the application and every token of it; effective within 5 s. Rotating its secret brings it back.
+    /// Revokes the application and every token and authorisation of it; effective within 5 s. Rotating its secret brings the
+    /// application back; merchants have to authorise again.
     ///
     /// # Errors
     /// [`StoreError::UnknownApplication`].
@@ -173,7 +192,7 @@ impl Applications {
         self.existing(id).await?;
         let not_before = number(self.clock.now().unix_ms());
         let values = [(":revoked", AttributeValue::Bool(true)), (":not_before_ms", not_before)];
-        let set = ", revoked = :revoked, not_before_ms = :not_before_ms";
+        let set = ", revoked = :revoked, not_before_ms = :not_before_ms, authorised_from_ms = :not_before_ms";
         self.change(id, |revision| Ok(vec![self.touch(id, revision, set, &values)?])).await
     }
 
@@ -253,45 +272,12 @@ impl Applications {
     ) -> Result<(), StoreError> {
         for attempt in 1..=ATTEMPTS {
             let revision = self.head().await? + 1;
-            let mut all = self.announcement(id, revision)?;
-            all.extend(items(revision)?);
-            let transaction = self.client.transact_write_items().set_transact_items(Some(all));
-            match send("TransactWriteItems", transaction.send()).await? {
-                Ok(_) => return Ok(()),
-                // Somebody else took the revision, or the application's item is not what it was a moment ago.
-                Err(
-                    TransactWriteItemsError::TransactionCanceledException(_)
-                    | TransactWriteItemsError::TransactionInProgressException(_),
-                ) => tokio::time::sleep(ATTEMPT_PAUSE * attempt).await,
-                Err(error) => return Err(unavailable("TransactWriteItems", error)),
+            if self.commit(revision, id, None, items(revision)?).await? {
+                return Ok(());
             }
+            tokio::time::sleep(ATTEMPT_PAUSE * attempt).await;
         }
         Err(StoreError::Contended)
-    }
-
-    fn announcement(&self, id: &ApplicationId, revision: u64) -> Result<Vec<TransactWriteItem>, StoreError> {
-        let head = Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(key(text(DIRECTORY_PK), HEAD_SK)))
-            .update_expression("SET revision = :next, #format = :format")
-            .condition_expression("attribute_not_exists(pk) OR revision = :current")
-            .expression_attribute_names("#format", "format")
-            .expression_attribute_values(":next", number(revision))
-            .expression_attribute_values(":current", number(revision - 1))
-            .expression_attribute_values(":format", number(FORMAT))
-            .build()
-            .map_err(|error| unavailable("Update", error))?;
-        let mut change = key(text(DIRECTORY_PK), &change_sk(revision));
-        change.insert("format".to_owned(), number(FORMAT));
-        change.insert("application".to_owned(), text(id.as_str()));
-        change.insert(EXPIRES_AT.to_owned(), number(self.clock.now().plus(CHANGES_KEPT).unix_s_ceil()));
-        let change = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(change))
-            .condition_expression("attribute_not_exists(pk)")
-            .build()
-            .map_err(|error| unavailable("Put", error))?;
-        Ok(vec![TransactWriteItem::builder().update(head).build(), TransactWriteItem::builder().put(change).build()])
     }
 
     async fn put_in_batches(&self, id: &ApplicationId, grants: &[Grant]) -> Result<(), StoreError> {

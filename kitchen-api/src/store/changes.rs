@@ -10,12 +10,13 @@ use futures::future::BoxFuture;
 use order_model::ApplicationId;
 
 use super::applications::Applications;
+use super::authorisations::items::{AUTHORISATION_SK, read_authorisation};
 use super::records::{
-    APPLICATION_SK, GRANT_SK, Item, StoredApplication, application_pk, key, read_application, read_grant, read_number,
-    read_text, text,
+    APPLICATION_SK, ApplicationRecord, GRANT_SK, Item, StoredApplication, application_pk, key, read_application,
+    read_grant, read_number, read_text, text,
 };
 use super::requests::send_or_unavailable;
-use super::{ApplicationStore, CHANGES_MAX, Change, StoreError};
+use super::{ApplicationStore, AuthorisationId, CHANGES_MAX, Change, StoreError, StoredAuthorisation};
 
 /// The partition key of revisions and changes.
 pub(super) const DIRECTORY_PK: &str = "directory";
@@ -28,14 +29,19 @@ pub(super) fn change_sk(revision: u64) -> String {
 }
 
 impl Applications {
+    /// One item, or none.
+    pub(super) async fn read_item(&self, key: Item) -> Result<Option<Item>, StoreError> {
+        let get = self.client.get_item().table_name(&self.table).set_key(Some(key)).consistent_read(true);
+        Ok(send_or_unavailable("GetItem", get.send()).await?.item)
+    }
+
+    /// An application without what it may see.
+    pub(super) async fn record(&self, id: &ApplicationId) -> Result<Option<ApplicationRecord>, StoreError> {
+        self.read_item(key(application_pk(id), APPLICATION_SK)).await?.as_ref().map(read_application).transpose()
+    }
+
     async fn read_head(&self) -> Result<u64, StoreError> {
-        let get = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .set_key(Some(key(text(DIRECTORY_PK), HEAD_SK)))
-            .consistent_read(true);
-        match send_or_unavailable("GetItem", get.send()).await?.item {
+        match self.read_item(key(text(DIRECTORY_PK), HEAD_SK)).await? {
             Some(item) => read_number(&item, "revision"),
             None => Ok(0),
         }
@@ -55,9 +61,16 @@ impl Applications {
         let read = |item: &Item| {
             let revision = read_text(item, "sk")?.strip_prefix("change#").and_then(|digits| digits.parse().ok());
             let application = read_text(item, "application")?.parse();
+            let authorisation = match item.get("authorisation") {
+                Some(_) => Some(read_text(item, "authorisation")?.parse()),
+                None => None,
+            };
             Ok(Change {
                 revision: revision.ok_or(StoreError::Malformed { field: "sk" })?,
                 application: application.map_err(|_| StoreError::Malformed { field: "application" })?,
+                authorisation: authorisation
+                    .transpose()
+                    .map_err(|_| StoreError::Malformed { field: "authorisation" })?,
             })
         };
         send_or_unavailable("Query", query.send()).await?.items().iter().map(read).collect()
@@ -108,17 +121,23 @@ impl Applications {
     }
 }
 
-/// Puts items of any number of applications together. Grants without an application (deleted meanwhile) are left out.
+/// Puts items of any number of applications together. What has no application (deleted meanwhile) is left out.
 fn gather(items: &[Item]) -> Result<Vec<StoredApplication>, StoreError> {
     let mut applications: HashMap<&str, StoredApplication> = HashMap::new();
     let is = |item: &Item, prefix: &str| read_text(item, "sk").is_ok_and(|sk| sk.starts_with(prefix));
     for item in items.iter().filter(|item| is(item, APPLICATION_SK)) {
-        let stored = StoredApplication { record: read_application(item)?, grants: Vec::new() };
+        let record = read_application(item)?;
+        let stored = StoredApplication { record, grants: Vec::new(), authorisations: Vec::new() };
         applications.insert(read_text(item, "pk")?, stored);
     }
     for item in items.iter().filter(|item| is(item, GRANT_SK)) {
         if let Some(stored) = applications.get_mut(read_text(item, "pk")?) {
             stored.grants.push(read_grant(item)?);
+        }
+    }
+    for item in items.iter().filter(|item| is(item, AUTHORISATION_SK)) {
+        if let Some(stored) = applications.get_mut(read_text(item, "pk")?) {
+            stored.authorisations.push(read_authorisation(item)?);
         }
     }
     Ok(applications.into_values().collect())
@@ -135,6 +154,14 @@ impl ApplicationStore for Applications {
 
     fn load<'a>(&'a self, id: &'a ApplicationId) -> BoxFuture<'a, Result<Option<StoredApplication>, StoreError>> {
         self.read_one(id).boxed()
+    }
+
+    fn load_authorisation<'a>(
+        &'a self,
+        application: &'a ApplicationId,
+        id: AuthorisationId,
+    ) -> BoxFuture<'a, Result<Option<StoredAuthorisation>, StoreError>> {
+        self.authorisation(application, id).boxed()
     }
 
     fn load_all(&self) -> BoxFuture<'_, Result<Vec<StoredApplication>, StoreError>> {

@@ -1,17 +1,25 @@
-//! The table `partner-apps`: applications, their hashed secrets and their grants. Nobody else names it.
+//! The table `partner-apps`: applications, their hashed secrets, and what they may see. Nobody else names it.
 //!
 //! [`Applications`] is the table itself, for the CLI, `dev` and the directory; [`ApplicationStore`] is what the directory reads,
-//! so that a test can stand in for it. Items, all with a `format` number:
+//! [`AuthorisationStore`] what sign-ins need, so that a test can stand in for it. Items, all with a `format` number:
 //!
 //! ```text
 //! pk                      sk                        holds
-//! application#<id>        application               name, secrets (salt, digest), revoked, not_before_ms, revision
+//! application#<id>        application               name, secrets (salt, digest), revoked, not_before_ms, revision,
+//!                                                   distributed?, authorised_from_ms?
 //! application#<id>        grant#<merchant>          granted_at_ms
+//! application#<id>        authorisation#<id>        merchants, created_at_ms, hashed refresh tokens, version; expires unused
+//! authorisation-request#… request                   an open user code: application, hashed verifier, then the hashed code
+//! merchant#<id>           portal-key                the hashed key its owner approves with
+//! opened#…, keys-…#…      window#<number>           count: attempts of ten minutes
 //! directory               head                      revision: one for all applications, grows with every change
-//! directory               change#<revision>         application: which one that revision changed; kept for a day
+//! directory               change#<revision>         application: which one that revision changed, or which authorisation
+//!                                                   of it; kept for a day
 //! ```
 
+mod announcing;
 mod applications;
+pub(crate) mod authorisations;
 mod changes;
 mod records;
 mod requests;
@@ -21,7 +29,11 @@ use futures::future::BoxFuture;
 use order_model::ApplicationId;
 
 pub use applications::{Applications, Rotation};
-pub use records::{ApplicationRecord, HashedSecret, StoredApplication};
+pub use authorisations::{
+    Activation, Approved, AuthorisationId, AuthorisationStore, Client, Granted, MERCHANTS_MAX, Opened,
+    ParseAuthorisationIdError, StoredAuthorisation, USER_CODE_LIFETIME, UserCode,
+};
+pub use records::{ApplicationRecord, HashedSecret, Kind, StoredApplication};
 pub use table::create_tables;
 
 /// A step on the table that failed.
@@ -45,6 +57,18 @@ pub enum StoreError {
     /// It exists already.
     #[error("application {0} exists already")]
     AlreadyExists(ApplicationId),
+    /// It is a distributed application, which is given no merchants.
+    #[error("application {0} is distributed: it sees what merchants authorise (`comanda app approve`)")]
+    Distributed(ApplicationId),
+    /// The application has no such authorisation.
+    #[error("the application has no such authorisation")]
+    UnknownAuthorisation,
+    /// An authorisation is for at least one merchant and at most so many.
+    #[error("an authorisation takes 1 to {most} merchants")]
+    Merchants {
+        /// How many.
+        most: usize,
+    },
     /// A stored item is not what this version writes.
     #[error("an item of the table of applications has no valid {field}")]
     Malformed {
@@ -67,6 +91,8 @@ pub struct Change {
     pub revision: u64,
     /// The application it changed.
     pub application: ApplicationId,
+    /// When nothing else of it changed: the authorisation that did.
+    pub authorisation: Option<AuthorisationId>,
 }
 
 /// What the directory reads.
@@ -77,10 +103,17 @@ pub trait ApplicationStore: Send + Sync {
     /// The changes after `revision`, oldest first, at most [`CHANGES_MAX`].
     fn changes_after(&self, revision: u64) -> BoxFuture<'_, Result<Vec<Change>, StoreError>>;
 
-    /// One application with its grants.
+    /// One application with its grants and authorisations.
     fn load<'a>(&'a self, id: &'a ApplicationId) -> BoxFuture<'a, Result<Option<StoredApplication>, StoreError>>;
 
-    /// Every application with its grants.
+    /// One authorisation of an application.
+    fn load_authorisation<'a>(
+        &'a self,
+        application: &'a ApplicationId,
+        id: AuthorisationId,
+    ) -> BoxFuture<'a, Result<Option<StoredAuthorisation>, StoreError>>;
+
+    /// Every application with its grants and authorisations.
     fn load_all(&self) -> BoxFuture<'_, Result<Vec<StoredApplication>, StoreError>>;
 }
 

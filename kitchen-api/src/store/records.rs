@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::StoreError;
+use super::authorisations::StoredAuthorisation;
 
 /// The format of every item this version writes.
 pub(super) const FORMAT: u64 = 1;
@@ -56,6 +57,16 @@ fn digest(salt: &[u8; 16], secret: &str) -> [u8; 32] {
     Sha256::new().chain_update(salt).chain_update(secret.as_bytes()).finalize().into()
 }
 
+/// Where an application's permissions come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kind {
+    /// From its grants; it gets tokens for its credentials alone.
+    #[default]
+    Centralised,
+    /// From authorisations, each for the merchants of one flow; it runs at many who must not see each other.
+    Distributed,
+}
+
 /// An application without its grants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApplicationRecord {
@@ -63,12 +74,17 @@ pub struct ApplicationRecord {
     pub id: ApplicationId,
     /// What people call it.
     pub name: String,
+    /// Where its permissions come from.
+    pub kind: Kind,
     /// Secrets that count or counted, newest last; at most two.
     pub secrets: Vec<HashedSecret>,
     /// No token of it counts.
     pub revoked: bool,
     /// Tokens issued before this instant do not count.
     pub not_before: Timestamp,
+    /// Authorisations approved before this instant do not count. A new secret leaves it as it is: restaurants need not
+    /// approve again because a vendor changed its secret.
+    pub authorised_from: Timestamp,
     /// The revision of its last change.
     pub revision: u64,
     /// When it was created.
@@ -82,6 +98,8 @@ pub struct StoredApplication {
     pub record: ApplicationRecord,
     /// The merchants it was given.
     pub grants: Vec<Grant>,
+    /// What merchants have authorised, if it is a distributed one.
+    pub authorisations: Vec<StoredAuthorisation>,
 }
 
 pub(super) fn text(value: &str) -> AttributeValue {
@@ -126,6 +144,13 @@ pub(super) fn application_item(record: &ApplicationRecord) -> Item {
         ("revision".to_owned(), number(record.revision)),
         ("created_at_ms".to_owned(), number(record.created_at.unix_ms())),
     ]);
+    // Absent where they say nothing: such items are what the first version wrote, and reads.
+    if record.kind == Kind::Distributed {
+        item.insert("distributed".to_owned(), AttributeValue::Bool(true));
+    }
+    if record.authorised_from > Timestamp::default() {
+        item.insert("authorised_from_ms".to_owned(), number(record.authorised_from.unix_ms()));
+    }
     item
 }
 
@@ -152,21 +177,31 @@ fn read_secret(value: &AttributeValue) -> Result<HashedSecret, StoreError> {
     Ok(HashedSecret { salt: read_bytes(map, "salt")?, digest: read_bytes(map, "digest")?, valid_until })
 }
 
+pub(super) fn read_secrets(item: &Item, field: &'static str) -> Result<Vec<HashedSecret>, StoreError> {
+    let secrets = item.get(field).and_then(|value| value.as_l().ok());
+    secrets.ok_or(StoreError::Malformed { field })?.iter().map(read_secret).collect()
+}
+
 pub(super) fn read_application(item: &Item) -> Result<ApplicationRecord, StoreError> {
     if read_number::<u64>(item, "format")? != FORMAT {
         return Err(StoreError::Malformed { field: "format" });
     }
-    let secrets = item.get("secrets").and_then(|value| value.as_l().ok());
-    let secrets = secrets.ok_or(StoreError::Malformed { field: "secrets" })?;
+    let is_distributed = item.get("distributed").is_some_and(|value| value.as_bool() == Ok(&true));
+    let authorised_from_ms = match item.get("authorised_from_ms") {
+        Some(_) => read_number(item, "authorised_from_ms")?,
+        None => 0,
+    };
     Ok(ApplicationRecord {
         id: read_text(item, "id")?.parse().map_err(|_| StoreError::Malformed { field: "id" })?,
         name: read_text(item, "name")?.to_owned(),
-        secrets: secrets.iter().map(read_secret).collect::<Result<_, _>>()?,
+        kind: if is_distributed { Kind::Distributed } else { Kind::Centralised },
+        secrets: read_secrets(item, "secrets")?,
         revoked: *item
             .get("revoked")
             .and_then(|value| value.as_bool().ok())
             .ok_or(StoreError::Malformed { field: "revoked" })?,
         not_before: Timestamp::from_unix_ms(read_number(item, "not_before_ms")?),
+        authorised_from: Timestamp::from_unix_ms(authorised_from_ms),
         revision: read_number(item, "revision")?,
         created_at: Timestamp::from_unix_ms(read_number(item, "created_at_ms")?),
     })
@@ -198,13 +233,24 @@ mod tests {
         let record = ApplicationRecord {
             id: "app".parse().unwrap(),
             name: "An app".to_owned(),
+            kind: Kind::Distributed,
             secrets: vec![old, HashedSecret::new("new", [1; 16])],
             revoked: true,
             not_before: Timestamp::from_unix_ms(5),
+            authorised_from: Timestamp::from_unix_ms(4),
             revision: 7,
             created_at: Timestamp::from_unix_ms(3),
         };
         assert_eq!(read_application(&application_item(&record)).unwrap(), record);
+        let mut old = application_item(&record);
+        old.remove("distributed");
+        old.remove("authorised_from_ms");
+        let old = read_application(&old).unwrap();
+        assert_eq!(
+            (old.kind, old.authorised_from),
+            (Kind::Centralised, Timestamp::default()),
+            "as it was first written"
+        );
         let grant = Grant { merchant: MerchantId::from_bytes([4; 16]), granted_at: Timestamp::from_unix_ms(8) };
         assert_eq!(read_grant(&grant_item(&record.id, grant)).unwrap(), grant);
     }

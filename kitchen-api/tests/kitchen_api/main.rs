@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 mod acknowledgment;
+mod activation;
 mod applications;
+mod authorisations;
 mod client;
 mod directory;
 mod documentation;
@@ -11,6 +13,7 @@ mod errors;
 mod interruptions;
 mod limits;
 mod merchants;
+mod nobody_authorises;
 mod open_delivery;
 mod open_delivery_orders;
 mod opening_hours;
@@ -20,6 +23,7 @@ mod polling;
 mod rate_limits;
 mod rig;
 mod shutdown;
+mod sign_in;
 mod store_status;
 mod tls;
 mod tokens;

@@ -9,7 +9,10 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use kitchen_api::feed::FeedDependencies;
 use kitchen_api::presence::PresenceNodes;
-use kitchen_api::store::{ApplicationRecord, ApplicationStore, Change, HashedSecret, StoreError, StoredApplication};
+use kitchen_api::store::{
+    ApplicationRecord, ApplicationStore, AuthorisationId, Change, HashedSecret, Kind, StoreError, StoredApplication,
+    StoredAuthorisation,
+};
 use kitchen_api::{Config, Dependencies, Entropy, Handle, Service, TokenConfig, generate_signing_key};
 use order_model::{ApplicationId, Clock, MerchantId, PartitionCount, SharedClock, Timestamp};
 use parking_lot::Mutex;
@@ -19,6 +22,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::Client;
+use crate::nobody_authorises::NobodyAuthorises;
 use crate::peers::{Peers, event_id_key};
 
 /// In the future of whoever runs these tests: the local DynamoDB expires items by the system's clock.
@@ -83,16 +87,18 @@ impl InMemoryApplications {
             let record = ApplicationRecord {
                 id: id.clone(),
                 name: String::new(),
+                kind: Kind::Centralised,
                 secrets: Vec::new(),
                 revoked: false,
                 not_before: Timestamp::default(),
+                authorised_from: Timestamp::default(),
                 revision,
                 created_at: Timestamp::default(),
             };
-            applications.push(StoredApplication { record, grants: Vec::new() });
+            applications.push(StoredApplication { record, grants: Vec::new(), authorisations: Vec::new() });
         }
         change(applications.iter_mut().find(|stored| stored.record.id == id).unwrap());
-        changes.push(Change { revision, application: id });
+        changes.push(Change { revision, application: id, authorisation: None });
     }
 }
 
@@ -114,6 +120,18 @@ impl ApplicationStore for InMemoryApplications {
         async move {
             self.up()?;
             Ok(self.state.lock().0.iter().find(|stored| stored.record.id == *id).cloned())
+        }
+        .boxed()
+    }
+
+    fn load_authorisation<'a>(
+        &'a self,
+        application: &'a ApplicationId,
+        id: AuthorisationId,
+    ) -> BoxFuture<'a, Result<Option<StoredAuthorisation>, StoreError>> {
+        async move {
+            let stored = self.load(application).await?;
+            Ok(stored.and_then(|stored| stored.authorisations.into_iter().find(|one| one.id == id)))
         }
         .boxed()
     }
@@ -216,6 +234,7 @@ pub fn dependencies(peers: &Peers, applications: Arc<dyn ApplicationStore>, cloc
         clock: clock.clone(),
         entropy: Entropy::system(),
         applications,
+        authorisations: Arc::new(NobodyAuthorises),
         core: peers.core_transport(),
         merchant_connection: PresenceNodes::one(PartitionCount::DEFAULT, peers.merchants_transport()),
         feed: FeedDependencies {

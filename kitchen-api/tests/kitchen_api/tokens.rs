@@ -44,7 +44,7 @@ async fn a_form_that_is_none_or_asks_for_another_grant_is_refused() {
     let json = [("content-type", "application/json")];
     let answer = rig.client.send("POST", path, &json, "{}").await;
     assert_eq!((answer.status.as_u16(), answer.error_code().as_str()), (415, "UnsupportedMediaType"));
-    let answer = rig.client.post(path, "grantType=authorization_code&clientId=pos&clientSecret=pos-secret").await;
+    let answer = rig.client.post(path, "grantType=password&clientId=pos&clientSecret=pos-secret").await;
     assert_eq!((answer.status.as_u16(), answer.error_code().as_str()), (400, "UnsupportedGrantType"));
     let answer = rig.client.post(path, "grantType=client_credentials&clientId=pos").await;
     assert_eq!((answer.status.as_u16(), answer.json()["error"]["field"].as_str()), (400, Some("clientSecret")));

@@ -133,6 +133,7 @@ fn body(takes: Takes) -> Option<utoipa::openapi::request_body::RequestBody> {
         Takes::TokenForm => ("application/x-www-form-urlencoded", reference("TokenForm"), Required::True),
         Takes::EventIds => (JSON, array("EventReference"), Required::True),
         Takes::Note => (JSON, reference("Note"), Required::False),
+        Takes::Maybe(name) => (JSON, reference(name), Required::False),
         Takes::One(name) => (JSON, reference(name), Required::True),
     };
     let content = ContentBuilder::new().schema(Some(schema)).build();

@@ -32,6 +32,9 @@ pub(crate) enum Operation {
     RequestCancellation,
     AcceptCancellation,
     DenyCancellation,
+    AcceptDispute,
+    RejectDispute,
+    ProposeAlternative,
     ListMerchants,
     GetMerchant,
     MerchantStatuses,
@@ -67,6 +70,8 @@ pub(crate) enum Takes {
     EventIds,
     /// An optional JSON object.
     Note,
+    /// An optional JSON object of this schema.
+    Maybe(&'static str),
     /// A JSON object of this schema.
     One(&'static str),
 }

@@ -6,6 +6,7 @@ mod acknowledgment;
 mod applications;
 mod client;
 mod directory;
+mod disputes;
 mod documentation;
 mod errors;
 mod interruptions;

@@ -10,21 +10,24 @@ use std::time::Duration;
 use bytes::Bytes;
 use event_feed::FeedEvent;
 use order_model::lifecycle::cancellation::{self, CancellationCode};
-use order_model::lifecycle::{Action, Command};
+use order_model::lifecycle::{Action, Command, DisputeAnswer, DisputeId};
 use order_model::{EventId, MerchantId, OrderId, SharedClock, Timestamp};
 use parking_lot::Mutex;
 use rand::{Rng, RngCore};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::clock_guard::ClockGuard;
+use crate::disputes::DisputeReply;
 use crate::error::RequestError;
 use crate::merchant_field;
 use crate::merchants::{MerchantReference, Merchants, Resolution};
-use crate::planning::{self, Cause, Placement, Plan, Refusal, Rules, plan_action, plan_erase, plan_place, plan_update};
+use crate::planning::{
+    self, Cause, Placement, Plan, Refusal, Rules, plan_action, plan_answer, plan_erase, plan_place, plan_update,
+};
 use crate::relay::Relay;
 use crate::relay::publisher::Publisher;
 use crate::serving_report::ServingReports;
-use crate::store::{CommitOutcome, Loaded, MessageKey, Store, Transition};
+use crate::store::{Beside, CommitOutcome, Loaded, Store, Transition};
 use crate::telemetry;
 
 /// Requests decided at the same time. Each holds a body of up to 192 KiB and one connection.
@@ -62,6 +65,15 @@ pub(crate) enum Outcome {
     Refused(Refusal),
     /// There is no such merchant.
     UnknownMerchant,
+}
+
+/// What a merchant's application asks of an order.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// A step.
+    Action(Action),
+    /// An answer to a dispute, and its terms.
+    Answer(DisputeAnswer, DisputeReply),
 }
 
 /// An order as it is shown.
@@ -111,7 +123,8 @@ impl Core {
         };
         // Nearly every order is new: the first decision assumes so without a read, and the transaction's conditions tell.
         let guess = Some(Loaded::default());
-        self.decide(placement.id, cause, guess, "place", |loaded, now| {
+        let beside = beside(cause, None);
+        self.decide(placement.id, beside, guess, "place", |loaded, now| {
             plan_place(&self.rules, loaded, &placement, cause, now)
         })
         .await
@@ -120,7 +133,7 @@ impl Core {
     /// The answer for an order whose merchant is not known (any more): a repeat is answered as the first time.
     async fn unless_repeated(&self, order: OrderId, cause: &Cause) -> Result<Outcome, RequestError> {
         let Some(message) = cause.message else { return Ok(Outcome::UnknownMerchant) };
-        let loaded = self.store.load(order, Some(message.key)).await?;
+        let loaded = self.store.load(order, Beside { message: Some(message.key), ..Beside::default() }).await?;
         match loaded.message {
             Some(record) if record.digest == message.digest => Ok(Outcome::Repeated(record.event_ids)),
             Some(_) => Ok(Outcome::Refused(Refusal::IdReused)),
@@ -135,8 +148,9 @@ impl Core {
         command: &Command,
         cause: &Cause,
     ) -> Result<Outcome, RequestError> {
-        self.decide(order, cause, None, "update", |loaded, now| plan_update(&self.rules, loaded, command, cause, now))
-            .await
+        let beside = beside(cause, cause.opens.as_ref().map(|(dispute, _)| dispute));
+        let plan = |loaded: &Loaded, now| plan_update(&self.rules, loaded, command, cause, now);
+        self.decide(order, beside, None, "update", plan).await
     }
 
     /// Applies a merchant's action.
@@ -144,13 +158,20 @@ impl Core {
         &self,
         order: OrderId,
         merchant: MerchantId,
-        action: Action,
+        asked: &Asked,
         cause: &Cause,
     ) -> Result<Outcome, RequestError> {
-        self.decide(order, cause, None, "action", |loaded, now| {
-            plan_action(&self.rules, loaded, merchant, action, cause, now)
-        })
-        .await
+        match asked {
+            Asked::Action(action) => {
+                let plan = |loaded: &Loaded, now| plan_action(&self.rules, loaded, merchant, *action, cause, now);
+                self.decide(order, beside(cause, None), None, "action", plan).await
+            }
+            Asked::Answer(answer, reply) => {
+                let asked = (answer, reply);
+                let plan = |loaded: &Loaded, now| plan_answer(&self.rules, loaded, merchant, asked, cause, now);
+                self.decide(order, beside(cause, Some(&answer.dispute)), None, "answer", plan).await
+            }
+        }
     }
 
     /// Blanks the personal data of an order.
@@ -178,17 +199,16 @@ impl Core {
     async fn decide(
         &self,
         order: OrderId,
-        cause: &Cause,
+        beside: Beside<'_>,
         mut guess: Option<Loaded>,
         kind: &'static str,
         plan: impl Fn(&Loaded, Timestamp) -> Plan,
     ) -> Result<Outcome, RequestError> {
-        let key = cause.message.map(|message| message.key);
         for attempt in 0..ATTEMPTS_MAX {
             let is_guess = guess.is_some();
             let loaded = match guess.take() {
                 Some(guess) => guess,
-                None => self.store.load(order, key).await?,
+                None => self.store.load(order, beside).await?,
             };
             let now = self.clock.now();
             match plan(&loaded, now) {
@@ -205,7 +225,7 @@ impl Core {
                 }
                 Plan::Repeated(ids) => return Ok(Outcome::Repeated(ids)),
                 Plan::Refused(refusal) => {
-                    if !self.was_committed_meanwhile(order, key, &loaded).await? {
+                    if !self.was_committed_meanwhile(order, beside, &loaded).await? {
                         return Ok(Outcome::Refused(refusal));
                     }
                 }
@@ -222,15 +242,13 @@ impl Core {
     async fn was_committed_meanwhile(
         &self,
         order: OrderId,
-        key: Option<MessageKey>,
+        beside: Beside<'_>,
         loaded: &Loaded,
     ) -> Result<bool, RequestError> {
-        match key {
-            Some(key) if loaded.message.is_none() && loaded.order.is_some() => {
-                Ok(self.store.load(order, Some(key)).await?.message.is_some())
-            }
-            _ => Ok(false),
+        if beside.message.is_none() || loaded.message.is_some() || loaded.order.is_none() {
+            return Ok(false);
         }
+        Ok(self.store.load(order, beside).await?.message.is_some())
     }
 
     /// Commits a transition that was decided at `at`, and passes its events on.
@@ -265,6 +283,11 @@ impl Core {
         let ceiling = BACKOFF.0.saturating_mul(1 << attempt.min(10)).min(BACKOFF.1);
         let pause = ceiling.mul_f64(self.rng.lock().random::<f64>());
         tokio::time::sleep(pause).await;
+    }
+
+    /// The order of a dispute; `None` when there is no such dispute.
+    pub(crate) async fn order_of_dispute(&self, id: &DisputeId) -> Result<Option<OrderId>, RequestError> {
+        Ok(self.store.load_dispute(id).await?.map(|dispute| dispute.order))
     }
 
     /// An order and its body; `None` when there is none, or not any more.
@@ -304,6 +327,11 @@ impl Core {
         // Outdated: somebody else moved the order on, a confirmation for instance. It wins, and is judged afresh.
         self.commit(&transition, now, command.name()).await.map(|_| true)
     }
+}
+
+/// What to read beside an order, for `cause` and the dispute it is about.
+fn beside<'a>(cause: &Cause, dispute: Option<&'a DisputeId>) -> Beside<'a> {
+    Beside { message: cause.message.map(|message| message.key), dispute }
 }
 
 fn ids(transition: &Transition) -> Vec<EventId> {

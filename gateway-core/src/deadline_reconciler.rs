@@ -18,7 +18,7 @@ use crate::error::RequestError;
 use crate::order::Order;
 use crate::planning::due::{DueDecision, judge};
 use crate::serving::ServingRecord;
-use crate::store::DUE_SHARDS;
+use crate::store::{Beside, DUE_SHARDS};
 
 /// Between passes.
 const PASS_INTERVAL: Duration = Duration::from_secs(1);
@@ -89,7 +89,7 @@ impl DeadlineReconciler {
     }
 
     async fn handle(&self, order: OrderId, serving: &ServingRecord) -> Result<(), RequestError> {
-        let Some(order) = self.core.store.load(order, None).await?.order else { return Ok(()) };
+        let Some(order) = self.core.store.load(order, Beside::default()).await?.order else { return Ok(()) };
         let published = self.first_publication(&order).await?;
         let now = self.core.clock.now();
         match judge(&self.core.rules, &order, published, &serving.gaps_at(now), now) {

@@ -10,6 +10,7 @@ mod clock_guard;
 mod config;
 mod core;
 mod deadline_reconciler;
+mod disputes;
 mod error;
 mod merchant_field;
 mod merchants;

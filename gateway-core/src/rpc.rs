@@ -19,7 +19,7 @@ use crate::error::RequestError;
 use crate::planning::Refusal;
 use crate::service::Handle;
 use crate::telemetry;
-use crate::wire::{Content, Malformed, acting, conflict, rejected, rejection, submitted};
+use crate::wire::{Content, Malformed, acting, conflict, objection, rejected, rejection, submitted};
 
 /// The largest message either way: a page of events, or a body of 192 KiB with room to spare.
 const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -100,7 +100,10 @@ const fn reason_of(refusal: &Refusal) -> &'static str {
         Refusal::UnknownOrder => "UNKNOWN_ORDER",
         Refusal::IdReused => "ID_REUSED",
         Refusal::OrderExists => "ORDER_EXISTS",
-        Refusal::Illegal(_) | Refusal::AlreadyDone { .. } | Refusal::AlreadyErased => "ILLEGAL_TRANSITION",
+        Refusal::DisputeExists => "DISPUTE_EXISTS",
+        Refusal::Illegal(_) | Refusal::AlreadyDone { .. } | Refusal::AlreadyErased | Refusal::Objected(_) => {
+            "ILLEGAL_TRANSITION"
+        }
     }
 }
 
@@ -131,12 +134,15 @@ impl Handle {
     async fn act_for_merchant(&self, request: wire::ActRequest) -> Result<wire::ActReply, Failure> {
         let _permit = self.core.admit()?;
         let acting = acting(&request)?;
-        match self.core.act(acting.order, acting.merchant, acting.action, &acting.cause).await? {
+        match self.core.act(acting.order, acting.merchant, &acting.asked, &acting.cause).await? {
             Outcome::Committed(done) | Outcome::Repeated(done) => {
-                Ok(wire::ActReply { conflict: None, event_ids: ids(&done) })
+                Ok(wire::ActReply { event_ids: ids(&done), ..wire::ActReply::default() })
+            }
+            Outcome::Refused(Refusal::Objected(what)) => {
+                Ok(wire::ActReply { objection: objection(what).into(), ..wire::ActReply::default() })
             }
             Outcome::Refused(refusal) => match conflict(&refusal) {
-                Some(conflict) => Ok(wire::ActReply { conflict: Some(conflict), event_ids: Vec::new() }),
+                Some(conflict) => Ok(wire::ActReply { conflict: Some(conflict), ..wire::ActReply::default() }),
                 None => Err(not_found().into()),
             },
             Outcome::UnknownMerchant => Err(not_found().into()),
@@ -145,7 +151,10 @@ impl Handle {
 
     async fn show_order(&self, request: wire::GetOrderRequest) -> Result<wire::GetOrderReply, Failure> {
         let _permit = self.core.admit()?;
-        let order = conversions::order_id(&request.order_id)?;
+        let order = match request.dispute_id.parse() {
+            Ok(dispute) => self.core.order_of_dispute(&dispute).await?.ok_or_else(not_found)?,
+            Err(_) => conversions::order_id(&request.order_id)?,
+        };
         let shown = self.core.show(order).await?.ok_or_else(not_found)?;
         let reason = |code: &order_model::lifecycle::CancellationCode| wire::CancellationReason {
             code: code.code().to_owned(),
@@ -156,6 +165,7 @@ impl Handle {
             body: shown.body,
             state: shown.state.to_owned(),
             version: i64::try_from(shown.version).unwrap_or(i64::MAX),
+            order_id: to_bytes(order.as_bytes()),
             cancellation_reasons: shown.cancellation_codes.iter().map(reason).collect(),
         })
     }

@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 use order_model::lifecycle::{
-    self, CancellationCode, Command, DeliveredBy, Dispute, DisputeId, DisputeOpening, Goods, OrderKind, OrderType,
-    TimeoutAction, Update,
+    self, CancellationCode, Command, DeliveredBy, Dispute, DisputeAnswer, DisputeAsk, DisputeId, DisputeOpening, Goods,
+    OrderKind, OrderType, TimeoutAction, Update, Verdict,
 };
 use order_model::{EventCategory, EventCode, MerchantId, OrderId, Timestamp};
 use proto::conversions;
@@ -15,6 +15,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tonic::Status;
 
+use crate::core::Asked;
+use crate::disputes::{DisputeOffer, DisputeReply, Objection};
 use crate::merchant_field;
 use crate::merchants::MerchantReference;
 use crate::personal_data;
@@ -69,6 +71,7 @@ pub(crate) fn submitted(request: wire::SubmitRequest) -> Result<Result<(Content,
             let code = code.ok_or_else(|| malformed("code"))?;
             Ok(self::update(code, &update.metadata).map(|(command, metadata)| {
                 cause.metadata = metadata;
+                cause.opens = opened(&command, &update.metadata);
                 (Content::Update(order, command), cause)
             }))
         }
@@ -146,6 +149,8 @@ struct DisputeFacts<'a> {
     /// Of any type: an unknown action must not lose the dispute.
     #[serde(default, borrow)]
     timeout_action: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    action: Option<&'a RawValue>,
 }
 
 /// The command of an update, and its metadata as partners may see it.
@@ -166,6 +171,14 @@ fn update(code: EventCode, metadata: &[u8]) -> Result<(Command, Option<String>),
     Ok((Command::Update(update), clean))
 }
 
+/// The dispute that `command` opens, and what its metadata offers.
+fn opened(command: &Command, metadata: &[u8]) -> Option<(DisputeId, DisputeOffer)> {
+    match command {
+        Command::Update(update) => update.opens().map(|id| (id.clone(), DisputeOffer::of_metadata(metadata))),
+        _ => None,
+    }
+}
+
 fn dispute_id(text: &str) -> Result<DisputeId, Malformed> {
     text.parse().map_err(|_| Malformed("metadata.disputeId"))
 }
@@ -173,12 +186,16 @@ fn dispute_id(text: &str) -> Result<DisputeId, Malformed> {
 fn opening(facts: &DisputeFacts<'_>) -> Result<DisputeOpening, Malformed> {
     const EXPIRES_AT: Malformed = Malformed("metadata.expiresAt");
     let expires_at = facts.expires_at.as_deref().ok_or(EXPIRES_AT)?.parse().map_err(|_| EXPIRES_AT)?;
-    let action = facts.timeout_action.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+    // What is no text is an action that we do not know, which is not the same as none.
+    let text = |raw: &RawValue| serde_json::from_str::<String>(raw.get()).unwrap_or_else(|_| "?".to_owned());
+    let timeout_action = TimeoutAction::of_dispute(&facts.timeout_action.map(text).unwrap_or_default());
+    let action = facts.action.filter(|raw| raw.get() != "null").map(text);
     Ok(DisputeOpening {
         dispute: Dispute {
             id: dispute_id(&facts.dispute_id)?,
             expires_at,
-            timeout_action: TimeoutAction::of_dispute(&action.unwrap_or_default()),
+            asks: DisputeAsk::of_dispute(action.as_deref(), timeout_action),
+            timeout_action,
         },
         parent: facts.parent_dispute_id.as_deref().map(dispute_id).transpose()?,
     })
@@ -188,14 +205,29 @@ fn opening(facts: &DisputeFacts<'_>) -> Result<DisputeOpening, Malformed> {
 pub(crate) struct Acting {
     pub(crate) order: OrderId,
     pub(crate) merchant: MerchantId,
-    pub(crate) action: lifecycle::Action,
+    pub(crate) asked: Asked,
     pub(crate) cause: Cause,
 }
 
 /// Reads an action.
 pub(crate) fn acting(request: &wire::ActRequest) -> Result<Acting, Status> {
     let application = conversions::application_id(&request.application_id)?;
-    let action = match request.action() {
+    let asked = asked(request)?;
+    let order = conversions::order_id(&request.order_id)?;
+    let message = match request.idempotency_key.as_str() {
+        "" => None,
+        key => {
+            let key = MessageKey::new(KeySpace::Action, application.as_str(), name(key, "idempotency_key")?);
+            Some(MessageIdentity { key, digest: digest_of(order, &asked) })
+        }
+    };
+    let trace = conversions::trace_id(&request.trace_id);
+    let cause = Cause { message, trace, application: Some(application), ..Cause::default() };
+    Ok(Acting { order, merchant: conversions::merchant_id(&request.merchant_id)?, asked, cause })
+}
+
+fn asked(request: &wire::ActRequest) -> Result<Asked, Status> {
+    Ok(Asked::Action(match request.action() {
         wire::Action::Unspecified => return Err(malformed("action")),
         wire::Action::Confirm => lifecycle::Action::Confirm,
         wire::Action::StartPreparation => lifecycle::Action::StartPreparation,
@@ -209,28 +241,48 @@ pub(crate) fn acting(request: &wire::ActRequest) -> Result<Acting, Status> {
         wire::Action::DenyCancellation => lifecycle::Action::DenyCancellation,
         wire::Action::PickedUp => lifecycle::Action::PickedUp,
         wire::Action::Delivered => lifecycle::Action::Delivered,
+        wire::Action::AcceptDispute => return answering(request, Verdict::Accept),
+        wire::Action::RejectDispute => return answering(request, Verdict::Reject),
+        wire::Action::ProposeAlternative => return answering(request, Verdict::Alternative),
+    }))
+}
+
+fn answering(request: &wire::ActRequest, verdict: Verdict) -> Result<Asked, Status> {
+    let sent = request.dispute.as_ref().ok_or_else(|| malformed("dispute"))?;
+    let dispute = sent.dispute_id.parse().map_err(|_| malformed("dispute_id"))?;
+    let reply = DisputeReply {
+        reason: sent.reason.clone(),
+        alternative_id: sent.alternative_id.clone(),
+        alternative_type: sent.alternative_type.clone(),
+        amount_value: sent.amount_value.clone(),
+        amount_currency: sent.amount_currency.clone(),
+        additional_minutes: sent.additional_minutes,
+        additional_reason: sent.additional_reason.clone(),
     };
-    let order = conversions::order_id(&request.order_id)?;
-    let message = match request.idempotency_key.as_str() {
-        "" => None,
-        key => {
-            let key = MessageKey::new(KeySpace::Action, application.as_str(), name(key, "idempotency_key")?);
-            Some(MessageIdentity { key, digest: digest_of(order, action) })
-        }
-    };
-    let trace = conversions::trace_id(&request.trace_id);
-    let cause = Cause { message, trace, application: Some(application), ..Cause::default() };
-    Ok(Acting { order, merchant: conversions::merchant_id(&request.merchant_id)?, action, cause })
+    Ok(Asked::Answer(DisputeAnswer { dispute, verdict }, reply))
 }
 
 /// What an idempotency key of an application stands for: this action on this order.
-fn digest_of(order: OrderId, action: lifecycle::Action) -> [u8; 32] {
+fn digest_of(order: OrderId, asked: &Asked) -> [u8; 32] {
     use sha2::{Digest, Sha256};
-    let code = match action {
-        lifecycle::Action::RequestCancellation(code) => code.code(),
-        _ => "",
+    let hash = Sha256::new().chain_update(order.as_bytes());
+    let hash = match asked {
+        Asked::Action(action) => {
+            let code = match action {
+                lifecycle::Action::RequestCancellation(code) => code.code(),
+                _ => "",
+            };
+            hash.chain_update(action.name()).chain_update(code)
+        }
+        Asked::Answer(answer, reply) => {
+            let terms = format!("{reply:?}");
+            hash.chain_update(answer.verdict.name())
+                .chain_update(answer.dispute.as_str())
+                .chain_update([0])
+                .chain_update(terms)
+        }
     };
-    Sha256::new().chain_update(order.as_bytes()).chain_update(action.name()).chain_update(code).finalize().into()
+    hash.finalize().into()
 }
 
 /// A rejection of a message.
@@ -240,7 +292,8 @@ pub(crate) fn rejection(refusal: &Refusal) -> wire::Rejection {
         Refusal::IdReused => rejected("ID_REUSED", "this message id was committed with other content", false),
         Refusal::OrderExists => rejected("ORDER_EXISTS", "the order was placed before with another body", false),
         Refusal::Illegal(illegal) => rejected("ILLEGAL_TRANSITION", &illegal.to_string(), illegal.may_become_legal),
-        Refusal::AlreadyDone { .. } | Refusal::AlreadyErased => {
+        Refusal::DisputeExists => rejected("DISPUTE_EXISTS", "another order has a dispute of this id", false),
+        Refusal::AlreadyDone { .. } | Refusal::AlreadyErased | Refusal::Objected(_) => {
             rejected("ILLEGAL_TRANSITION", "it has happened already", false)
         }
     }
@@ -255,7 +308,11 @@ pub(crate) fn rejected(reason: &str, detail: &str, may_become_legal: bool) -> wi
 pub(crate) fn conflict(refusal: &Refusal) -> Option<wire::Conflict> {
     let names = |legal: &[&'static str]| legal.iter().map(|name| (*name).to_owned()).collect();
     match refusal {
-        Refusal::UnknownOrder | Refusal::AlreadyErased | Refusal::OrderExists => None,
+        Refusal::UnknownOrder
+        | Refusal::AlreadyErased
+        | Refusal::OrderExists
+        | Refusal::DisputeExists
+        | Refusal::Objected(_) => None,
         Refusal::Illegal(illegal) => Some(wire::Conflict {
             state: illegal.status.name().to_owned(),
             legal: names(&illegal.legal),
@@ -271,6 +328,18 @@ pub(crate) fn conflict(refusal: &Refusal) -> Option<wire::Conflict> {
             legal: Vec::new(),
             message: "this Idempotency-Key was used for another request".to_owned(),
         }),
+    }
+}
+
+/// What is wrong with an action's terms.
+pub(crate) const fn objection(objection: Objection) -> wire::Objection {
+    match objection {
+        Objection::Reason => wire::Objection::ReasonNotOffered,
+        Objection::AlternativeUnknown => wire::Objection::AlternativeUnknown,
+        Objection::AlternativeType => wire::Objection::AlternativeTypeDiffers,
+        Objection::Amount => wire::Objection::AmountNotOffered,
+        Objection::Time => wire::Objection::TimeNotOffered,
+        Objection::TimeReason => wire::Objection::TimeReasonNotOffered,
     }
 }
 

@@ -75,6 +75,9 @@ fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>) -> Method
     let limit = limited.map(|per_minute| Arc::new(OperationLimit::new(per_minute, api.clock.clone())));
     let wiring = Wiring { api: Arc::clone(api), metrics: Arc::clone(metrics), verb: row.verb, limit, error_shape };
     let act = |action| wiring.authorised(move |api, authorised, request| orders::act(api, authorised, request, action));
+    let answer = |action| {
+        wiring.authorised(move |api, authorised, request| orders::answer_dispute(api, authorised, request, action))
+    };
     match row.operation {
         Operation::Token => wiring.open(oauth::issue),
         Operation::UserCode => wiring.open(oauth::user_code),
@@ -91,6 +94,9 @@ fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>) -> Method
         Operation::RequestCancellation => act(Action::RequestCancellation),
         Operation::AcceptCancellation => act(Action::AcceptCancellation),
         Operation::DenyCancellation => act(Action::DenyCancellation),
+        Operation::AcceptDispute => answer(Action::AcceptDispute),
+        Operation::RejectDispute => answer(Action::RejectDispute),
+        Operation::ProposeAlternative => answer(Action::ProposeAlternative),
         Operation::ListMerchants => wiring.authorised(merchants::list),
         Operation::GetMerchant => wiring.authorised(merchants::details),
         Operation::MerchantStatuses => wiring.authorised(merchants::statuses),

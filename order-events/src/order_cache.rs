@@ -126,7 +126,8 @@ pub(crate) async fn fill(
 
 async fn fetch(shared: Arc<Shared>, mut core: GatewayCoreClient<Transport>, order: OrderId) {
     for attempt in 1..=ATTEMPTS {
-        let request = GetOrderRequest { order_id: proto::conversions::to_bytes(order.as_bytes()) };
+        let order_id = proto::conversions::to_bytes(order.as_bytes());
+        let request = GetOrderRequest { order_id, ..GetOrderRequest::default() };
         let reply = dependency::call("gateway-core", "get_order", dependency::DEADLINE, core.get_order(request)).await;
         if let Ok(reply) = reply
             && let Ok(merchant) = proto::conversions::merchant_id(&reply.merchant_id)

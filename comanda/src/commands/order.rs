@@ -120,7 +120,7 @@ async fn show(order: OrderId, follow: bool, rest: &SettingsOnly) -> Result<(), F
     let order_id = proto::conversions::to_bytes(order.as_bytes());
     let mut shown = 0;
     loop {
-        let found = core.get_order(GetOrderRequest { order_id: order_id.clone() }).await;
+        let found = core.get_order(GetOrderRequest { order_id: order_id.clone(), ..GetOrderRequest::default() }).await;
         let found = match found {
             Ok(found) => found.into_inner(),
             Err(status) if status.code() == tonic::Code::NotFound => {

@@ -41,7 +41,10 @@ async fn is_answered(role: &str, transport: Transport) -> bool {
         match role {
             "gateway-core" => {
                 let order_id = uuid::Uuid::new_v4().as_bytes().to_vec().into();
-                GatewayCoreClient::new(transport).get_order(GetOrderRequest { order_id }).await.map(drop)
+                GatewayCoreClient::new(transport)
+                    .get_order(GetOrderRequest { order_id, ..GetOrderRequest::default() })
+                    .await
+                    .map(drop)
             }
             "connection-polling" => {
                 ConnectionPollingClient::new(transport).read_fences(ReadFencesRequest {}).await.map(drop)

@@ -7,12 +7,16 @@ use order_model::lifecycle::{Cancellation, EventMetadata};
 use order_model::{EventId, Timestamp};
 use serde::Serialize;
 
+use crate::disputes::Chosen;
+
 /// What an event's metadata may refer to.
 pub(super) struct Sources<'a> {
     /// The update's own metadata, cleaned.
     pub(super) of_update: Option<&'a str>,
     /// The application that acted.
     pub(super) application: Option<&'a str>,
+    /// What the merchant's answer to a dispute says.
+    pub(super) chosen: Option<&'a Chosen>,
     /// When the event is committed.
     pub(super) created_at: Timestamp,
     /// The id of the event with a sequence, where it is a request that was open.
@@ -44,6 +48,8 @@ struct OfSettlement<'a> {
     dispute_id: &'a str,
     created_at: String,
     status: &'static str,
+    #[serde(flatten)]
+    chosen: Option<&'a Chosen>,
 }
 
 /// The JSON object for `metadata`; `None` when there is none.
@@ -60,6 +66,7 @@ pub(super) fn render(metadata: &EventMetadata, sources: &Sources<'_>) -> Option<
             dispute_id: dispute.as_str(),
             created_at: sources.created_at.to_string(),
             status: status.name(),
+            chosen: sources.chosen,
         })),
     }
 }
@@ -91,6 +98,7 @@ mod tests {
         let sources = Sources {
             of_update: None,
             application: Some("dev-pos"),
+            chosen: None,
             created_at: Timestamp::default(),
             id_of: &|sequence| (sequence == 3).then_some(id),
         };

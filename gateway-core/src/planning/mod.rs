@@ -4,6 +4,7 @@
 //! sequence, expiry, deadlines, idempotency. No I/O and no clock: `now` is an argument, and what was loaded may be
 //! outdated by the time it is committed, which the transaction's conditions notice.
 
+mod dispute;
 pub(crate) mod due;
 mod erase;
 mod metadata;
@@ -16,12 +17,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use event_feed::TraceId;
-use order_model::lifecycle::{Action, CancellationCode, Command, Decision, Illegal, OrderKind, OrderStatus, decide};
+use order_model::lifecycle::{
+    Action, CancellationCode, Command, Decision, DisputeId, Illegal, OrderKind, OrderStatus, Verdict, decide,
+};
 use order_model::{ApplicationId, EventCategory, EventId, EventIdKey, MerchantId, OrderId, Timestamp};
 
 use crate::config::Config;
+use crate::disputes::{Chosen, DisputeOffer, DisputeRecord, Objection};
 use crate::order::Order;
 use crate::store::{Loaded, MessageKey, MessageRecord, Transition};
+pub(crate) use dispute::plan_answer;
 pub(crate) use erase::plan_erase;
 pub(crate) use place::plan_place;
 use transition::advance;
@@ -80,6 +85,10 @@ pub(crate) struct Cause {
     pub(crate) metadata: Option<String>,
     /// The application that acts.
     pub(crate) application: Option<ApplicationId>,
+    /// The dispute that an update opens, and what may be answered to it.
+    pub(crate) opens: Option<(DisputeId, DisputeOffer)>,
+    /// What a merchant's answer to a dispute says, once it is checked.
+    pub(crate) chosen: Option<Chosen>,
 }
 
 /// An order to place.
@@ -120,6 +129,10 @@ pub(crate) enum Refusal {
     Illegal(Illegal),
     /// An action that has happened.
     AlreadyDone { status: OrderStatus, legal: Vec<&'static str> },
+    /// The dispute's id stands for a dispute of another order.
+    DisputeExists,
+    /// An answer to a dispute that the dispute does not offer.
+    Objected(Objection),
     /// The personal data is gone already.
     AlreadyErased,
 }
@@ -130,6 +143,9 @@ pub(crate) fn plan_update(rules: &Rules, loaded: &Loaded, command: &Command, cau
         return plan;
     }
     let Some(order) = kept(loaded, now) else { return Plan::Refused(Refusal::UnknownOrder) };
+    if loaded.dispute.as_ref().is_some_and(|dispute| dispute.order != order.id && now < dispute.kept_until) {
+        return Plan::Refused(Refusal::DisputeExists);
+    }
     match decide(&order.lifecycle, now, command) {
         Ok(Decision::AlreadyDone { .. }) => Plan::NoChange(remembered(rules, order.id, cause, now)),
         Ok(decision) => commit(rules, order, &decision, cause, now),
@@ -172,7 +188,12 @@ pub(crate) fn plan_timer(rules: &Rules, order: &Order, command: &Command, now: T
 
 fn commit(rules: &Rules, order: &Order, decision: &Decision, cause: &Cause, now: Timestamp) -> Plan {
     let next = decision.next().unwrap_or(&order.lifecycle).clone();
-    Plan::Commit(Box::new(advance(rules, order, next, decision.events(), cause, now)))
+    let mut transition = advance(rules, order, next, decision.events(), cause, now);
+    transition.dispute = cause
+        .opens
+        .clone()
+        .map(|(id, offer)| (id, DisputeRecord { order: order.id, offer, kept_until: transition.order.kept_until }));
+    Plan::Commit(Box::new(transition))
 }
 
 /// The answer of a message that was committed before, or whose id was.
@@ -217,5 +238,7 @@ fn legal_actions(order: &Order, now: Timestamp) -> Vec<&'static str> {
     let changes = |action: &Action| {
         decide(&order.lifecycle, now, &Command::Act(*action)).is_ok_and(|decision| !decision.events().is_empty())
     };
-    ACTIONS.into_iter().filter(changes).map(Action::name).collect()
+    let disputed = order.lifecycle.dispute.as_ref().filter(|dispute| now < dispute.expires_at);
+    let answers = disputed.map(|_| Verdict::ALL.map(Verdict::name));
+    ACTIONS.into_iter().filter(changes).map(Action::name).chain(answers.into_iter().flatten()).collect()
 }

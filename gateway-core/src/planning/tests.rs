@@ -54,7 +54,7 @@ fn placed() -> Transition {
 }
 
 fn loaded(transition: &Transition) -> Loaded {
-    Loaded { order: Some(transition.order.clone()), message: None }
+    Loaded { order: Some(transition.order.clone()), ..Loaded::default() }
 }
 
 fn update(code: EventCode) -> Command {
@@ -88,7 +88,8 @@ fn a_new_order_is_one_event_with_everything_that_follows_from_it() {
 #[test]
 fn a_message_is_judged_by_its_id_first_and_by_the_order_second() {
     let transition = placed();
-    let known = Loaded { order: Some(transition.order.clone()), message: transition.message.clone() };
+    let known =
+        Loaded { order: Some(transition.order.clone()), message: transition.message.clone(), ..Loaded::default() };
     let plan = |loaded: &Loaded, cause: &Cause, now| plan_place(&rules(), loaded, &placement(), cause, now);
     let ids = transition.message.clone().unwrap().event_ids;
     assert!(matches!(plan(&known, &message("1", 1), at(9)), Plan::Repeated(repeated) if repeated == ids));
@@ -150,7 +151,7 @@ fn a_request_that_stays_open_is_remembered_until_its_outcome_names_it() {
     let order = round_trip(&asked.order);
     assert_eq!(order, asked.order);
     assert_eq!(order.open_requests[0].id, request);
-    let now_loaded = Loaded { order: Some(order), message: None };
+    let now_loaded = Loaded { order: Some(order), ..Loaded::default() };
     let plan = plan_update(&rules(), &now_loaded, &update(EventCode::Cancelled), &message("c", 1), at(4));
     let cancelled = committed(plan);
     assert_eq!(body(&cancelled, 0)["metadata"]["CANCELLATION_REQUESTED_EVENT_ID"], request.to_string());
@@ -208,7 +209,7 @@ proptest! {
         let mut order = first.order;
         for (code, second) in steps {
             let Ok(update) = Update::new(EventCode::ALL[code]) else { continue };
-            let known = Loaded { order: Some(order.clone()), message: None };
+            let known = Loaded { order: Some(order.clone()), ..Loaded::default() };
             let plan = plan_update(&rules(), &known, &Command::Update(update), &Cause::default(), at(second));
             if let Plan::Commit(transition) = plan {
                 prop_assert_eq!(transition.expected_version, Some(order.version));

@@ -55,7 +55,7 @@ pub(super) fn append(
         event_ids: stored.iter().map(|stored| stored.event.id).collect(),
         expires_at: rules.remembered_until(now),
     });
-    Transition { order, expected_version, body: None, events: stored, message }
+    Transition { order, expected_version, body: None, events: stored, dispute: None, message }
 }
 
 fn to_stored(rules: &Rules, order: &Order, new: &NewEvent, cause: &Cause) -> StoredEvent {
@@ -88,6 +88,7 @@ fn metadata(order: &Order, new: &NewEvent, cause: &Cause) -> Option<String> {
             of_update: cause.metadata.as_deref(),
             application: cause.application.as_ref().map(|application| application.as_str()),
             created_at: new.created_at,
+            chosen: cause.chosen.as_ref(),
             id_of: &id_of,
         },
     )

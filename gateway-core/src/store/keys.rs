@@ -1,6 +1,7 @@
 //! Partition keys of the `orders` table and the shards of both indexes.
 
 use order_model::OrderId;
+use order_model::lifecycle::DisputeId;
 use sha2::{Digest, Sha256};
 
 /// Shards of the index `unpublished`: enough that no index partition limits commits (1,000 writes/s each).
@@ -53,6 +54,10 @@ pub(super) fn order_key(order: OrderId) -> String {
 
 pub(super) fn body_key(order: OrderId) -> String {
     format!("body#{order}")
+}
+
+pub(super) fn dispute_key(dispute: &DisputeId) -> String {
+    format!("dispute#{dispute}")
 }
 
 /// The order that a key of [`order_key`] names.

@@ -5,6 +5,7 @@
 //! that a transition never rewrites 192 KiB. What a transition is, is decided in [`crate::planning`].
 
 mod attributes;
+mod dispute_item;
 mod error;
 mod event_item;
 mod keys;
@@ -24,8 +25,10 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use bytes::Bytes;
 use order_model::OrderId;
+use order_model::lifecycle::DisputeId;
 
 use crate::clock_guard::ClockGuard;
+use crate::disputes::DisputeRecord;
 use crate::order::Order;
 use crate::telemetry;
 use attributes::{Item, text};
@@ -62,6 +65,17 @@ pub(crate) struct Loaded {
     pub(crate) order: Option<Order>,
     /// What is remembered of the message, when it has one and was committed.
     pub(crate) message: Option<MessageRecord>,
+    /// The dispute, when it was asked for and is known.
+    pub(crate) dispute: Option<DisputeRecord>,
+}
+
+/// What to read beside an order.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Beside<'a> {
+    /// What is remembered of this message.
+    pub(crate) message: Option<MessageKey>,
+    /// This dispute.
+    pub(crate) dispute: Option<&'a DisputeId>,
 }
 
 impl Store {
@@ -82,18 +96,29 @@ impl Store {
         Self { client: Client::from_conf(config), orders: orders_table(prefix), events: events_table(prefix) }
     }
 
-    /// Reads an order and, when `message` is given, what is remembered of it: strongly consistent, in one call.
-    pub(crate) async fn load(&self, order: OrderId, message: Option<MessageKey>) -> Result<Loaded, StoreError> {
+    /// Reads an order and what is asked for beside it: strongly consistent, in one call.
+    pub(crate) async fn load(&self, order: OrderId, beside: Beside<'_>) -> Result<Loaded, StoreError> {
+        let message = beside.message;
         let order_key = keys::order_key(order);
         let message_key = message.map(|message| message.partition_key());
-        let wanted: Vec<String> = std::iter::once(order_key.clone()).chain(message_key.clone()).collect();
+        let dispute_key = beside.dispute.map(keys::dispute_key);
+        let wanted = std::iter::once(order_key.clone()).chain(message_key.clone()).chain(dispute_key.clone()).collect();
         let mut items = self.read_orders_table("load", wanted).await?;
         let decoded = items.remove(&order_key).map(|item| order_item::decode(order, &item)).transpose()?;
         let message = match (message, message_key.and_then(|key| items.remove(&key))) {
             (Some(key), Some(item)) => Some(message_item::decode(key, &item)?),
             _ => None,
         };
-        Ok(Loaded { order: decoded, message })
+        let dispute = dispute_key.and_then(|key| items.remove(&key));
+        let dispute = dispute.as_ref().map(dispute_item::decode).transpose()?;
+        Ok(Loaded { order: decoded, message, dispute })
+    }
+
+    /// Reads a dispute: strongly consistent.
+    pub(crate) async fn load_dispute(&self, id: &DisputeId) -> Result<Option<DisputeRecord>, StoreError> {
+        let key = keys::dispute_key(id);
+        let mut items = self.read_orders_table("load dispute", vec![key.clone()]).await?;
+        items.remove(&key).as_ref().map(dispute_item::decode).transpose()
     }
 
     /// Reads an order and its body: strongly consistent, in one call. The body alone may be missing.

@@ -47,6 +47,7 @@ const CONSUMER_REQUEST: &str = "consumerRequest";
 const DISPUTE: &str = "dispute";
 const DISPUTE_EXPIRES_AT: &str = "disputeExpiresAt";
 const DISPUTE_TIMEOUT_ACTION: &str = "disputeTimeoutAction";
+const DISPUTE_ASKS: &str = "disputeAsks";
 const SETTLED_DISPUTE: &str = "settledDispute";
 const NEXT_SEQUENCE: &str = "nextSequence";
 const LAST_CREATED_AT: &str = "lastCreatedAt";
@@ -93,6 +94,7 @@ fn encode_lifecycle(item: ItemBuilder, stored: &StoredLifecycle) -> ItemBuilder 
         .text(DISPUTE, &stored.dispute)
         .number(DISPUTE_EXPIRES_AT, stored.dispute_expires_at_ms)
         .number(DISPUTE_TIMEOUT_ACTION, i64::from(stored.dispute_timeout_action))
+        .number(DISPUTE_ASKS, i64::from(stored.dispute_asks))
         .text(SETTLED_DISPUTE, &stored.settled_dispute)
         .number(NEXT_SEQUENCE, i64::from(stored.next_sequence))
         .number(LAST_CREATED_AT, stored.last_created_at_ms)
@@ -147,6 +149,8 @@ fn decode_lifecycle(read: ItemReader<'_>) -> Result<Lifecycle, StoreError> {
         dispute: read.text(DISPUTE)?.to_owned(),
         dispute_expires_at_ms: read.number(DISPUTE_EXPIRES_AT)?,
         dispute_timeout_action: read.number(DISPUTE_TIMEOUT_ACTION)?,
+        // Absent in what older versions wrote.
+        dispute_asks: if read.has(DISPUTE_ASKS) { read.number(DISPUTE_ASKS)? } else { 0 },
         settled_dispute: read.text(SETTLED_DISPUTE)?.to_owned(),
         next_sequence: read.number(NEXT_SEQUENCE)?,
         last_created_at_ms: read.number(LAST_CREATED_AT)?,

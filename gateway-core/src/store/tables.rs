@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::types::{
 use super::attributes::TTL;
 use super::error::{StoreError, from_sdk};
 
-/// Partition key of `orders`: `order#…`, `body#…`, `message#…` or `system#…`.
+/// Partition key of `orders`: `order#…`, `body#…`, `dispute#…`, `message#…` or `system#…`.
 pub(super) const PK: &str = "pk";
 /// Index of orders whose deadline the core must look at.
 pub(super) const DUE_INDEX: &str = "due";

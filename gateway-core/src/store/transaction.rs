@@ -3,9 +3,11 @@
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use bytes::Bytes;
-use order_model::Timestamp;
+use order_model::lifecycle::DisputeId;
+use order_model::{OrderId, Timestamp};
 
 use super::attributes::{Item, number};
 use super::error::{StoreError, from_code, from_sdk};
@@ -13,7 +15,8 @@ use super::event_item::{self, StoredEvent};
 use super::message_item::{self, MessageRecord};
 use super::queries::conditional;
 use super::tables::PK;
-use super::{Store, order_item};
+use super::{Store, dispute_item, order_item};
+use crate::disputes::DisputeRecord;
 use crate::order::Order;
 use crate::telemetry;
 
@@ -30,6 +33,8 @@ pub(crate) struct Transition {
     pub(crate) body: Option<Bytes>,
     /// The new events, in sequence.
     pub(crate) events: Vec<StoredEvent>,
+    /// The dispute that it opens.
+    pub(crate) dispute: Option<(DisputeId, DisputeRecord)>,
     /// What to remember of the message that asked for it.
     pub(crate) message: Option<MessageRecord>,
 }
@@ -74,6 +79,10 @@ impl Store {
             let item = event_item::encode(event, order.kept_until);
             writes.push(put(&self.events, item, Condition::Absent(super::tables::ORDER_ID))?);
         }
+        if let Some((id, dispute)) = &transition.dispute {
+            let item = dispute_item::encode(id, dispute);
+            writes.push(put(&self.orders, item, Condition::NobodyElses(order.id, at))?);
+        }
         if let Some(message) = &transition.message {
             writes.push(put(&self.orders, message_item::encode(message), Condition::Forgotten(at))?);
         }
@@ -107,6 +116,8 @@ enum Condition {
     Absent(&'static str),
     /// The order as it was decided on.
     Version(u64),
+    /// No dispute of this id, one of the same order, or one whose order is gone at this instant.
+    NobodyElses(OrderId, Timestamp),
     /// No message record that still counts at this instant.
     Forgotten(Timestamp),
 }
@@ -122,6 +133,13 @@ fn put(table: &str, item: Item, condition: Condition) -> Result<TransactWriteIte
             .condition_expression("#version = :version")
             .expression_attribute_names("#version", order_item::VERSION)
             .expression_attribute_values(":version", AttributeValue::N(version.to_string())),
+        Condition::NobodyElses(order, at) => put
+            .condition_expression("attribute_not_exists(#key) OR #order = :order OR #keptUntil <= :now")
+            .expression_attribute_names("#keptUntil", dispute_item::KEPT_UNTIL)
+            .expression_attribute_values(":now", number(at.unix_ms()))
+            .expression_attribute_names("#key", PK)
+            .expression_attribute_names("#order", dispute_item::ORDER)
+            .expression_attribute_values(":order", AttributeValue::B(Blob::new(order.as_bytes().to_vec()))),
         Condition::Forgotten(at) => put
             .condition_expression(FORGOTTEN)
             .expression_attribute_names("#key", PK)

@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod deadlines;
+mod disputes;
 mod events_of_order;
 mod ingest;
 mod merchant;

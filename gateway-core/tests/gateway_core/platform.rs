@@ -320,7 +320,11 @@ impl TestCore {
 
     pub async fn get(&self, order: OrderId) -> Result<wire::GetOrderReply, Status> {
         let order_id = bytes_of(order);
-        self.api.clone().get_order(wire::GetOrderRequest { order_id }).await.map(Response::into_inner)
+        self.api
+            .clone()
+            .get_order(wire::GetOrderRequest { order_id, ..Default::default() })
+            .await
+            .map(Response::into_inner)
     }
 
     pub async fn events(&self, order: OrderId) -> Vec<event_feed::FeedEvent> {

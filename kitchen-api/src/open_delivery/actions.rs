@@ -94,6 +94,7 @@ async fn carry_out(
         code,
         trace_id: to_bytes(&api.trace_of(&parts.headers).0),
         idempotency_key,
+        dispute: None,
     };
     Ok(api.core.act(request).await.map_err(|error| refusal(&error))?.conflict)
 }

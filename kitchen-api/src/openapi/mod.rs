@@ -158,6 +158,7 @@ fn body(takes: Takes) -> Option<utoipa::openapi::request_body::RequestBody> {
         Takes::Form(name) => (FORM, reference(name), Required::True),
         Takes::EventIds => (JSON, array("EventReference"), Required::True),
         Takes::Note => (JSON, reference("Note"), Required::False),
+        Takes::Maybe(name) => (JSON, reference(name), Required::False),
         Takes::One(name) => (JSON, reference(name), Required::True),
         Takes::Optional(name) => (JSON, reference(name), Required::False),
         Takes::Many(name) => (JSON, array(name), Required::True),

@@ -25,6 +25,18 @@ pub(super) fn schemas() -> Vec<Named> {
         ("Order", anything()),
         ("Note", texts(&["reason?", "cancellationCode?"])),
         ("CancellationReason", texts(&["cancelCodeId", "description"])),
+        ("DisputeReason", texts(&["reason?", "detailReason?"])),
+        ("DisputeAlternative", object(&[("type?", text()), ("metadata", reference("DisputeTerms"))])),
+        (
+            "DisputeTerms",
+            object(&[
+                ("amount?", reference("DisputeAmount")),
+                ("additionalTimeInMinutes?", typed(Type::Integer)),
+                ("additionalTimeReason?", text()),
+            ]),
+        ),
+        ("DisputeAmount", texts(&["value", "currency?"])),
+        ("DisputeAnswered", texts(&["status"])),
         ("OpenApi", anything()),
         (
             "ErrorBody",

@@ -41,6 +41,9 @@ pub(crate) enum Operation {
     RequestCancellation,
     AcceptCancellation,
     DenyCancellation,
+    AcceptDispute,
+    RejectDispute,
+    ProposeAlternative,
     ListMerchants,
     GetMerchant,
     MerchantStatuses,
@@ -80,6 +83,8 @@ pub(crate) enum Takes {
     EventIds,
     /// An optional JSON object.
     Note,
+    /// An optional JSON object of this schema.
+    Maybe(&'static str),
     /// A JSON object of this schema.
     One(&'static str),
     /// An optional JSON object of this schema.

@@ -71,4 +71,34 @@ pub(super) const ROWS: &[Row] = &[
         &["/order/v1.0/orders/{id}/denyCancellation"],
         "Denies the consumer's request to cancel.",
     ),
+    Row {
+        takes: Takes::Maybe("DisputeReason"),
+        answers: Answers::Created("DisputeAnswered"),
+        ..action(
+            Operation::AcceptDispute,
+            "accept_dispute",
+            &["/order/v1.0/disputes/{disputeId}/accept"],
+            "Accepts what a dispute asks for; a cancellation follows where it asks for one.",
+        )
+    },
+    Row {
+        takes: Takes::Maybe("DisputeReason"),
+        answers: Answers::Created("DisputeAnswered"),
+        ..action(
+            Operation::RejectDispute,
+            "reject_dispute",
+            &["/order/v1.0/disputes/{disputeId}/reject"],
+            "Rejects what a dispute asks for.",
+        )
+    },
+    Row {
+        takes: Takes::Maybe("DisputeAlternative"),
+        answers: Answers::Created("DisputeAnswered"),
+        ..action(
+            Operation::ProposeAlternative,
+            "propose_alternative",
+            &["/order/v1.0/disputes/{disputeId}/alternatives/{alternativeId}"],
+            "Answers a dispute with one of the alternatives that it offers.",
+        )
+    },
 ];

@@ -9,8 +9,9 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
+use order_model::{MerchantId, OrderId};
 use proto::conversions::to_bytes;
-use proto::gateway_core::{ActRequest, Action};
+use proto::gateway_core::{ActReply, ActRequest, Action};
 
 use super::details::{order_in_path, refusal, visible_order};
 use super::note::Note;
@@ -31,27 +32,43 @@ pub(crate) async fn act(
 ) -> Result<Response, ApiError> {
     let order = order_in_path(&request)?;
     let (parts, body) = request.into_parts();
-    let idempotency_key = idempotency_key(&parts.headers)?;
+    idempotency_key(&parts.headers)?;
     let body = read_body(&parts.headers, body, BODY_MAX_BYTES).await?;
     let note = Note::read(&body);
     let visible = visible_order(&api, authorised.scope(), order).await.map_err(|error| refusal(&error))?;
+    let act = ActRequest { action: action.into(), reason: note.reason, code: note.code, ..ActRequest::default() };
+    perform(&api, &authorised, &parts.headers, (order, visible.merchant), act).await?;
+    Ok(accepted())
+}
+
+/// Has the core do `act` to an order that the application may see; who asks and why is filled in here. A conflict is 409.
+pub(super) async fn perform(
+    api: &Api,
+    authorised: &Authorised,
+    headers: &HeaderMap,
+    (order, merchant): (OrderId, MerchantId),
+    act: ActRequest,
+) -> Result<ActReply, ApiError> {
     let request = ActRequest {
         order_id: to_bytes(order.as_bytes()),
         application_id: authorised.application().as_str().to_owned(),
-        merchant_id: to_bytes(visible.merchant.as_bytes()),
-        action: action.into(),
-        reason: note.reason,
-        code: note.code,
-        trace_id: to_bytes(&api.trace_of(&parts.headers).0),
-        idempotency_key,
+        merchant_id: to_bytes(merchant.as_bytes()),
+        trace_id: to_bytes(&api.trace_of(headers).0),
+        idempotency_key: idempotency_key(headers)?,
+        ..act
     };
-    let reply = api.core.act(request).await.map_err(|error| refusal(&error))?;
-    if let Some(conflict) = reply.conflict {
-        return Err(ApiError::conflict(&conflict.state, &conflict.legal, conflict.message));
+    let mut reply = api.core.act(request).await.map_err(|error| refusal(&error))?;
+    match reply.conflict.take() {
+        Some(conflict) => Err(ApiError::conflict(&conflict.state, &conflict.legal, conflict.message)),
+        None => Ok(reply),
     }
+}
+
+/// 202 without a body.
+pub(super) fn accepted() -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::ACCEPTED;
-    Ok(response)
+    response
 }
 
 pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<String, ApiError> {

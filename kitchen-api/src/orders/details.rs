@@ -41,7 +41,12 @@ pub(crate) struct VisibleOrder {
 
 /// Looks an order up at the core and checks it against `scope`.
 pub(crate) async fn visible_order(api: &Api, scope: &Scope, order: OrderId) -> Result<VisibleOrder, CallError> {
-    let request = GetOrderRequest { order_id: proto::conversions::to_bytes(order.as_bytes()) };
+    let order_id = proto::conversions::to_bytes(order.as_bytes());
+    visible(api, scope, GetOrderRequest { order_id, ..GetOrderRequest::default() }).await
+}
+
+/// As [`visible_order`], however the order is named.
+pub(super) async fn visible(api: &Api, scope: &Scope, request: GetOrderRequest) -> Result<VisibleOrder, CallError> {
     let reply = api.core.get_order(request).await?;
     let merchant = proto::conversions::merchant_id(&reply.merchant_id).map_err(|_| CallError::Unavailable)?;
     if scope.contains(merchant) { Ok(VisibleOrder { merchant, reply }) } else { Err(CallError::NotFound) }

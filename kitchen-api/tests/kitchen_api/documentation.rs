@@ -17,6 +17,7 @@ async fn every_documented_operation_is_served_and_every_other_method_is_not() {
         let concrete = path.replace("{id}", "00000000-0000-4000-8000-000000000001").replace("{operation}", "delivery");
         let concrete = concrete.replace("{interruptionId}", "none");
         let concrete = concrete.replace("{orderId}", "00000000-0000-4000-8000-000000000009");
+        let concrete = concrete.replace("{disputeId}", "none").replace("{alternativeId}", "none");
         for method in ["get", "post", "put", "delete", "patch"] {
             let answer = pos.send(&method.to_uppercase(), &concrete, &[], "").await;
             let documented = item.get(method).is_some();
@@ -69,6 +70,9 @@ async fn the_served_paths_are_these() {
         "post /order/v1.0/orders/{id}/requestCancellation",
         "post /order/v1.0/orders/{id}/acceptCancellation",
         "post /order/v1.0/orders/{id}/denyCancellation",
+        "post /order/v1.0/disputes/{disputeId}/accept",
+        "post /order/v1.0/disputes/{disputeId}/reject",
+        "post /order/v1.0/disputes/{disputeId}/alternatives/{alternativeId}",
         "get /merchant/v1.0/merchants",
         "get /merchant/v1.0/merchants/{id}",
         "get /merchant/v1.0/merchants/{id}/status",

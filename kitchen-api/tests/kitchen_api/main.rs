@@ -8,6 +8,7 @@ mod applications;
 mod authorisations;
 mod client;
 mod directory;
+mod disputes;
 mod documentation;
 mod errors;
 mod interruptions;

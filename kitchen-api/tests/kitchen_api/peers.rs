@@ -217,6 +217,10 @@ impl ConnectionPolling for Served<Fallback> {
 pub struct Core {
     pub orders: Mutex<HashMap<OrderId, core::GetOrderReply>>,
     pub acts: Mutex<Vec<core::ActRequest>>,
+    /// Which order has which dispute.
+    pub disputes: Mutex<HashMap<String, OrderId>>,
+    /// What is wrong with the terms of every action.
+    pub objection: Mutex<core::Objection>,
     pub conflict: Mutex<Option<core::Conflict>>,
     pub down: AtomicBool,
     pub hangs: AtomicBool,
@@ -230,6 +234,7 @@ impl Core {
             body: Bytes::from_static(body.as_bytes()),
             state: "PLACED".to_owned(),
             version: 1,
+            order_id: conversions::to_bytes(order.as_bytes()),
             cancellation_reasons: vec![core::CancellationReason {
                 code: "501".to_owned(),
                 description: "PROBLEMAS DE SISTEMA".to_owned(),
@@ -255,7 +260,8 @@ impl GatewayCore for Served<Core> {
     async fn act(&self, request: Request<core::ActRequest>) -> Result<Response<core::ActReply>, Status> {
         self.0.up().await?;
         self.0.acts.lock().push(request.into_inner());
-        Ok(Response::new(core::ActReply { conflict: self.0.conflict.lock().clone(), event_ids: Vec::new() }))
+        let objection = (*self.0.objection.lock()).into();
+        Ok(Response::new(core::ActReply { conflict: self.0.conflict.lock().clone(), objection, event_ids: Vec::new() }))
     }
 
     async fn get_order(
@@ -263,9 +269,14 @@ impl GatewayCore for Served<Core> {
         request: Request<core::GetOrderRequest>,
     ) -> Result<Response<core::GetOrderReply>, Status> {
         self.0.up().await?;
-        let order = conversions::order_id(&request.into_inner().order_id)?;
+        let request = request.into_inner();
+        let unknown = || Status::not_found("no such order");
+        let order = match request.dispute_id.as_str() {
+            "" => conversions::order_id(&request.order_id)?,
+            dispute => *self.0.disputes.lock().get(dispute).ok_or_else(unknown)?,
+        };
         let found = self.0.orders.lock().get(&order).cloned();
-        found.map(Response::new).ok_or_else(|| Status::not_found("no such order"))
+        found.map(Response::new).ok_or_else(unknown)
     }
 
     async fn events_of_order(

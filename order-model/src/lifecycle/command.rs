@@ -5,7 +5,7 @@
 
 use crate::event_code::EventCode;
 use crate::lifecycle::cancellation::CancellationCode;
-use crate::lifecycle::dispute::{DisputeId, DisputeOpening};
+use crate::lifecycle::dispute::{DisputeAnswer, DisputeId, DisputeOpening};
 
 /// One thing asked of an existing order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -16,6 +16,8 @@ pub enum Command {
     Update(Update),
     /// A merchant's application acts.
     Act(Action),
+    /// A merchant's application answers a dispute; an expired one is not answered any more.
+    Answer(DisputeAnswer),
     /// The confirm deadline has passed; whether it has is the caller's to judge (`timing`).
     ConfirmTimeout,
     /// Nobody concluded the order in time; whether that is so is the caller's to judge (`timing`).
@@ -72,6 +74,14 @@ impl Update {
         Self { code: EventCode::HandshakeSettlement, facts: Facts::Settled(id) }
     }
 
+    /// The dispute that it opens, when it opens one.
+    pub const fn opens(&self) -> Option<&DisputeId> {
+        match &self.facts {
+            Facts::Opening(opening) => Some(&opening.dispute.id),
+            Facts::None | Facts::Settled(_) => None,
+        }
+    }
+
     /// What happened.
     pub const fn code(&self) -> EventCode {
         self.code
@@ -125,6 +135,7 @@ impl Command {
             Self::Place => "place",
             Self::Update(update) => update.code.code(),
             Self::Act(action) => action.name(),
+            Self::Answer(answer) => answer.verdict.name(),
             Self::ConfirmTimeout => "confirmTimeout",
             Self::Conclude => "conclude",
             Self::DisputeTimeout => "disputeTimeout",

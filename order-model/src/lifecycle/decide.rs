@@ -1,10 +1,11 @@
 //! The decision itself: a pure function from a state, an instant and a command to events and the next state.
 //!
 //! Called by gateway-core for every message, action and timer, and by `reach` to explore what can still happen. Each
-//! family of commands has a file of its own: `updates`, `actions`, `timers`.
+//! family of commands has a file of its own: `updates`, `actions`, `answers`, `timers`.
 
 use crate::event_code::EventCode;
 use crate::lifecycle::actions::acted;
+use crate::lifecycle::answers::answered;
 use crate::lifecycle::command::Command;
 use crate::lifecycle::decision::{Decision, EventMetadata, Illegal, NewEvent};
 use crate::lifecycle::draft::already;
@@ -42,7 +43,7 @@ pub fn decide(lifecycle: &Lifecycle, at: Timestamp, command: &Command) -> Result
     outcome(lifecycle, at, command).ok_or_else(|| Illegal {
         attempted: command.name(),
         status: lifecycle.status,
-        legal: reach::legal_instead_of(lifecycle, command),
+        legal: reach::legal_instead_of(lifecycle, at, command),
         may_become_legal: reach::may_become_legal(lifecycle, command),
     })
 }
@@ -53,6 +54,7 @@ pub(crate) fn outcome(lifecycle: &Lifecycle, at: Timestamp, command: &Command) -
         Command::Place => already(lifecycle),
         Command::Update(update) => updated(lifecycle, at, update),
         Command::Act(action) => acted(lifecycle, at, *action),
+        Command::Answer(answer) => answered(lifecycle, at, answer),
         Command::ConfirmTimeout => confirm_timed_out(lifecycle, at),
         Command::Conclude => conclude_due(lifecycle, at),
         Command::DisputeTimeout => dispute_timed_out(lifecycle, at),

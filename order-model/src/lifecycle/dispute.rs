@@ -91,12 +91,51 @@ impl TimeoutAction {
     }
 }
 
+/// What a dispute asks for (`action`), as far as its acceptance decides something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DisputeAsk {
+    /// That the whole order is cancelled.
+    Cancellation,
+    /// A part, money, time, or what we do not know: the order goes on whatever the answer is.
+    Other,
+}
+
+impl DisputeAsk {
+    /// What a dispute asks for by its `action`. One that names none asks for a cancellation when its expiry would cancel.
+    pub fn of_dispute(action: Option<&str>, timeout_action: TimeoutAction) -> Self {
+        let cancels = match action {
+            Some(action) => action.trim().eq_ignore_ascii_case("CANCELLATION"),
+            None => timeout_action == TimeoutAction::AcceptCancellation,
+        };
+        if cancels { Self::Cancellation } else { Self::Other }
+    }
+
+    /// The number it is stored under; never 0.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Cancellation => 1,
+            Self::Other => 2,
+        }
+    }
+
+    /// What is stored under `number`.
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Self::Cancellation),
+            2 => Some(Self::Other),
+            _ => None,
+        }
+    }
+}
+
 /// A dispute that waits for an answer.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Dispute {
     /// Its id.
     pub id: DisputeId,
-    /// When [`Dispute::timeout_action`] applies.
+    /// What it asks for.
+    pub asks: DisputeAsk,
+    /// When [`Dispute::timeout_action`] applies, and from when on nobody can answer.
     pub expires_at: Timestamp,
     /// What applies then.
     pub timeout_action: TimeoutAction,
@@ -111,6 +150,40 @@ pub struct DisputeOpening {
     pub parent: Option<DisputeId>,
 }
 
+/// A merchant's answer to a dispute.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DisputeAnswer {
+    /// Which one.
+    pub dispute: DisputeId,
+    /// The answer.
+    pub verdict: Verdict,
+}
+
+/// What a merchant says to a dispute. Reasons, and which alternative it is, are gateway-core's to keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verdict {
+    /// Yes.
+    Accept,
+    /// No.
+    Reject,
+    /// One of the alternatives that the dispute offers.
+    Alternative,
+}
+
+impl Verdict {
+    /// Every answer.
+    pub const ALL: [Self; 3] = [Self::Accept, Self::Reject, Self::Alternative];
+
+    /// The name among what is legal, e.g. `acceptDispute`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accept => "acceptDispute",
+            Self::Reject => "rejectDispute",
+            Self::Alternative => "proposeAlternative",
+        }
+    }
+}
+
 /// How a dispute ended (`status` of an `HSS` that the core makes itself).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SettlementStatus {
@@ -120,6 +193,8 @@ pub enum SettlementStatus {
     Rejected,
     /// Nobody answered and nothing follows.
     Expired,
+    /// The merchant chose one of the alternatives; whatever follows from it is a message of its own.
+    AlternativeReplied,
 }
 
 impl SettlementStatus {
@@ -129,6 +204,7 @@ impl SettlementStatus {
             Self::Accepted => "ACCEPTED",
             Self::Rejected => "REJECTED",
             Self::Expired => "EXPIRED",
+            Self::AlternativeReplied => "ALTERNATIVE_REPLIED",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::event_code::EventCode;
 use crate::lifecycle::decision::{CancelOrigin, Cancellation, Decision, EventMetadata, NewEvent};
+use crate::lifecycle::dispute::{DisputeId, SettlementStatus};
 use crate::lifecycle::state::Lifecycle;
 use crate::lifecycle::status::OrderStatus;
 use crate::lifecycle::timing::next_created_at;
@@ -48,6 +49,14 @@ impl Draft {
     pub(crate) fn cancel(&mut self, cancellation: Cancellation) {
         self.append(EventCode::Cancelled, EventMetadata::Cancellation(cancellation));
         self.enter(OrderStatus::Cancelled);
+    }
+
+    /// Appends the `HSS` that ends the open dispute `id`.
+    pub(crate) fn settle(&mut self, id: &DisputeId, status: SettlementStatus) {
+        let metadata = EventMetadata::Settlement { dispute: id.clone(), status };
+        self.append(EventCode::HandshakeSettlement, metadata);
+        self.next.settled_dispute = Some(id.clone());
+        self.next.dispute = None;
     }
 
     /// Done: one informational event.

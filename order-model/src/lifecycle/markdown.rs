@@ -9,7 +9,7 @@ use crate::lifecycle::cancellation::CancellationCode;
 use crate::lifecycle::command::{Action, Command};
 use crate::lifecycle::decide::{outcome, place};
 use crate::lifecycle::decision::Decision;
-use crate::lifecycle::dispute::{Dispute, TimeoutAction};
+use crate::lifecycle::dispute::{Dispute, DisputeAnswer, DisputeAsk, DisputeId, TimeoutAction, Verdict};
 use crate::lifecycle::kind::{DeliveredBy, Goods, OrderKind, OrderType};
 use crate::lifecycle::reach;
 use crate::lifecycle::state::Lifecycle;
@@ -39,12 +39,12 @@ pub fn transition_table_markdown() -> String {
     document + &cancellation_codes()
 }
 
-/// The three tables of one kind: updates, actions, timers.
+/// The three tables of one kind: updates, actions and answers, timers.
 fn tables_of(kind: OrderKind) -> String {
     let columns: Vec<_> = OrderStatus::ALL.into_iter().filter(|&status| reach::is_reachable(kind, status)).collect();
     [
         table("Reported by internal apps", &columns, update_rows(kind, &columns)),
-        table("Asked by merchants' applications", &columns, action_rows(kind, &columns)),
+        table("Asked by merchants' applications", &columns, merchant_rows(kind, &columns)),
         table("The core's own timers", &columns, timer_rows(kind, &columns)),
     ]
     .join("\n")
@@ -97,6 +97,32 @@ fn update_cell(kind: OrderKind, status: OrderStatus, code: EventCode) -> String 
     }
 }
 
+fn merchant_rows(kind: OrderKind, columns: &[OrderStatus]) -> Vec<Row> {
+    let answer = |name: &str, verdict, prepare: &dyn Fn(Lifecycle) -> Lifecycle| {
+        let command = Command::Answer(DisputeAnswer { dispute: example_dispute(), verdict });
+        row(name, kind, columns, &command, prepare)
+    };
+    let mut rows = action_rows(kind, columns);
+    rows.extend([
+        answer("disputes/accept (it asks for a cancellation)", Verdict::Accept, &disputed(DisputeAsk::Cancellation)),
+        answer("disputes/accept (it asks for something else)", Verdict::Accept, &disputed(DisputeAsk::Other)),
+        answer("disputes/reject, disputes/alternatives", Verdict::Reject, &disputed(DisputeAsk::Cancellation)),
+        answer("any answer to a dispute (not open, or expired)", Verdict::Accept, &|lifecycle| lifecycle),
+    ]);
+    rows
+}
+
+fn example_dispute() -> DisputeId {
+    "dispute".parse().expect("the id of the example is visible ASCII")
+}
+
+fn disputed(asks: DisputeAsk) -> impl Fn(Lifecycle) -> Lifecycle {
+    move |lifecycle| {
+        let (expires_at, timeout_action) = (Timestamp::MAX, TimeoutAction::Void);
+        Lifecycle { dispute: Some(Dispute { id: example_dispute(), asks, expires_at, timeout_action }), ..lifecycle }
+    }
+}
+
 fn action_rows(kind: OrderKind, columns: &[OrderStatus]) -> Vec<Row> {
     let asked = |lifecycle| Lifecycle { consumer_request: Some(1), ..lifecycle };
     let cancel = Action::RequestCancellation(CancellationCode::SystemProblem);
@@ -118,15 +144,15 @@ fn action_rows(kind: OrderKind, columns: &[OrderStatus]) -> Vec<Row> {
 }
 
 fn timer_rows(kind: OrderKind, columns: &[OrderStatus]) -> Vec<Row> {
-    let disputed = |timeout_action| {
+    let expired = |timeout_action| {
         move |lifecycle| {
-            let id = "dispute".parse().expect("the id of the example is visible ASCII");
-            let dispute = Dispute { id, expires_at: Timestamp::default(), timeout_action };
+            let (id, asks) = (example_dispute(), DisputeAsk::Other);
+            let dispute = Dispute { id, asks, expires_at: Timestamp::default(), timeout_action };
             Lifecycle { dispute: Some(dispute), ..lifecycle }
         }
     };
-    let accepted = disputed(TimeoutAction::AcceptCancellation);
-    let other = disputed(TimeoutAction::Void);
+    let accepted = expired(TimeoutAction::AcceptCancellation);
+    let other = expired(TimeoutAction::Void);
     vec![
         row("confirm deadline", kind, columns, &Command::ConfirmTimeout, &|lifecycle| lifecycle),
         row("nobody concluded", kind, columns, &Command::Conclude, &|lifecycle| lifecycle),

@@ -2,10 +2,11 @@
 //!
 //! Called by gateway-core, which stores the [`Lifecycle`] and the events of a [`Decision`] in one transaction, and by
 //! the oracles of tests. No clock, no randomness, no I/O, no wire format. How to read it: `table` says what each code
-//! means in each status; `updates`, `actions` and `timers` add the side facts; `reach` explains refusals; `timing` has
+//! means in each status; `updates`, `actions`, `answers` and `timers` add the side facts; `reach` explains refusals; `timing` has
 //! the deadlines. The whole table is printed in `docs/LIFECYCLE.md`.
 
 mod actions;
+mod answers;
 pub mod cancellation;
 pub mod command;
 pub mod decide;
@@ -27,7 +28,9 @@ pub use cancellation::CancellationCode;
 pub use command::{Action, Command, MissingFacts, Update};
 pub use decide::{decide, place};
 pub use decision::{CancelOrigin, Cancellation, Decision, EventMetadata, Illegal, NewEvent};
-pub use dispute::{Dispute, DisputeId, DisputeOpening, SettlementStatus, TimeoutAction};
+pub use dispute::{
+    Dispute, DisputeAnswer, DisputeAsk, DisputeId, DisputeOpening, SettlementStatus, TimeoutAction, Verdict,
+};
 pub use kind::{DeliveredBy, Goods, OrderKind, OrderType, Route};
 pub use markdown::transition_table_markdown;
 pub use state::{Happened, Lifecycle, MerchantRequest};

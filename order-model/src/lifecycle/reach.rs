@@ -12,7 +12,9 @@ use crate::lifecycle::cancellation::CancellationCode;
 use crate::lifecycle::command::{Action, Command, Update};
 use crate::lifecycle::decide::{outcome, place};
 use crate::lifecycle::decision::Decision;
-use crate::lifecycle::dispute::{Dispute, DisputeId, DisputeOpening, TimeoutAction};
+use crate::lifecycle::dispute::{
+    Dispute, DisputeAnswer, DisputeAsk, DisputeId, DisputeOpening, TimeoutAction, Verdict,
+};
 use crate::lifecycle::kind::OrderKind;
 use crate::lifecycle::state::{Lifecycle, MerchantRequest};
 use crate::lifecycle::status::OrderStatus;
@@ -40,16 +42,16 @@ pub(crate) fn is_reachable(kind: OrderKind, status: OrderStatus) -> bool {
 }
 
 /// What is legal now: the actions when the refused command was one, else the codes that change something.
-pub(crate) fn legal_instead_of(lifecycle: &Lifecycle, refused: &Command) -> Vec<&'static str> {
-    let of_merchant = matches!(refused, Command::Act(_));
+pub(crate) fn legal_instead_of(lifecycle: &Lifecycle, at: Timestamp, refused: &Command) -> Vec<&'static str> {
+    let of_merchant = matches!(refused, Command::Act(_) | Command::Answer(_));
     let mut names: Vec<_> = probes(lifecycle.dispute.as_ref().map(|dispute| &dispute.id))
         .filter(|probe| match probe {
-            Command::Act(_) => of_merchant,
+            Command::Act(_) | Command::Answer(_) => of_merchant,
             Command::Update(_) => !of_merchant,
             Command::Place | Command::ConfirmTimeout | Command::Conclude | Command::DisputeTimeout => false,
         })
         .filter(|probe| {
-            let decision = outcome(lifecycle, lifecycle.last_created_at, probe);
+            let decision = outcome(lifecycle, at, probe);
             matches!(decision, Some(Decision::Append { .. }))
         })
         .map(|probe| probe.name())
@@ -167,9 +169,13 @@ impl Node {
     }
 }
 
-/// A command of every name. `HSS` settles `open`, when there is one; `HSD` opens one that is never open yet.
+/// A command of every name. `HSS` and the merchant's answers settle `open`, when there is one; `HSD` opens one that is never open yet.
 fn probes(open: Option<&DisputeId>) -> impl Iterator<Item = Command> {
     let settled = open.cloned().unwrap_or_else(|| probe_dispute("open").id);
+    let answered = settled.clone();
+    let answers = Verdict::ALL
+        .into_iter()
+        .map(move |verdict| Command::Answer(DisputeAnswer { dispute: answered.clone(), verdict }));
     let codes = EventCode::ALL.iter().map(move |&code| {
         let update = Update::new(code).unwrap_or_else(|_| {
             if matches!(code, EventCode::HandshakeSettlement) {
@@ -192,13 +198,14 @@ fn probes(open: Option<&DisputeId>) -> impl Iterator<Item = Command> {
         Action::Delivered,
     ];
     let timers = [Command::ConfirmTimeout, Command::Conclude, Command::DisputeTimeout];
-    codes.chain(actions.into_iter().map(Command::Act)).chain(timers)
+    codes.chain(actions.into_iter().map(Command::Act)).chain(answers).chain(timers)
 }
 
 fn probe_dispute(id: &str) -> Dispute {
     Dispute {
         id: id.parse().expect("the ids of probes are visible ASCII"),
-        expires_at: Timestamp::default(),
+        asks: DisputeAsk::Other,
+        expires_at: Timestamp::MAX,
         timeout_action: TimeoutAction::Void,
     }
 }

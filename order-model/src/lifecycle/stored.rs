@@ -4,7 +4,7 @@
 //! value this version does not know is an error, never a guess: it was written by a newer version or is damaged.
 
 use crate::lifecycle::cancellation::CancellationCode;
-use crate::lifecycle::dispute::{Dispute, TimeoutAction};
+use crate::lifecycle::dispute::{Dispute, DisputeAsk, TimeoutAction};
 use crate::lifecycle::kind::{DeliveredBy, Goods, OrderKind, OrderType};
 use crate::lifecycle::state::{Happened, Lifecycle, MerchantRequest};
 use crate::lifecycle::status::OrderStatus;
@@ -40,6 +40,8 @@ pub struct StoredLifecycle {
     pub dispute_expires_at_ms: i64,
     /// [`TimeoutAction::number`]; 0 when there is none.
     pub dispute_timeout_action: u8,
+    /// [`DisputeAsk::number`]; 0 when there is none, and in what was stored before this field existed.
+    pub dispute_asks: u8,
     /// Id of the dispute settled last; empty when there is none.
     pub settled_dispute: String,
     /// Sequence of the next event, from 1.
@@ -77,6 +79,7 @@ impl Lifecycle {
             dispute: text(dispute.map(|dispute| dispute.id.as_str())),
             dispute_expires_at_ms: dispute.map_or(0, |dispute| dispute.expires_at.unix_ms()),
             dispute_timeout_action: dispute.map_or(0, |dispute| dispute.timeout_action.number()),
+            dispute_asks: dispute.map_or(0, |dispute| dispute.asks.number()),
             settled_dispute: text(self.settled_dispute.as_ref().map(|id| id.as_str())),
             next_sequence: self.next_sequence,
             last_created_at_ms: self.last_created_at.unix_ms(),
@@ -139,9 +142,14 @@ fn dispute(stored: &StoredLifecycle) -> Result<Option<Dispute>, UnknownStoredVal
     if stored.dispute.is_empty() {
         return Ok(None);
     }
+    let timeout_action = known(TimeoutAction::from_number(stored.dispute_timeout_action), "dispute_timeout_action")?;
     Ok(Some(Dispute {
         id: known(stored.dispute.parse().ok(), "dispute")?,
+        asks: match stored.dispute_asks {
+            0 => DisputeAsk::of_dispute(None, timeout_action),
+            number => known(DisputeAsk::from_number(number), "dispute_asks")?,
+        },
         expires_at: instant(stored.dispute_expires_at_ms, "dispute_expires_at_ms")?,
-        timeout_action: known(TimeoutAction::from_number(stored.dispute_timeout_action), "dispute_timeout_action")?,
+        timeout_action,
     }))
 }

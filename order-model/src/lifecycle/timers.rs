@@ -57,9 +57,7 @@ pub(crate) fn dispute_timed_out(lifecycle: &Lifecycle, at: Timestamp) -> Option<
         TimeoutAction::Void => SettlementStatus::Expired,
     };
     let mut draft = Draft::new(lifecycle, at);
-    draft.append(EventCode::HandshakeSettlement, EventMetadata::Settlement { dispute: dispute.id.clone(), status });
-    draft.next.settled_dispute = Some(dispute.id.clone());
-    draft.next.dispute = None;
+    draft.settle(&dispute.id, status);
     if status == SettlementStatus::Accepted && !lifecycle.status.is_final() {
         draft.cancel(Cancellation { timeout: true, ..wanted(lifecycle, CancelOrigin::Consumer, None) });
     }

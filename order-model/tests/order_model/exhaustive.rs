@@ -5,8 +5,9 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use order_model::lifecycle::decision::EVENTS_PER_DECISION_MAX;
 use order_model::lifecycle::table::cell;
 use order_model::lifecycle::{
-    Action, CancellationCode, Command, Decision, DeliveredBy, Dispute, DisputeOpening, Goods, Illegal, Lifecycle,
-    MerchantRequest, OrderKind, OrderStatus, OrderType, TimeoutAction, Update, decide, place,
+    Action, CancellationCode, Command, Decision, DeliveredBy, Dispute, DisputeAnswer, DisputeAsk, DisputeOpening,
+    Goods, Illegal, Lifecycle, MerchantRequest, OrderKind, OrderStatus, OrderType, TimeoutAction, Update, Verdict,
+    decide, place,
 };
 use order_model::{EventCode, Timestamp};
 
@@ -29,7 +30,9 @@ pub fn commands() -> Vec<(Command, Disputed)> {
     ];
     let timers = [Command::Place, Command::ConfirmTimeout, Command::Conclude, Command::DisputeTimeout];
     let hsd = |id: &'static str, parent: Option<&'static str>, timeout_action| {
-        let dispute = Dispute { id: id.parse().unwrap(), expires_at: Timestamp::from_unix_ms(9), timeout_action };
+        // Far away: these histories take no time, or little.
+        let (asks, expires_at) = (DisputeAsk::of_dispute(None, timeout_action), Timestamp::MAX);
+        let dispute = Dispute { id: id.parse().unwrap(), asks, expires_at, timeout_action };
         let opening = DisputeOpening { dispute, parent: parent.map(|parent| parent.parse().unwrap()) };
         (Command::Update(Update::dispute(opening)), Disputed { id: Some(id), parent })
     };
@@ -47,6 +50,12 @@ pub fn commands() -> Vec<(Command, Disputed)> {
             hss("first"),
             hss("second"),
         ])
+        .chain(Verdict::ALL.into_iter().flat_map(|verdict| {
+            ["first", "second"].map(|id| {
+                let answer = DisputeAnswer { dispute: id.parse().unwrap(), verdict };
+                (Command::Answer(answer), Disputed { id: Some(id), parent: None })
+            })
+        }))
         .collect()
 }
 

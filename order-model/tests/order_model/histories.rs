@@ -1,7 +1,8 @@
 //! Random histories: whatever is asked in whatever order and with whatever clock, the promises of an order hold.
 
 use order_model::lifecycle::{
-    Action, Command, Decision, Lifecycle, NewEvent, OrderKind, OrderStatus, StoredLifecycle, Update, decide, place,
+    Action, Command, Decision, Dispute, DisputeAnswer, DisputeAsk, DisputeOpening, EventMetadata, Lifecycle, NewEvent,
+    OrderKind, OrderStatus, StoredLifecycle, TimeoutAction, Update, Verdict, decide, place,
 };
 use order_model::{EventCode, Timestamp};
 use proptest::prelude::*;
@@ -40,6 +41,10 @@ fn kind() -> impl Strategy<Value = OrderKind> {
 /// A command and how far the clock jumps before it, in either direction.
 fn step() -> impl Strategy<Value = (i64, Command)> {
     (prop_oneof![3 => 0i64..100, 1 => -5_000i64..5_000, 1 => Just(0)], command())
+}
+
+fn dispute(id: &str, asks: DisputeAsk, expires_at: Timestamp) -> Dispute {
+    Dispute { id: id.parse().unwrap(), asks, expires_at, timeout_action: TimeoutAction::Void }
 }
 
 /// The events of a history, and the states after each command that changed something.
@@ -175,11 +180,90 @@ proptest! {
         prop_assert_eq!(lost.status, expected);
     }
 
+    /// Every dispute that was opened ends at most once before it is opened again, whoever ends it.
+    #[test]
+    fn a_dispute_is_settled_once(kind in kind(), steps in prop::collection::vec(step(), 0..40)) {
+        let (_, decisions) = play(kind, &steps);
+        for (before, decision) in decisions {
+            let settlements = decision.events().iter().filter(|event| matches!(event.metadata, EventMetadata::Settlement { .. }));
+            for settlement in settlements {
+                let EventMetadata::Settlement { dispute, .. } = &settlement.metadata else { continue };
+                prop_assert_eq!(before.dispute.as_ref().map(|open| &open.id), Some(dispute));
+                let after = decision.next().unwrap();
+                prop_assert!(after.dispute.is_none());
+                prop_assert_eq!(after.settled_dispute.as_ref(), Some(dispute));
+                for verdict in Verdict::ALL {
+                    let again = Command::Answer(DisputeAnswer { dispute: dispute.clone(), verdict });
+                    let again = decide(after, after.last_created_at, &again).unwrap();
+                    prop_assert!(again.events().is_empty(), "{:?}", again);
+                }
+            }
+        }
+    }
+
+    /// An accepted cancellation cancels whatever is not final, and nothing else does.
+    #[test]
+    fn answers_cancel_exactly_when_they_accept_a_cancellation(
+        kind in kind(),
+        steps in prop::collection::vec(step(), 0..40),
+        asks in prop::sample::select(vec![DisputeAsk::Cancellation, DisputeAsk::Other]),
+        verdict in prop::sample::select(Verdict::ALL.to_vec()),
+    ) {
+        let (_, decisions) = play(kind, &steps);
+        let reached = decisions.last().map_or_else(|| place(kind, Timestamp::default()).1, |(before, _)| before.clone());
+        let disputed = Lifecycle { dispute: Some(dispute("here", asks, Timestamp::MAX)), ..reached };
+        let answer = Command::Answer(DisputeAnswer { dispute: "here".parse().unwrap(), verdict });
+        let decision = decide(&disputed, disputed.last_created_at, &answer).unwrap();
+        let cancels = verdict == Verdict::Accept && asks == DisputeAsk::Cancellation && !disputed.status.is_final();
+        let codes: Vec<_> = decision.events().iter().map(|event| event.code).collect();
+        let expected: &[EventCode] = if cancels {
+            &[EventCode::HandshakeSettlement, EventCode::Cancelled]
+        } else {
+            &[EventCode::HandshakeSettlement]
+        };
+        prop_assert_eq!(codes, expected);
+        let status = if cancels { OrderStatus::Cancelled } else { disputed.status };
+        prop_assert_eq!(decision.next().unwrap().status, status);
+    }
+
+    /// Expiry, answer and the other side's settlement, in any order at any time: exactly one settles.
+    #[test]
+    fn of_an_answer_an_expiry_and_a_settlement_exactly_one_wins(
+        kind in kind(),
+        order in Just(vec![0usize, 1, 2]).prop_shuffle(),
+        asks in prop::sample::select(vec![DisputeAsk::Cancellation, DisputeAsk::Other]),
+        verdict in prop::sample::select(Verdict::ALL.to_vec()),
+        moments_ms in prop::array::uniform3(0i64..200),
+    ) {
+        let opening = DisputeOpening { dispute: dispute("here", asks, Timestamp::from_unix_ms(100)), parent: None };
+        let racers = [
+            Command::Answer(DisputeAnswer { dispute: "here".parse().unwrap(), verdict }),
+            Command::DisputeTimeout,
+            Command::Update(Update::settlement("here".parse().unwrap())),
+        ];
+        let (_, placed) = place(kind, Timestamp::default());
+        let opened = decide(&placed, Timestamp::default(), &Command::Update(Update::dispute(opening))).unwrap();
+        let mut lifecycle = opened.next().unwrap().clone();
+        let mut settled = 0;
+        for (racer, moment_ms) in order.into_iter().zip(moments_ms) {
+            let now = Timestamp::from_unix_ms(moment_ms);
+            let decision = decide(&lifecycle, now, &racers[racer]);
+            let late = racer == 0 && moment_ms >= 100;
+            let appended = decision.as_ref().is_ok_and(|decision| matches!(decision, Decision::Append { .. }));
+            prop_assert!(!(late && appended), "an expired dispute was answered");
+            if appended {
+                settled += 1;
+                lifecycle = decision.unwrap().next().unwrap().clone();
+            }
+        }
+        prop_assert_eq!(settled, 1);
+    }
+
     #[test]
     fn damaged_fields_are_refused_or_mean_what_they_say(
         kind in kind(),
         steps in prop::collection::vec(step(), 0..20),
-        field in 0usize..8,
+        field in 0usize..9,
         value in any::<u64>(),
     ) {
         let (_, decisions) = play(kind, &steps);
@@ -223,6 +307,21 @@ fn damage(stored: &mut StoredLifecycle, field: usize, value: u64) {
         4 => stored.dispute = format!("{value:x} ç"),
         5 => stored.dispute_timeout_action = byte,
         6 => stored.order_type = byte,
+        7 => stored.dispute_asks = byte,
         _ => stored.last_created_at_ms = value.cast_signed(),
+    }
+}
+
+/// What an older version stored of an open dispute does not say what it asks for.
+#[test]
+fn a_dispute_stored_before_its_ask_was_kept_reads_by_its_expiry() {
+    let (_, placed) = place(OrderKind::all().next().unwrap(), Timestamp::default());
+    for (timeout_action, asks) in
+        [(TimeoutAction::AcceptCancellation, DisputeAsk::Cancellation), (TimeoutAction::Void, DisputeAsk::Other)]
+    {
+        let open = Dispute { timeout_action, ..dispute("d", DisputeAsk::Other, Timestamp::MAX) };
+        let stored = Lifecycle { dispute: Some(open), ..placed.clone() }.to_stored();
+        let read = Lifecycle::from_stored(&StoredLifecycle { dispute_asks: 0, ..stored }).unwrap();
+        assert_eq!(read.dispute.unwrap().asks, asks);
     }
 }

@@ -76,7 +76,7 @@ fn a_refusal_names_exactly_what_would_change_something() {
         for (state, edges) in graph.states.iter().zip(&graph.edges) {
             let appends = |acts: bool| -> BTreeSet<&'static str> {
                 let of_kind = |command: &Command| match command {
-                    Command::Act(_) => acts,
+                    Command::Act(_) | Command::Answer(_) => acts,
                     Command::Update(_) => !acts,
                     _ => false,
                 };
@@ -95,8 +95,8 @@ fn a_refusal_names_exactly_what_would_change_something() {
             };
             for ((command, _), edge) in commands.iter().zip(edges) {
                 let Edge::Illegal(illegal) = edge else { continue };
-                let mut expected = appends(matches!(command, Command::Act(_)));
-                if !matches!(command, Command::Act(_)) && state.status != OrderStatus::Cancelled {
+                let mut expected = appends(matches!(command, Command::Act(_) | Command::Answer(_)));
+                if !matches!(command, Command::Act(_) | Command::Answer(_)) && state.status != OrderStatus::Cancelled {
                     expected.insert(if state.dispute.is_some() { "HSS" } else { "HSD" });
                 }
                 let named: BTreeSet<_> = illegal.legal.iter().copied().collect();

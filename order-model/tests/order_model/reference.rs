@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use order_model::lifecycle::{Action, Command, DeliveredBy, Goods, Lifecycle, OrderKind, OrderType, TimeoutAction};
+use order_model::lifecycle::{
+    Action, Command, DeliveredBy, DisputeAsk, Goods, Lifecycle, OrderKind, OrderType, TimeoutAction, Verdict,
+};
 
 /// What a command is expected to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +113,7 @@ pub fn expected(lifecycle: &Lifecycle, command: &Command, dispute: &Disputed) ->
         Command::Place => Expected::Already,
         Command::Update(update) => facts.update(update.code().code(), dispute),
         Command::Act(action) => facts.action(*action),
+        Command::Answer(answer) => facts.answer_dispute(answer.verdict, dispute),
         Command::ConfirmTimeout => match facts.status {
             "PLACED" => Expected::Appends(vec!["CAN"], "CANCELLED"),
             "CANCELLED" => Expected::Already,
@@ -201,6 +204,22 @@ impl Facts<'_> {
             ("HSD", _) if is_open || was_settled => Expected::Already,
             ("HSD", "CANCELLED") => Expected::Illegal,
             ("HSD", _) if open.is_none() || dispute.parent == open => Expected::Appends(vec!["HSD"], self.status),
+            _ => Expected::Illegal,
+        }
+    }
+
+    /// Who answers first settles it; only a yes to a cancellation cancels, and only what is not final.
+    fn answer_dispute(&self, verdict: Verdict, dispute: &Disputed) -> Expected {
+        let settled = self.lifecycle.settled_dispute.as_ref().map(|id| id.as_str());
+        match &self.lifecycle.dispute {
+            Some(open) if Some(open.id.as_str()) == dispute.id => {
+                if verdict == Verdict::Accept && open.asks == DisputeAsk::Cancellation && !self.is_final() {
+                    Expected::Appends(vec!["HSS", "CAN"], "CANCELLED")
+                } else {
+                    Expected::Appends(vec!["HSS"], self.status)
+                }
+            }
+            _ if settled == dispute.id => Expected::Already,
             _ => Expected::Illegal,
         }
     }

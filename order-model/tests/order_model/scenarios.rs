@@ -3,9 +3,9 @@
 use order_model::lifecycle::cancellation::offered;
 use order_model::lifecycle::timing::{Due, next_due};
 use order_model::lifecycle::{
-    Action, CancelOrigin, Cancellation, CancellationCode, Command, Decision, DeliveredBy, Dispute, DisputeOpening,
-    EventMetadata, Goods, Illegal, Lifecycle, OrderKind, OrderStatus, OrderType, SettlementStatus, TimeoutAction,
-    Update, decide, place,
+    Action, CancelOrigin, Cancellation, CancellationCode, Command, Decision, DeliveredBy, Dispute, DisputeAnswer,
+    DisputeAsk, DisputeOpening, EventMetadata, Goods, Illegal, Lifecycle, OrderKind, OrderStatus, OrderType,
+    SettlementStatus, TimeoutAction, Update, Verdict, decide, place,
 };
 use order_model::{EventCategory, EventCode, Timestamp};
 
@@ -64,7 +64,12 @@ fn update(code: &str) -> Command {
 
 fn dispute(id: &str, timeout_action: TimeoutAction, parent: Option<&str>) -> Command {
     Command::Update(Update::dispute(DisputeOpening {
-        dispute: Dispute { id: id.parse().unwrap(), expires_at: at(420), timeout_action },
+        dispute: Dispute {
+            id: id.parse().unwrap(),
+            asks: DisputeAsk::of_dispute(None, timeout_action),
+            expires_at: at(420),
+            timeout_action,
+        },
         parent: parent.map(|parent| parent.parse().unwrap()),
     }))
 }
@@ -267,4 +272,73 @@ fn facts_are_required_where_they_decide() {
     assert_eq!(DeliveredBy::of_order("marketplace"), DeliveredBy::Marketplace);
     assert_eq!(DeliveredBy::of_order("SOMEONE"), DeliveredBy::Merchant);
     assert!("a b".parse::<order_model::lifecycle::DisputeId>().is_err());
+}
+
+fn answer(id: &str, verdict: Verdict) -> Command {
+    Command::Answer(DisputeAnswer { dispute: id.parse().unwrap(), verdict })
+}
+
+#[test]
+fn a_merchants_answer_settles_a_dispute_and_accepting_a_cancellation_cancels() {
+    let disputed = || {
+        let mut story = Story::of("DELIVERY", "MERCHANT", "FOOD");
+        story.act(Action::Confirm).try_to(&dispute("d", TimeoutAction::AcceptCancellation, None)).unwrap();
+        story
+    };
+    let mut accepted = disputed();
+    accepted.try_to(&answer("d", Verdict::Accept)).unwrap();
+    assert_eq!(accepted.told(), "PLC CFM HSD HSS CAN");
+    let settled = |status| EventMetadata::Settlement { dispute: "d".parse().unwrap(), status };
+    assert_eq!(accepted.last[0], settled(SettlementStatus::Accepted));
+    let EventMetadata::Cancellation(cancellation) = &accepted.last[1] else { panic!("a CAN says why") };
+    assert_eq!((cancellation.origin, cancellation.timeout), (CancelOrigin::Consumer, false));
+    for (verdict, status) in
+        [(Verdict::Reject, SettlementStatus::Rejected), (Verdict::Alternative, SettlementStatus::AlternativeReplied)]
+    {
+        let mut story = disputed();
+        story.try_to(&answer("d", verdict)).unwrap();
+        assert_eq!((story.told().as_str(), &story.last), ("PLC CFM HSD HSS", &vec![settled(status)]));
+        let again = story.try_to(&answer("d", Verdict::Accept)).unwrap();
+        assert_eq!(again, Decision::AlreadyDone { status: OrderStatus::Confirmed }, "one answer for each dispute");
+    }
+}
+
+#[test]
+fn accepting_anything_but_a_cancellation_and_anything_after_the_delivery_only_settles() {
+    let mut refund = Story::of("DELIVERY", "MERCHANT", "FOOD");
+    refund.act(Action::Confirm).try_to(&dispute("d", TimeoutAction::Void, None)).unwrap();
+    refund.try_to(&answer("d", Verdict::Accept)).unwrap();
+    assert_eq!(refund.told(), "PLC CFM HSD HSS");
+    let mut late = Story::of("DELIVERY", "MERCHANT", "FOOD");
+    late.act(Action::Confirm).act(Action::Dispatch).update("CON");
+    late.try_to(&dispute("d", TimeoutAction::AcceptCancellation, None)).unwrap();
+    late.try_to(&answer("d", Verdict::Accept)).unwrap();
+    assert_eq!((late.told().as_str(), late.lifecycle.status), ("PLC CFM DSP CON HSD HSS", OrderStatus::Concluded));
+}
+
+#[test]
+fn an_expired_or_unknown_dispute_takes_no_answer() {
+    let mut story = Story::of("DELIVERY", "MERCHANT", "FOOD");
+    story.act(Action::Confirm).try_to(&dispute("d", TimeoutAction::Void, None)).unwrap();
+    let before = decide(&story.lifecycle, at(419), &answer("d", Verdict::Reject));
+    assert!(before.is_ok());
+    let expired = decide(&story.lifecycle, at(420), &answer("d", Verdict::Reject)).unwrap_err();
+    assert_eq!(expired.attempted, "rejectDispute");
+    assert!(!expired.legal.contains(&"rejectDispute") && expired.legal.contains(&"dispatch"), "{:?}", expired.legal);
+    assert!(story.try_to(&answer("other", Verdict::Accept)).is_err());
+}
+
+#[test]
+fn what_a_dispute_asks_for_is_its_action_and_else_what_its_expiry_would_do() {
+    use TimeoutAction::{AcceptCancellation, RejectCancellation, Void};
+    for (action, timeout_action, asks) in [
+        (Some(" cancellation"), Void, DisputeAsk::Cancellation),
+        (Some("PARTIAL_CANCELLATION"), AcceptCancellation, DisputeAsk::Other),
+        (Some("SOMETHING_NEW"), AcceptCancellation, DisputeAsk::Other),
+        (None, AcceptCancellation, DisputeAsk::Cancellation),
+        (None, RejectCancellation, DisputeAsk::Other),
+        (None, Void, DisputeAsk::Other),
+    ] {
+        assert_eq!(DisputeAsk::of_dispute(action, timeout_action), asks, "{action:?} {timeout_action:?}");
+    }
 }

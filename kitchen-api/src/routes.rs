@@ -25,7 +25,7 @@ use crate::oauth::Authorised;
 use crate::operations::{self, Operation, POLL, Row, Verb};
 use crate::orders::json_response;
 use crate::telemetry::EndpointMetrics;
-use crate::{events, merchants, oauth, openapi, orders};
+use crate::{catalog, events, merchants, oauth, openapi, orders};
 
 /// The segment of `path` at `index`, from 0; empty when there is none.
 pub(crate) fn path_segment(path: &str, index: usize) -> &str {
@@ -81,6 +81,9 @@ fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>) -> Method
         Operation::RemoveInterruption => wiring.authorised(merchants::remove_interruption),
         Operation::OpeningHours => wiring.authorised(merchants::opening_hours),
         Operation::SetOpeningHours => wiring.authorised(merchants::set_opening_hours),
+        Operation::Catalog(operation) => {
+            wiring.authorised(move |api, authorised, request| catalog::answer(api, authorised, request, operation))
+        }
         Operation::OpenApi(document) => {
             let document = openapi::render(document);
             wiring.open(move |_, _| std::future::ready(Ok(json_response(document.clone()))))
@@ -123,6 +126,7 @@ impl Wiring {
             Verb::Post => MethodFilter::POST,
             Verb::Put => MethodFilter::PUT,
             Verb::Delete => MethodFilter::DELETE,
+            Verb::Patch => MethodFilter::PATCH,
         };
         on(filter, move |request: Request| {
             let metrics = Arc::clone(&metrics);

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
 use crate::calls::{Core, Merchants};
+use crate::catalog::{Catalog, CatalogTable};
 use crate::config::Config;
 use crate::directory::{Directory, keep_fresh};
 use crate::entropy::Entropy;
@@ -42,6 +43,8 @@ pub struct Dependencies {
     pub entropy: Entropy,
     /// The partner applications, most often [`crate::Applications`].
     pub applications: Arc<dyn ApplicationStore>,
+    /// The catalogs of all merchants.
+    pub catalog: CatalogTable,
     /// gateway-core.
     pub core: Transport,
     /// merchant-connection's nodes; often [`PresenceNodes::one`].
@@ -93,13 +96,14 @@ impl Service {
     /// # Errors
     /// One per setting that cannot be used.
     pub async fn build(config: Config, dependencies: Dependencies) -> Result<Self, Error> {
-        let Dependencies { clock, entropy, applications, core, merchant_connection, feed } = dependencies;
+        let Dependencies { clock, entropy, applications, catalog, core, merchant_connection, feed } = dependencies;
         let tokens = Tokens::new(&config.tokens, clock.clone(), entropy.clone()).map_err(Error::Key)?;
         let tls = config.tls.as_ref().map(acceptor).transpose().map_err(Error::Tls)?;
         let bind = |source| Error::Bind { address: config.address, source };
         let listener = TcpListener::bind(config.address).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
         let api = Arc::new(Api {
+            catalog: Catalog::new(catalog, clock.clone(), entropy.clone()),
             entropy,
             directory: Arc::new(Directory::default()),
             tokens,
@@ -151,6 +155,7 @@ impl Service {
             background.clone(),
         ));
         tasks.spawn(run_feed(api.feed.clone(), background.clone()));
+        tasks.spawn(api.catalog.worker().run(background.clone()));
         tasks.spawn(run_beats(api.beats.clone(), background.clone()));
         tasks.spawn(report_serving(Arc::clone(&api), config.instance, shutdown.clone()));
         handle.state.serving.store(true, Ordering::Release);

@@ -204,6 +204,7 @@ pub(super) async fn kitchen_api(builder: &Builder<'_>) -> Result<(kitchen_api::S
         clock,
         entropy: Entropy::system(),
         applications,
+        catalog: kitchen_api::CatalogTable::new(builder.aws.dynamodb.clone(), &settings.aws_prefix),
         core: builder.core()?,
         merchant_connection: presence,
         feed,

@@ -1,7 +1,7 @@
-//! Ids of what this API makes up: interruptions and shifts. Pure; randomness is passed in.
+//! Ids of what this API makes up: interruptions, shifts, what a catalog consists of. Pure; randomness is passed in.
 
 /// Sixteen bytes as a UUID of version 8: neither random nor derived by a published rule is promised of it.
-pub(super) fn uuid_text(mut bytes: [u8; 16]) -> String {
+pub(crate) fn uuid_text(mut bytes: [u8; 16]) -> String {
     bytes[6] = bytes[6] & 0x0f | 0x80;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let digits = hex::encode(bytes);

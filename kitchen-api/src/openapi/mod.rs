@@ -3,6 +3,7 @@
 //! Rendered once, when the service is built. Shapes are those of PARTNER_API; what clients must ignore (further fields) is
 //! allowed everywhere.
 
+mod catalog;
 mod merchants;
 mod orders;
 pub(crate) mod shapes;
@@ -85,7 +86,7 @@ fn build(document: Document) -> OpenApi {
     let flow = Flow::ClientCredentials(ClientCredentials::new(TOKEN_URL, Scopes::new()));
     let mut components =
         ComponentsBuilder::new().security_scheme(SECURITY, SecurityScheme::OAuth2(OAuth2::new([flow])));
-    for (name, schema) in orders::schemas().into_iter().chain(merchants::schemas()) {
+    for (name, schema) in orders::schemas().into_iter().chain(merchants::schemas()).chain(catalog::schemas()) {
         components = components.schema(name, schema);
     }
     OpenApiBuilder::new().info(info).paths(paths.build()).components(Some(components.build())).build()
@@ -97,6 +98,7 @@ fn path_item(row: &Row, path: &str, index: usize) -> utoipa::openapi::PathItem {
         Verb::Post => HttpMethod::Post,
         Verb::Put => HttpMethod::Put,
         Verb::Delete => HttpMethod::Delete,
+        Verb::Patch => HttpMethod::Patch,
     };
     let id = if index == 0 { row.id.to_owned() } else { format!("{}_alias_{index}", row.id) };
     let mut operation = OperationBuilder::new()
@@ -134,6 +136,7 @@ fn body(takes: Takes) -> Option<utoipa::openapi::request_body::RequestBody> {
         Takes::EventIds => (JSON, array("EventReference"), Required::True),
         Takes::Note => (JSON, reference("Note"), Required::False),
         Takes::One(name) => (JSON, reference(name), Required::True),
+        Takes::OneOrMany(name) => (JSON, shapes::one_or_many(name), Required::True),
     };
     let content = ContentBuilder::new().schema(Some(schema)).build();
     Some(RequestBodyBuilder::new().required(Some(required)).content(content_type, content).build())
@@ -147,6 +150,12 @@ fn answers(answers: Answers) -> Vec<(&'static str, Response)> {
     let without = |description: &str| ResponseBuilder::new().description(description).build();
     match answers {
         Answers::One(name) => vec![("200", with("Found.", reference(name)))],
+        Answers::OneOrBatch(name) => {
+            vec![
+                ("200", with("Done.", reference(name))),
+                ("202", with("Kept, and done soon.", reference("BatchAccepted"))),
+            ]
+        }
         Answers::Many(name) => vec![("200", with("Found.", array(name)))],
         Answers::Events => {
             vec![("200", with("Pending events, unordered.", array("Event"))), ("204", without("Nothing is pending."))]
@@ -165,6 +174,7 @@ fn error(status: u16) -> Response {
         404 => "Unknown, or not the application's.",
         408 => "The body did not arrive in time.",
         409 => "Not possible as things stand; for an order, `details` says in which state it is and what would be.",
+        412 => "It is not the version that `If-Match` names.",
         413 => "The body is too large.",
         415 => "Another content type is expected.",
         429 => "Too many requests; see `Retry-After`.",

@@ -5,16 +5,20 @@
 //! them to [`Operation`].
 
 mod authentication;
+mod catalog;
 mod documentation;
 mod events;
 mod merchants;
 mod orders;
 
+pub(crate) use catalog::CatalogOperation;
 pub(crate) use events::POLL;
 
 /// Every operation.
 pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
-    [authentication::ROWS, events::ROWS, orders::ROWS, merchants::ROWS, documentation::ROWS].into_iter().flatten()
+    [authentication::ROWS, events::ROWS, orders::ROWS, merchants::ROWS, catalog::ROWS, documentation::ROWS]
+        .into_iter()
+        .flatten()
 }
 
 /// An operation.
@@ -41,6 +45,7 @@ pub(crate) enum Operation {
     RemoveInterruption,
     OpeningHours,
     SetOpeningHours,
+    Catalog(CatalogOperation),
     OpenApi(Document),
 }
 
@@ -69,6 +74,8 @@ pub(crate) enum Takes {
     Note,
     /// A JSON object of this schema.
     One(&'static str),
+    /// A JSON object of this schema, or an array of such.
+    OneOrMany(&'static str),
 }
 
 /// What an operation answers when it succeeds.
@@ -78,6 +85,8 @@ pub(crate) enum Answers {
     One(&'static str),
     /// 200 with an array of this schema.
     Many(&'static str),
+    /// 200 with this schema, or 202 with the id of a batch.
+    OneOrBatch(&'static str),
     /// 200 with an array of events, or 204.
     Events,
     /// 201 with this schema.
@@ -123,6 +132,7 @@ pub(crate) enum Verb {
     Post,
     Put,
     Delete,
+    Patch,
 }
 
 const fn query(name: &'static str, description: &'static str) -> Parameter {

@@ -4,6 +4,11 @@
 
 mod acknowledgment;
 mod applications;
+mod catalog;
+mod catalog_batches;
+mod catalog_concurrency;
+mod catalog_limits;
+mod catalog_table;
 mod client;
 mod directory;
 mod documentation;

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 
 use crate::calls::{Core, Merchants};
+use crate::catalog::Catalog;
 use crate::config::Network;
 use crate::directory::Directory;
 use crate::entropy::Entropy;
@@ -37,6 +38,7 @@ pub(crate) struct Api {
     pub(crate) beats: BeatKeeper,
     pub(crate) core: Core,
     pub(crate) merchants: Merchants,
+    pub(crate) catalog: Catalog,
 }
 
 impl Api {

@@ -28,7 +28,7 @@ pub struct ApiError {
 /// What few errors carry; boxed so that a handler's result stays small.
 #[derive(Debug, Clone, Default)]
 struct Rest {
-    field: Option<&'static str>,
+    field: Option<Cow<'static, str>>,
     details: Option<Value>,
     unauthorised: Vec<MerchantId>,
     retry_after_s: Option<u32>,
@@ -133,8 +133,8 @@ impl ApiError {
 
     /// Names the field that is wrong.
     #[must_use]
-    pub fn at_field(mut self, field: &'static str) -> Self {
-        self.rest().field = Some(field);
+    pub fn at_field(mut self, field: impl Into<Cow<'static, str>>) -> Self {
+        self.rest().field = Some(field.into());
         self
     }
 
@@ -183,7 +183,7 @@ impl ApiError {
         let mut error = json!({ "code": self.code, "message": self.message });
         let mut top = json!({ "code": self.code, "message": self.message });
         if let Some(rest) = &self.rest {
-            if let Some(field) = rest.field {
+            if let Some(field) = &rest.field {
                 error["field"] = json!(field);
             }
             if let Some(details) = &rest.details {

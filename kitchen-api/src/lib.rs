@@ -7,6 +7,7 @@
 mod api;
 mod body;
 mod calls;
+mod catalog;
 pub mod config;
 mod directory;
 mod entropy;
@@ -27,6 +28,7 @@ mod service;
 pub mod store;
 mod telemetry;
 
+pub use catalog::CatalogTable;
 pub use config::{Config, Network, ServerConfig, TlsConfig, TokenConfig};
 pub use entropy::Entropy;
 pub use oauth::generate_signing_key;

@@ -26,7 +26,7 @@ use crate::operations::{self, Document, OpenDeliveryOperation, Operation, POLL, 
 use crate::orders::json_response;
 use crate::rate_limits::OperationLimit;
 use crate::telemetry::EndpointMetrics;
-use crate::{events, merchants, oauth, open_delivery, openapi, orders};
+use crate::{catalog, events, merchants, oauth, open_delivery, openapi, orders};
 
 /// The segment of `path` at `index`, from 0; empty when there is none.
 pub(crate) fn path_segment(path: &str, index: usize) -> &str {
@@ -107,6 +107,9 @@ fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>) -> Method
         Operation::OpeningHours => wiring.authorised(merchants::opening_hours),
         Operation::SetOpeningHours => wiring.authorised(merchants::set_opening_hours),
         Operation::OpenDelivery(operation) => wiring.open_delivery(operation),
+        Operation::Catalog(operation) => {
+            wiring.authorised(move |api, authorised, request| catalog::answer(api, authorised, request, operation))
+        }
         Operation::OpenApi(document) => {
             let document = openapi::render(document, &api.open_delivery.prefix);
             wiring.open(move |_, _| std::future::ready(Ok(json_response(document.clone()))))
@@ -182,6 +185,7 @@ impl Wiring {
             Verb::Post => MethodFilter::POST,
             Verb::Put => MethodFilter::PUT,
             Verb::Delete => MethodFilter::DELETE,
+            Verb::Patch => MethodFilter::PATCH,
         };
         on(filter, move |request: Request| {
             let metrics = Arc::clone(&metrics);

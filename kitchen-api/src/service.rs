@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
 use crate::calls::{Core, Merchants};
+use crate::catalog::{Catalog, CatalogTable};
 use crate::config::Config;
 use crate::directory::{Directory, keep_fresh};
 use crate::entropy::Entropy;
@@ -48,6 +49,8 @@ pub struct Dependencies {
     pub applications: Arc<dyn ApplicationStore>,
     /// What merchants authorise, in the same table.
     pub authorisations: Arc<dyn AuthorisationStore>,
+    /// The catalogs of all merchants.
+    pub catalog: CatalogTable,
     /// gateway-core.
     pub core: Transport,
     /// merchant-connection's nodes; often [`PresenceNodes::one`].
@@ -99,7 +102,7 @@ impl Service {
     /// # Errors
     /// One per setting that cannot be used.
     pub async fn build(config: Config, dependencies: Dependencies) -> Result<Self, Error> {
-        let Dependencies { clock, entropy, applications, authorisations, core, merchant_connection, feed } =
+        let Dependencies { clock, entropy, applications, authorisations, catalog, core, merchant_connection, feed } =
             dependencies;
         let tokens = Tokens::new(&config.tokens, clock.clone(), entropy.clone()).map_err(Error::Key)?;
         let tls = config.tls.as_ref().map(acceptor).transpose().map_err(Error::Tls)?;
@@ -107,6 +110,7 @@ impl Service {
         let listener = TcpListener::bind(config.address).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
         let api = Arc::new(Api {
+            catalog: Catalog::new(catalog, clock.clone(), entropy.clone()),
             entropy,
             directory: Arc::new(Directory::default()),
             tokens,
@@ -170,6 +174,7 @@ impl Service {
             background.clone(),
         ));
         tasks.spawn(run_feed(api.feed.clone(), background.clone()));
+        tasks.spawn(api.catalog.worker().run(background.clone()));
         tasks.spawn(run_beats(api.beats.clone(), background.clone()));
         tasks.spawn(report_serving(Arc::clone(&api), config.instance, shutdown.clone()));
         handle.state.serving.store(true, Ordering::Release);

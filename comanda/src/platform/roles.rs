@@ -206,6 +206,7 @@ pub(super) async fn kitchen_api(builder: &Builder<'_>) -> Result<(kitchen_api::S
         entropy: Entropy::system(),
         applications,
         authorisations,
+        catalog: kitchen_api::CatalogTable::new(builder.aws.dynamodb.clone(), &settings.aws_prefix),
         core: builder.core()?,
         merchant_connection: presence,
         feed,

@@ -138,6 +138,16 @@ fn nobody() -> proto::transport::Transport {
     remote("http://127.0.0.1:1").unwrap()
 }
 
+/// A table that refuses connections: polls do not touch it.
+fn no_catalog() -> kitchen_api::CatalogTable {
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
+        .region(aws_sdk_dynamodb::config::Region::new("us-east-1"))
+        .endpoint_url("http://127.0.0.1:1")
+        .build();
+    kitchen_api::CatalogTable::new(aws_sdk_dynamodb::Client::from_conf(config), "")
+}
+
 async fn build(merchants: &[MerchantId]) -> (Service, kitchen_api::Handle, order_events::Handle) {
     let clock: SharedClock = Arc::new(SystemClock { started: Instant::now() });
     let handle = order_events(&clock);
@@ -146,6 +156,7 @@ async fn build(merchants: &[MerchantId]) -> (Service, kitchen_api::Handle, order
         entropy: Entropy::system(),
         applications: Arc::new(OneApplication::new(merchants)),
         authorisations: Arc::new(NobodyAuthorises),
+        catalog: no_catalog(),
         core: nobody(),
         merchant_connection: PresenceNodes::one(PartitionCount::DEFAULT, nobody()),
         feed: FeedDependencies {

@@ -1,4 +1,4 @@
-//! Ids of what this API makes up: interruptions and shifts. Pure; randomness is passed in.
+//! Ids of what this API makes up: interruptions, shifts, what a catalog consists of. Pure; randomness is passed in.
 
 /// Sixteen bytes as a UUID of version 8: neither random nor derived by a published rule is promised of it.
 pub(crate) fn uuid_text(mut bytes: [u8; 16]) -> String {

@@ -102,8 +102,8 @@ fn operation_to_json(operation: &str) -> Value {
     json!({ "name": operation.to_ascii_uppercase(), "salesChannels": channels })
 }
 
-/// The merchant of the path, when the application may see it.
-pub(super) fn merchant_in_path(request: &Request, scope: &Scope) -> Result<MerchantId, ApiError> {
+/// The merchant of the path, when the application may see it; also of `/catalog/v2.0/merchants/{id}…`.
+pub(crate) fn merchant_in_path(request: &Request, scope: &Scope) -> Result<MerchantId, ApiError> {
     let id: Result<MerchantId, _> = path_segment(request.uri().path(), ID_SEGMENT).parse();
     id.ok().filter(|id| scope.contains(*id)).ok_or_else(forbidden)
 }

@@ -4,6 +4,7 @@
 //! allowed everywhere.
 
 mod authentication;
+mod catalog;
 mod merchants;
 mod open_delivery;
 mod open_delivery_order;
@@ -103,7 +104,7 @@ fn build(document: Document, prefix: &OpenDeliveryPrefix) -> OpenApi {
 fn all_schemas() -> impl Iterator<Item = shapes::Named> {
     let open_delivery = open_delivery::schemas().into_iter().chain(open_delivery_order::schemas());
     let merchant = authentication::schemas().into_iter().chain(orders::schemas()).chain(merchants::schemas());
-    merchant.chain(open_delivery)
+    merchant.chain(catalog::schemas()).chain(open_delivery)
 }
 
 fn token_url(document: Document, prefix: &OpenDeliveryPrefix) -> String {
@@ -119,6 +120,7 @@ fn path_item(row: &Row, path: &str, index: usize) -> utoipa::openapi::PathItem {
         Verb::Post => HttpMethod::Post,
         Verb::Put => HttpMethod::Put,
         Verb::Delete => HttpMethod::Delete,
+        Verb::Patch => HttpMethod::Patch,
     };
     let id = if index == 0 { row.id.to_owned() } else { format!("{}_alias_{index}", row.id) };
     let mut operation = OperationBuilder::new()
@@ -158,10 +160,10 @@ fn body(takes: Takes) -> Option<utoipa::openapi::request_body::RequestBody> {
         Takes::Form(name) => (FORM, reference(name), Required::True),
         Takes::EventIds => (JSON, array("EventReference"), Required::True),
         Takes::Note => (JSON, reference("Note"), Required::False),
-        Takes::Maybe(name) => (JSON, reference(name), Required::False),
         Takes::One(name) => (JSON, reference(name), Required::True),
         Takes::Optional(name) => (JSON, reference(name), Required::False),
         Takes::Many(name) => (JSON, array(name), Required::True),
+        Takes::OneOrMany(name) => (JSON, shapes::one_or_many(name), Required::True),
     };
     let content = ContentBuilder::new().schema(Some(schema)).build();
     Some(RequestBodyBuilder::new().required(Some(required)).content(content_type, content).build())
@@ -175,6 +177,12 @@ fn answers(answers: Answers) -> Vec<(&'static str, Response)> {
     let without = |description: &str| ResponseBuilder::new().description(description).build();
     match answers {
         Answers::One(name) => vec![("200", with("Found.", reference(name)))],
+        Answers::OneOrBatch(name) => {
+            vec![
+                ("200", with("Done.", reference(name))),
+                ("202", with("Kept, and done soon.", reference("BatchAccepted"))),
+            ]
+        }
         Answers::Many(name) => vec![("200", with("Found.", array(name)))],
         Answers::Events => {
             vec![("200", with("Pending events, unordered.", array("Event"))), ("204", without("Nothing is pending."))]
@@ -209,6 +217,7 @@ fn error(status: u16, document: Document) -> Response {
         404 => "Unknown, or not the application's.",
         408 => "The body did not arrive in time.",
         409 => "Not possible as things stand; for an order, `details` says in which state it is and what would be.",
+        412 => "It is not the version that `If-Match` names.",
         413 => "The body is too large.",
         422 => "Not possible as things stand, or done before.",
         415 => "Another content type is expected.",

@@ -1,6 +1,6 @@
 //! How schemas are written down: short names for what utoipa builds.
 
-use utoipa::openapi::{ArrayBuilder, ObjectBuilder, Ref, RefOr, Schema, Type};
+use utoipa::openapi::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, Type};
 
 /// A schema and the name others refer to it by.
 pub(crate) type Named = (&'static str, RefOr<Schema>);
@@ -18,6 +18,12 @@ pub(crate) fn array(name: &str) -> RefOr<Schema> {
 /// An array of these.
 pub(crate) fn array_of(items: RefOr<Schema>) -> RefOr<Schema> {
     RefOr::T(Schema::Array(ArrayBuilder::new().items(items).build()))
+}
+
+/// Something of the schema of this name, or an array of such.
+pub(crate) fn one_or_many(name: &str) -> RefOr<Schema> {
+    let either = OneOfBuilder::new().item(reference(name)).item(array(name));
+    RefOr::T(Schema::OneOf(either.build()))
 }
 
 /// Anything of this type.

@@ -5,6 +5,7 @@
 //! them to [`Operation`].
 
 mod authentication;
+mod catalog;
 mod documentation;
 mod events;
 mod merchants;
@@ -13,14 +14,14 @@ mod orders;
 
 use std::num::NonZeroU32;
 
+pub(crate) use catalog::CatalogOperation;
 pub(crate) use events::POLL;
 pub(crate) use open_delivery::OpenDeliveryOperation;
 
 /// Every operation.
 pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
-    [authentication::ROWS, events::ROWS, orders::ROWS, merchants::ROWS, open_delivery::ROWS, documentation::ROWS]
-        .into_iter()
-        .flatten()
+    let merchant = [authentication::ROWS, events::ROWS, orders::ROWS, merchants::ROWS, catalog::ROWS];
+    merchant.into_iter().chain([open_delivery::ROWS, documentation::ROWS]).flatten()
 }
 
 /// An operation.
@@ -54,6 +55,7 @@ pub(crate) enum Operation {
     OpeningHours,
     SetOpeningHours,
     OpenDelivery(OpenDeliveryOperation),
+    Catalog(CatalogOperation),
     OpenApi(Document),
 }
 
@@ -83,14 +85,14 @@ pub(crate) enum Takes {
     EventIds,
     /// An optional JSON object.
     Note,
-    /// An optional JSON object of this schema.
-    Maybe(&'static str),
     /// A JSON object of this schema.
     One(&'static str),
     /// An optional JSON object of this schema.
     Optional(&'static str),
     /// A JSON array of this schema.
     Many(&'static str),
+    /// A JSON object of this schema, or an array of such.
+    OneOrMany(&'static str),
 }
 
 /// What an operation answers when it succeeds.
@@ -100,6 +102,8 @@ pub(crate) enum Answers {
     One(&'static str),
     /// 200 with an array of this schema.
     Many(&'static str),
+    /// 200 with this schema, or 202 with the id of a batch.
+    OneOrBatch(&'static str),
     /// 200 with an array of events, or 204.
     Events,
     /// 200 with an array of this schema, or 204.
@@ -153,6 +157,7 @@ pub(crate) enum Verb {
     Post,
     Put,
     Delete,
+    Patch,
 }
 
 const fn per_minute(requests: u32) -> Option<NonZeroU32> {

@@ -72,7 +72,7 @@ pub(super) const ROWS: &[Row] = &[
         "Denies the consumer's request to cancel.",
     ),
     Row {
-        takes: Takes::Maybe("DisputeReason"),
+        takes: Takes::Optional("DisputeReason"),
         answers: Answers::Created("DisputeAnswered"),
         ..action(
             Operation::AcceptDispute,
@@ -82,7 +82,7 @@ pub(super) const ROWS: &[Row] = &[
         )
     },
     Row {
-        takes: Takes::Maybe("DisputeReason"),
+        takes: Takes::Optional("DisputeReason"),
         answers: Answers::Created("DisputeAnswered"),
         ..action(
             Operation::RejectDispute,
@@ -92,7 +92,7 @@ pub(super) const ROWS: &[Row] = &[
         )
     },
     Row {
-        takes: Takes::Maybe("DisputeAlternative"),
+        takes: Takes::Optional("DisputeAlternative"),
         answers: Answers::Created("DisputeAnswered"),
         ..action(
             Operation::ProposeAlternative,

@@ -1,4 +1,4 @@
-//! Creates the table `partner-apps`.
+//! Creates the tables of this crate: `partner-apps`, and `catalog`, which `crate::catalog` owns.
 //!
 //! Called by `comanda aws init` and `dev`; the service itself creates nothing.
 
@@ -26,19 +26,24 @@ pub(super) const EXPIRES_AT: &str = "expires_at_s";
 const ACTIVE_POLL: Duration = Duration::from_millis(200);
 const ACTIVE_ATTEMPTS: u32 = 300;
 
-/// Creates the table when it is missing, waits until it can be used, and switches expiry on. Safe to repeat.
+/// Creates the tables that are missing, waits until they can be used, and switches expiry on. Safe to repeat.
 ///
 /// # Errors
-/// When DynamoDB refuses or the table does not become usable within a minute.
+/// When DynamoDB refuses or a table does not become usable within a minute.
 pub async fn create_tables(client: &Client, prefix: &str) -> Result<(), StoreError> {
-    let table = table_name(prefix);
+    let (applications, catalog) = (table_name(prefix), crate::catalog::table_name(prefix));
+    tokio::try_join!(create_table(client, &applications), create_table(client, &catalog))?;
+    Ok(())
+}
+
+async fn create_table(client: &Client, table: &str) -> Result<(), StoreError> {
     let attribute =
         |name: &str| AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build();
     let key = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
     let invalid = |error| unavailable("CreateTable", error);
     let create = client
         .create_table()
-        .table_name(&table)
+        .table_name(table)
         .billing_mode(BillingMode::PayPerRequest)
         .attribute_definitions(attribute("pk").map_err(invalid)?)
         .attribute_definitions(attribute("sk").map_err(invalid)?)
@@ -48,8 +53,8 @@ pub async fn create_tables(client: &Client, prefix: &str) -> Result<(), StoreErr
         Ok(_) | Err(CreateTableError::ResourceInUseException(_)) => {}
         Err(error) => return Err(unavailable("CreateTable", error)),
     }
-    wait_until_active(client, &table).await?;
-    enable_expiry(client, &table).await
+    wait_until_active(client, table).await?;
+    enable_expiry(client, table).await
 }
 
 async fn wait_until_active(client: &Client, table: &str) -> Result<(), StoreError> {

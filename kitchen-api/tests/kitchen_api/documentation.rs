@@ -18,6 +18,8 @@ async fn every_documented_operation_is_served_and_every_other_method_is_not() {
         let concrete = concrete.replace("{interruptionId}", "none");
         let concrete = concrete.replace("{orderId}", "00000000-0000-4000-8000-000000000009");
         let concrete = concrete.replace("{disputeId}", "none").replace("{alternativeId}", "none");
+        let catalog = ["{catalogId}", "{categoryId}", "{itemId}", "{productId}", "{batchId}"];
+        let concrete = catalog.iter().fold(concrete, |path, name| path.replace(name, "none"));
         for method in ["get", "post", "put", "delete", "patch"] {
             let answer = pos.send(&method.to_uppercase(), &concrete, &[], "").await;
             let documented = item.get(method).is_some();
@@ -98,6 +100,32 @@ async fn the_served_paths_are_these() {
         "post /v1/orders/{orderId}/denyCancellation",
         "get /v1/merchant/{id}/status",
         "get /openapi/open-delivery.json",
+        "get /catalog/v2.0/merchants/{id}/catalogs",
+        "get /catalog/v2.0/merchants/{id}/catalogs/{catalogId}/categories",
+        "post /catalog/v2.0/merchants/{id}/catalogs/{catalogId}/categories",
+        "get /catalog/v2.0/merchants/{id}/catalogs/{catalogId}/categories/{categoryId}",
+        "patch /catalog/v2.0/merchants/{id}/catalogs/{catalogId}/categories/{categoryId}",
+        "delete /catalog/v2.0/merchants/{id}/catalogs/{catalogId}/categories/{categoryId}",
+        "get /catalog/v2.0/merchants/{id}/catalogs/{catalogId}/unsellableItems",
+        "get /catalog/v2.0/merchants/{id}/categories",
+        "post /catalog/v2.0/merchants/{id}/categories",
+        "get /catalog/v2.0/merchants/{id}/categories/{categoryId}",
+        "patch /catalog/v2.0/merchants/{id}/categories/{categoryId}",
+        "delete /catalog/v2.0/merchants/{id}/categories/{categoryId}",
+        "get /catalog/v2.0/merchants/{id}/categories/{categoryId}/items",
+        "put /catalog/v2.0/merchants/{id}/items",
+        "get /catalog/v2.0/merchants/{id}/items/{itemId}",
+        "delete /catalog/v2.0/merchants/{id}/items/{itemId}",
+        "patch /catalog/v2.0/merchants/{id}/items/price",
+        "patch /catalog/v2.0/merchants/{id}/items/status",
+        "patch /catalog/v2.0/merchants/{id}/options/price",
+        "patch /catalog/v2.0/merchants/{id}/options/status",
+        "get /catalog/v2.0/merchants/{id}/products",
+        "post /catalog/v2.0/merchants/{id}/products",
+        "get /catalog/v2.0/merchants/{id}/products/{productId}",
+        "put /catalog/v2.0/merchants/{id}/products/{productId}",
+        "delete /catalog/v2.0/merchants/{id}/products/{productId}",
+        "get /catalog/v2.0/merchants/{id}/batch/{batchId}",
         "get /openapi.json",
         "get /openapi/merchant.json",
         "get /openapi/comanda.json",

@@ -1,0 +1,347 @@
+//! PARTNER_API, section 1.6: each row of it, and whose catalog it is.
+
+use serde_json::{Value, json};
+
+use crate::catalog_table::{Pos, Tables, burger, path, simple_item};
+use crate::documentation::differences;
+use crate::rig::{Rig, merchant};
+
+async fn catalog_id(pos: &Pos) -> String {
+    pos.get("/catalogs").await.json()[0]["catalogId"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn every_merchant_has_one_catalog_from_the_start() {
+    let tables = Tables::start().await;
+    let (rig, pos) = tables.rig().await;
+    let answer = pos.get("/catalogs").await;
+    assert_eq!(answer.status, 200);
+    let catalogs = answer.json();
+    assert_eq!((catalogs.as_array().unwrap().len(), &catalogs[0]["context"]), (1, &json!(["DEFAULT"])));
+    assert_eq!(catalogs[0]["status"], "AVAILABLE");
+    let id = catalog_id(&pos).await;
+    assert_eq!(pos.get(&format!("/catalogs/{id}/categories")).await.json(), json!([]));
+    assert_eq!(pos.get("/catalogs/another/categories").await.error_code(), "NotFound");
+    pos.category("lanches").await;
+    let after = pos.get("/catalogs").await.json();
+    assert_eq!(after[0]["catalogId"], id.as_str());
+    assert!(after[0]["modifiedAt"].as_str() > catalogs[0]["modifiedAt"].as_str(), "{after}");
+    let other = rig.as_application("other").await;
+    let other = other.get(&format!("/catalog/v2.0/merchants/{}/catalogs", merchant(3))).await.json();
+    assert_ne!(other[0]["catalogId"], id.as_str());
+}
+
+#[tokio::test]
+async fn categories_are_created_listed_changed_and_removed() {
+    let tables = Tables::start().await;
+    let (_rig, pos) = tables.rig().await;
+    let id = catalog_id(&pos).await;
+    let new = json!({ "name": "Lanches", "status": "AVAILABLE", "template": "DEFAULT", "index": 5 });
+    let answer = pos.send("POST", "/categories", &new).await;
+    assert_eq!(answer.status, 201);
+    let first = answer.json();
+    assert_eq!((&first["name"], &first["sequence"], &first["index"]), (&json!("Lanches"), &json!(5), &json!(5)));
+    let pizza = json!({ "id": "pizzas", "name": "Pizzas", "template": "PIZZA", "extra": 1 });
+    let second = pos.done("POST", &format!("/catalogs/{id}/categories"), &pizza).await;
+    assert_eq!((&second["id"], &second["template"]), (&json!("pizzas"), &json!("PIZZA")));
+    assert_eq!(pos.send("POST", "/categories", &pizza).await.status, 201, "the same again is the same");
+    let other = json!({ "id": "pizzas", "name": "Massas" });
+    assert_eq!(pos.send("POST", "/categories", &other).await.status, 409);
+    for list in ["/categories".to_owned(), format!("/catalogs/{id}/categories")] {
+        assert_eq!(pos.get(&list).await.json(), json!([second, first]), "by their index: {list}");
+    }
+    let one = format!("/categories/{}", first["id"].as_str().unwrap());
+    let changed = pos.done("PATCH", &one, &json!({ "status": "UNAVAILABLE", "index": 0 })).await;
+    assert_eq!((&changed["status"], &changed["name"]), (&json!("UNAVAILABLE"), &json!("Lanches")));
+    assert_eq!(pos.get(&one).await.json(), changed);
+    assert_eq!(pos.send("DELETE", &one, &Value::Null).await.status, 204);
+    for (method, body) in [("DELETE", Value::Null), ("GET", Value::Null), ("PATCH", json!({}))] {
+        assert_eq!(pos.send(method, &one, &body).await.error_code(), "NotFound", "{method}");
+    }
+    assert_eq!(pos.get("/categories").await.json(), json!([second]));
+}
+
+#[tokio::test]
+async fn an_item_comes_with_its_products_groups_and_options_and_is_read_everywhere() {
+    let tables = Tables::start().await;
+    let (_rig, pos) = tables.rig().await;
+    pos.category("lanches").await;
+    pos.category("bebidas").await;
+    let item = pos.done("PUT", "/items", &burger()).await;
+    assert_eq!(
+        (&item["id"], &item["name"], &item["productId"]),
+        (&json!("burger"), &json!("X-Burguer"), &json!("p-burger"))
+    );
+    let text = String::from_utf8(pos.get("/items/burger").await.body.to_vec()).unwrap();
+    for decimal in [r#""value":10.00"#, r#""originalValue":15.50"#, r#""value":13.07"#, r#""value":3.50"#] {
+        assert!(text.contains(decimal), "{decimal}: {text}");
+    }
+    let group = &item["optionGroups"][0];
+    assert_eq!((&group["min"], &group["max"], &item["hasOptionGroups"]), (&json!(1), &json!(2), &json!(true)));
+    let options: Vec<&Value> = group["options"].as_array().unwrap().iter().map(|option| &option["name"]).collect();
+    assert_eq!(options, [&json!("Anéis"), &json!("Batata")], "by their index");
+    assert_eq!((&item["shifts"][0]["endTime"], &item["shifts"][0]["friday"]), (&json!("20:59"), &json!(false)));
+    let contexts = item["contextModifiers"].as_array().unwrap();
+    assert_eq!((contexts.len(), &contexts[0]["catalogContext"]), (2, &json!("DEFAULT")));
+    assert_eq!((&contexts[1]["catalogContext"], &contexts[1]["status"]), (&json!("WHITELABEL"), &json!("UNAVAILABLE")));
+    assert_ne!(contexts[0]["itemContextId"], contexts[1]["itemContextId"]);
+    let soda = pos.done("PUT", "/items", &simple_item("soda", "bebidas", 6)).await;
+    assert_eq!(pos.get("/items/burger").await.json(), item);
+    for spelling in ["include_items", "includeItems"] {
+        let all = pos.get(&format!("/categories?{spelling}=true")).await.json();
+        assert_eq!((&all[0]["items"], &all[1]["items"]), (&json!([soda]), &json!([item])));
+    }
+    assert!(pos.get("/categories").await.json()[0].get("items").is_none());
+    let of_one = pos.get("/categories/lanches/items").await.json();
+    assert_eq!((&of_one["categoryId"], &of_one["items"]), (&json!("lanches"), &json!([item])));
+    assert_eq!(of_one["products"][0]["id"], "p-burger");
+    assert_eq!(pos.get("/categories/none/items").await.error_code(), "NotFound");
+    // The same again is the same, another category is a move.
+    let version = pos.get("/items/burger").await.headers["etag"].clone();
+    pos.done("PUT", "/items", &burger()).await;
+    assert_eq!(pos.get("/items/burger").await.headers["etag"], version);
+    let mut moved = burger();
+    moved["item"]["categoryId"] = json!("bebidas");
+    pos.done("PUT", "/items", &moved).await;
+    assert_eq!(pos.get("/categories/lanches/items").await.json()["items"], json!([]));
+    assert_eq!(pos.get("/categories/bebidas/items").await.json()["items"].as_array().unwrap().len(), 2);
+    let refused = pos.send("DELETE", "/categories/bebidas", &Value::Null).await;
+    assert_eq!((refused.status.as_u16(), refused.error_code().as_str()), (409, "Conflict"), "it has items");
+    for item in ["burger", "soda"] {
+        assert_eq!(pos.send("DELETE", &format!("/items/{item}"), &Value::Null).await.status, 204);
+    }
+    assert_eq!(pos.send("DELETE", "/items/soda", &Value::Null).await.status, 404);
+    assert_eq!(pos.send("DELETE", "/categories/bebidas", &Value::Null).await.status, 204);
+    assert_eq!(pos.get("/products/p-burger").await.status, 200, "a product stays");
+}
+
+#[tokio::test]
+async fn a_put_that_is_refused_changes_nothing() {
+    let tables = Tables::start().await;
+    let (_rig, pos) = tables.rig().await;
+    pos.category("lanches").await;
+    let mut broken = burger();
+    broken["options"][1]["productId"] = json!("nowhere");
+    let refused = pos.send("PUT", "/items", &broken).await;
+    assert_eq!((refused.status.as_u16(), refused.error_code().as_str()), (400, "BadRequest"));
+    assert_eq!(refused.json()["error"]["field"], "options[1].productId");
+    assert_eq!(pos.get("/products").await.json(), json!([]));
+    assert_eq!(pos.get("/items/burger").await.status, 404);
+}
+
+#[tokio::test]
+async fn an_item_larger_than_a_transaction_is_put_whole_and_pruned_whole() {
+    let tables = Tables::start().await;
+    let (_rig, pos) = tables.rig().await;
+    pos.category("lanches").await;
+    let mut large = burger();
+    let ids: Vec<String> = (0..150).map(|number| format!("o{number}")).collect();
+    large["optionGroups"][0]["optionIds"] = json!(ids);
+    large["products"]
+        .as_array_mut()
+        .unwrap()
+        .extend(ids.iter().map(|id| json!({ "id": format!("p-{id}"), "name": id })));
+    large["options"] =
+        ids.iter().map(|id| json!({ "id": id, "productId": format!("p-{id}"), "price": { "value": 1 } })).collect();
+    let item = pos.done("PUT", "/items", &large).await;
+    assert_eq!(item["optionGroups"][0]["options"].as_array().unwrap().len(), 150);
+    assert_eq!(pos.get("/products?limit=100&page=2").await.json().as_array().unwrap().len(), 53);
+    pos.done("PUT", "/items", &burger()).await;
+    let gone = pos.send("PATCH", "/options/price", &json!({ "optionId": "o7", "price": { "value": 1 } })).await;
+    assert_eq!(gone.status, 404, "options go with their last group");
+    assert_eq!(pos.send("DELETE", "/products/p-o7", &Value::Null).await.status, 204, "and give their products back");
+    let left = tables.dynamodb().scan().table_name("t-catalog").send().await.unwrap();
+    let journals = left.items().iter().filter(|item| item["sk"].as_s().unwrap().starts_with("journal"));
+    assert_eq!(journals.count(), 0, "nothing is left over");
+}
+
+#[tokio::test]
+async fn prices_and_statuses_are_patched_at_once() {
+    let tables = Tables::start().await;
+    let (_rig, pos) = tables.rig().await;
+    pos.category("lanches").await;
+    pos.done("PUT", "/items", &burger()).await;
+    let price = json!({ "itemId": "burger", "price": { "value": 12.9, "originalValue": 20 } });
+    let item = pos.done("PATCH", "/items/price", &price).await;
+    assert_eq!(item["price"], json!({ "value": 12.90, "originalValue": 20.00 }));
+    assert_eq!(item["contextModifiers"][1]["price"]["value"], json!(13.07), "what differs by context stays");
+    let by = json!({ "itemId": "burger", "priceByCatalog": [{ "catalogContext": "INDOOR", "value": 9 }] });
+    let item = pos.done("PATCH", "/items/price", &by).await;
+    assert_eq!((&item["price"]["value"], &item["contextModifiers"][2]["price"]["value"]), (&json!(12.9), &json!(9.0)));
+    let item = pos.done("PATCH", "/items/status", &json!({ "itemId": "burger", "status": "UNAVAILABLE" })).await;
+    assert_eq!(item["status"], "UNAVAILABLE");
+    let by =
+        json!({ "itemId": "burger", "statusByCatalog": [{ "catalogContext": "WHITELABEL", "status": "AVAILABLE" }] });
+    let item = pos.done("PATCH", "/items/status", &by).await;
+    assert_eq!((&item["status"], &item["contextModifiers"][1]["status"]), (&json!("UNAVAILABLE"), &json!("AVAILABLE")));
+    let option = pos.done("PATCH", "/options/price", &json!({ "optionId": "fries", "price": { "value": 7 } })).await;
+    assert_eq!((&option["name"], &option["price"]["value"]), (&json!("Batata"), &json!(7.0)));
+    let option = pos.done("PATCH", "/options/status", &json!({ "optionId": "fries", "status": "UNAVAILABLE" })).await;
+    assert_eq!((&option["status"], &option["price"]["value"]), (&json!("UNAVAILABLE"), &json!(7.0)));
+    for (tail, body) in [
+        ("/items/price", json!({ "itemId": "fries", "price": { "value": 1 } })),
+        ("/items/status", json!({ "itemId": "none", "status": "AVAILABLE" })),
+        ("/options/price", json!({ "optionId": "burger", "price": { "value": 1 } })),
+        ("/options/status", json!({ "optionId": "none", "status": "AVAILABLE" })),
+    ] {
+        assert_eq!(pos.send("PATCH", tail, &body).await.error_code(), "NotFound", "{tail}");
+    }
+}
+
+#[tokio::test]
+async fn products_have_a_life_of_their_own() {
+    let tables = Tables::start().await;
+    let (_rig, pos) = tables.rig().await;
+    let answer = pos.send("POST", "/products", &json!({ "name": "Coxinha", "externalCode": "C1" })).await;
+    assert_eq!(answer.status, 201);
+    let made = answer.json();
+    let one = format!("/products/{}", made["id"].as_str().unwrap());
+    assert_eq!(pos.get(&one).await.json(), made);
+    let taken = pos.send("POST", "/products", &json!({ "name": "Outra", "externalCode": "C1" })).await;
+    assert_eq!((taken.status.as_u16(), &taken.json()["error"]["field"]), (409, &json!("externalCode")));
+    let put = pos.done("PUT", &one, &json!({ "name": "Coxinha grande" })).await;
+    assert_eq!((&put["name"], put.get("externalCode")), (&json!("Coxinha grande"), None), "replaced as a whole");
+    pos.done("POST", "/products", &json!({ "id": "z", "name": "Outra", "externalCode": "C1" })).await;
+    assert_eq!(pos.send("PUT", "/products/none", &json!({ "name": "X" })).await.status, 404);
+    assert_eq!(pos.send("PUT", &one, &json!({ "id": "z", "name": "X" })).await.json()["error"]["field"], "id");
+    let all = pos.get("/products").await.json();
+    assert_eq!(all.as_array().unwrap().len(), 2);
+    assert_eq!(pos.get("/products?page=2&limit=1").await.json(), json!([all[1]]));
+    assert_eq!(pos.get("/products?page=3&limit=1").await.json(), json!([]));
+    for wrong in ["page=0", "limit=0", "limit=101", "page=x", "page=20001"] {
+        assert_eq!(pos.get(&format!("/products?{wrong}")).await.status, 400, "{wrong}");
+    }
+    pos.category("lanches").await;
+    pos.done("PUT", "/items", &burger()).await;
+    for used in ["p-burger", "p-fries"] {
+        let refused = pos.send("DELETE", &format!("/products/{used}"), &Value::Null).await;
+        assert_eq!(refused.status, 409, "{used} is an item's or an option's");
+    }
+    assert_eq!(pos.send("DELETE", &one, &Value::Null).await.status, 204);
+    assert_eq!(pos.get(&one).await.status, 404);
+}
+
+#[tokio::test]
+async fn what_cannot_be_ordered_is_listed_with_its_reasons() {
+    let tables = Tables::start().await;
+    let (_rig, pos) = tables.rig().await;
+    let tail = format!("/catalogs/{}/unsellableItems", catalog_id(&pos).await);
+    pos.category("lanches").await;
+    pos.category("bebidas").await;
+    pos.done("PUT", "/items", &burger()).await;
+    pos.done("PUT", "/items", &simple_item("soda", "bebidas", 6)).await;
+    assert_eq!(pos.get(&tail).await.json(), json!({ "categories": [] }));
+    for option in ["fries", "rings"] {
+        pos.done("PATCH", "/options/status", &json!({ "optionId": option, "status": "UNAVAILABLE" })).await;
+    }
+    let found = pos.get(&tail).await.json();
+    let item = &found["categories"][0]["unsellableItems"][0];
+    assert_eq!((&item["id"], &item["restrictions"]), (&json!("burger"), &json!(["REQUIRED_OPTIONS_UNAVAILABLE"])));
+    pos.done("PATCH", "/items/status", &json!({ "itemId": "burger", "status": "UNAVAILABLE" })).await;
+    pos.done("PATCH", "/categories/bebidas", &json!({ "status": "UNAVAILABLE" })).await;
+    let found = pos.get(&tail).await.json();
+    assert_eq!(found["categories"][0]["restrictions"], json!(["CATEGORY_PAUSED"]));
+    assert_eq!(found["categories"][0]["unsellableItems"][0]["restrictions"], json!(["CATEGORY_PAUSED"]));
+    let reasons = json!(["ITEM_PAUSED", "REQUIRED_OPTIONS_UNAVAILABLE"]);
+    assert_eq!(found["categories"][1]["unsellableItems"][0]["restrictions"], reasons);
+}
+
+/// Every path of the catalog, and a body that would be taken.
+fn everything(catalog: &str) -> Vec<(&'static str, String, Value)> {
+    let category = json!({ "id": "k", "name": "K" });
+    let price = |name: &str| json!({ name: "burger", "price": { "value": 1 }, "status": "AVAILABLE" });
+    vec![
+        ("GET", "/catalogs".to_owned(), Value::Null),
+        ("GET", format!("/catalogs/{catalog}/categories"), Value::Null),
+        ("POST", format!("/catalogs/{catalog}/categories"), category.clone()),
+        ("GET", format!("/catalogs/{catalog}/categories/lanches"), Value::Null),
+        ("PATCH", format!("/catalogs/{catalog}/categories/lanches"), json!({ "index": 1 })),
+        ("DELETE", format!("/catalogs/{catalog}/categories/k"), Value::Null),
+        ("GET", format!("/catalogs/{catalog}/unsellableItems"), Value::Null),
+        ("POST", "/categories".to_owned(), category),
+        ("GET", "/categories?include_items=true".to_owned(), Value::Null),
+        ("GET", "/categories/lanches".to_owned(), Value::Null),
+        ("PATCH", "/categories/lanches".to_owned(), json!({ "index": 2 })),
+        ("DELETE", "/categories/k".to_owned(), Value::Null),
+        ("GET", "/categories/lanches/items".to_owned(), Value::Null),
+        ("PUT", "/items".to_owned(), burger()),
+        ("GET", "/items/burger".to_owned(), Value::Null),
+        ("PATCH", "/items/price".to_owned(), price("itemId")),
+        ("PATCH", "/items/status".to_owned(), price("itemId")),
+        ("PATCH", "/options/price".to_owned(), json!({ "optionId": "fries", "price": { "value": 1 } })),
+        ("PATCH", "/options/status".to_owned(), json!([{ "optionId": "fries", "status": "AVAILABLE" }])),
+        ("GET", "/products".to_owned(), Value::Null),
+        ("POST", "/products".to_owned(), json!({ "id": "new", "name": "N" })),
+        ("GET", "/products/new".to_owned(), Value::Null),
+        ("PUT", "/products/new".to_owned(), json!({ "name": "M" })),
+        ("DELETE", "/products/new".to_owned(), Value::Null),
+        ("GET", "/batch/none".to_owned(), Value::Null),
+        ("DELETE", "/items/burger".to_owned(), Value::Null),
+    ]
+}
+
+#[tokio::test]
+async fn a_foreign_merchant_and_an_unknown_one_answer_alike_and_an_own_one_does_not() {
+    let tables = Tables::start().await;
+    let (rig, pos) = tables.rig().await;
+    pos.category("lanches").await;
+    let id = catalog_id(&pos).await;
+    let stranger = rig.as_application("other").await;
+    for (method, tail, body) in everything(&id) {
+        let foreign = stranger.send(method, &path(&tail), &[], body.to_string()).await;
+        assert_eq!((foreign.status.as_u16(), foreign.error_code().as_str()), (403, "Forbidden"), "{method} {tail}");
+        for unknown in ["00000000-0000-4000-8000-000000000099", "none"] {
+            let unknown = format!("/catalog/v2.0/merchants/{unknown}{tail}");
+            let unknown = stranger.send(method, &unknown, &[], body.to_string()).await;
+            assert_eq!((unknown.status, &unknown.body), (foreign.status, &foreign.body), "{method} {tail}");
+        }
+        let nobody = rig.client.send(method, &path(&tail), &[], body.to_string()).await;
+        assert_eq!(nobody.status, 401, "{method} {tail}");
+        let own = pos.send(method, &tail, &body).await;
+        assert!(own.status.is_success() || tail == "/batch/none", "{method} {tail}: {} {:?}", own.status, own.body);
+    }
+}
+
+#[tokio::test]
+async fn answers_are_as_documented() {
+    let tables = Tables::start().await;
+    let (_rig, pos) = tables.rig().await;
+    let document = pos.client.get("/openapi.json").await.json();
+    pos.category("lanches").await;
+    let id = catalog_id(&pos).await;
+    for (method, tail, body) in everything(&id) {
+        let answer = pos.send(method, &tail, &body).await;
+        let path = tail.split('?').next().unwrap().replace(&id, "{catalogId}");
+        let names = [
+            ("/categories/lanches", "/categories/{categoryId}"),
+            ("/categories/k", "/categories/{categoryId}"),
+            ("/items/burger", "/items/{itemId}"),
+            ("/products/new", "/products/{productId}"),
+            ("/batch/none", "/batch/{batchId}"),
+        ];
+        let path = names.iter().fold(path, |path, (concrete, named)| path.replace(concrete, named));
+        let path = format!("/catalog/v2.0/merchants/{{id}}{path}");
+        let operation = &document["paths"][&path][method.to_lowercase()];
+        let response = &operation["responses"][answer.status.as_str()];
+        assert!(response.is_object(), "{method} {path} answered {}", answer.status);
+        if answer.status != 204 {
+            let schema = &response["content"]["application/json"]["schema"];
+            assert_eq!(differences(&document, schema, &answer.json(), method), [""; 0], "{method} {path}");
+        }
+        let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+        if schema.is_object() && schema.get("oneOf").is_none() && tail != "/items" {
+            assert_eq!(differences(&document, schema, &body, "body"), [""; 0], "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_its_table_the_catalog_is_503_and_polls_go_on() {
+    let rig = Rig::start().await;
+    let pos = rig.as_application("pos").await;
+    let answer = pos.get(&path("/catalogs")).await;
+    assert_eq!((answer.status.as_u16(), answer.error_code().as_str()), (503, "ServiceUnavailable"));
+    assert_eq!(answer.headers["retry-after"], "1");
+    assert_eq!(pos.send("PUT", &path("/items"), &[], burger().to_string()).await.status, 503);
+    assert_eq!(pos.get("/events/v1.0/events:polling").await.status, 204);
+}

@@ -280,8 +280,13 @@ fn burger() -> Value {
 /// The refusal of the burger with `value` at `pointer`.
 fn refused(pointer: &str, value: Value) -> Refusal {
     let mut body = burger();
-    let (parent, name) = pointer.rsplit_once('/').unwrap();
-    body.pointer_mut(parent).unwrap()[name] = value;
+    match body.pointer_mut(pointer) {
+        Some(place) => *place = value,
+        None => {
+            let (parent, name) = pointer.rsplit_once('/').unwrap();
+            body.pointer_mut(parent).unwrap()[name] = value;
+        }
+    }
     with_category().put(&body).expect_err(pointer)
 }
 

@@ -95,16 +95,20 @@ fn build(document: Document, prefix: &OpenDeliveryPrefix) -> OpenApi {
     }
     let tokens = authentication::security_scheme(&token_url(document, prefix), document);
     let mut components = ComponentsBuilder::new().security_scheme(SECURITY, tokens);
-    for (name, schema) in all_schemas() {
+    for (name, schema) in schemas_of(document) {
         components = components.schema(name, schema);
     }
     OpenApiBuilder::new().info(info).paths(paths.build()).components(Some(components.build())).build()
 }
 
-fn all_schemas() -> impl Iterator<Item = shapes::Named> {
-    let open_delivery = open_delivery::schemas().into_iter().chain(open_delivery_order::schemas());
-    let merchant = authentication::schemas().into_iter().chain(orders::schemas()).chain(merchants::schemas());
-    merchant.chain(catalog::schemas()).chain(open_delivery)
+/// The schemas of a document. Two dialects may call different things by one name.
+fn schemas_of(document: Document) -> Vec<shapes::Named> {
+    match document {
+        Document::OpenDelivery => [open_delivery::schemas(), open_delivery_order::schemas()].concat(),
+        Document::Merchant | Document::Comanda => {
+            [authentication::schemas(), orders::schemas(), merchants::schemas(), catalog::schemas()].concat()
+        }
+    }
 }
 
 fn token_url(document: Document, prefix: &OpenDeliveryPrefix) -> String {
@@ -235,6 +239,17 @@ fn error(status: u16, document: Document) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_name_stands_for_two_schemas_of_a_document() {
+        for kind in Document::ALL {
+            let mut names: Vec<&str> = schemas_of(kind).into_iter().map(|(name, _)| name).collect();
+            let count = names.len();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), count, "{kind:?}");
+        }
+    }
 
     #[test]
     fn every_reference_leads_somewhere_and_no_schema_is_left_over() {

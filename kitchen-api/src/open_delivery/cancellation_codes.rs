@@ -22,7 +22,7 @@ pub(crate) enum Reason {
     /// In events only.
     ConsumerCancellationRequested,
     /// In events only.
-    OtherCancellationReason,
+    Other,
 }
 
 impl Reason {
@@ -40,7 +40,7 @@ impl Reason {
         Self::RiskArea,
         Self::DeliveryProblem,
         Self::ConsumerCancellationRequested,
-        Self::OtherCancellationReason,
+        Self::Other,
     ];
     /// How many of them the document lets a merchant send.
     pub(crate) const REQUESTABLE: usize = 11;
@@ -60,7 +60,7 @@ impl Reason {
             Self::RiskArea => "RISK_AREA",
             Self::DeliveryProblem => "DELIVERY_PROBLEM",
             Self::ConsumerCancellationRequested => "CONSUMER_CANCELLATION_REQUESTED",
-            Self::OtherCancellationReason => "OTHER_CANCELLATION_REASON",
+            Self::Other => "OTHER_CANCELLATION_REASON",
         }
     }
 
@@ -85,7 +85,7 @@ impl Reason {
             Self::RiskArea => CancellationCode::RiskArea,
             // What can go wrong on the way has no code there: what is left is the merchant's trouble, or another one.
             Self::DeliveryProblem => CancellationCode::InternalDifficulty,
-            Self::ConsumerCancellationRequested | Self::OtherCancellationReason => CancellationCode::Legacy801,
+            Self::ConsumerCancellationRequested | Self::Other => CancellationCode::Legacy801,
         }
     }
 
@@ -112,7 +112,7 @@ impl Reason {
             | CancellationCode::Legacy809
             | CancellationCode::Legacy815
             | CancellationCode::Legacy818
-            | CancellationCode::Legacy820 => Self::OtherCancellationReason,
+            | CancellationCode::Legacy820 => Self::Other,
         }
     }
 }
@@ -136,7 +136,7 @@ mod tests {
             let back = Reason::of_code(reason.code());
             match reason {
                 Reason::DeliveryProblem => assert_eq!(back, Reason::InternalDifficultiesOfTheRestaurant),
-                Reason::ConsumerCancellationRequested => assert_eq!(back, Reason::OtherCancellationReason),
+                Reason::ConsumerCancellationRequested => assert_eq!(back, Reason::Other),
                 other => assert_eq!(back, other),
             }
         }

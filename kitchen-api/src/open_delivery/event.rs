@@ -71,7 +71,7 @@ fn reason_of(code: EventCode, sent: &Object<'_>) -> Reason {
     match read {
         Some(reason) => reason,
         None if consumer_asked => Reason::ConsumerCancellationRequested,
-        None => Reason::OtherCancellationReason,
+        None => Reason::Other,
     }
 }
 

@@ -39,8 +39,10 @@ pub(super) fn typed<M: StateMachine>(state: &dyn ErasedState) -> &M {
 /// How states of one type come to be.
 pub(super) struct StateKind {
     begin: Box<dyn Fn() -> Box<dyn ErasedState> + Send + Sync>,
-    restore: fn(&[u8]) -> Result<Box<dyn ErasedState>, RestoreError>,
+    restore: Restore,
 }
+
+type Restore = fn(&[u8]) -> Result<Box<dyn ErasedState>, RestoreError>;
 
 impl StateKind {
     /// States of the type that `initial` makes.

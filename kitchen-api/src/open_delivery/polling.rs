@@ -43,6 +43,7 @@ pub(crate) async fn poll(api: Arc<Api>, authorised: Authorised, request: Request
     let filter = read_filter(request.uri().query())?;
     let merchants = merchants_of(&api, &authorised, &named).await?;
     api.beats.beat(&merchants);
+    api.poll_limit.as_ref().map_or(Ok(()), |limit| limit.check(&authorised))?;
     if filter.asks_for_nothing() {
         return Ok(no_content());
     }

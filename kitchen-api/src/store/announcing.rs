@@ -36,7 +36,7 @@ impl Applications {
                 TransactWriteItemsError::TransactionCanceledException(_)
                 | TransactWriteItemsError::TransactionInProgressException(_),
             ) => Ok(false),
-            Err(error) => Err(unavailable("TransactWriteItems", error)),
+            Err(error) => Err(unavailable("TransactWriteItems", error).into()),
         }
     }
 

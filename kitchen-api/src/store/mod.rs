@@ -22,11 +22,13 @@ mod applications;
 pub(crate) mod authorisations;
 mod changes;
 mod records;
-mod requests;
+pub(crate) mod requests;
 mod table;
 
 use futures::future::BoxFuture;
 use order_model::ApplicationId;
+
+use requests::Unavailable;
 
 pub use applications::{Applications, Rotation};
 pub use authorisations::{
@@ -75,6 +77,12 @@ pub enum StoreError {
         /// The attribute.
         field: &'static str,
     },
+}
+
+impl From<Unavailable> for StoreError {
+    fn from(Unavailable { operation, source }: Unavailable) -> Self {
+        Self::Unavailable { operation, source }
+    }
 }
 
 impl StoreError {

@@ -51,7 +51,7 @@ async fn create_table(client: &Client, table: &str) -> Result<(), StoreError> {
         .key_schema(key("sk", KeyType::Range).map_err(invalid)?);
     match send("CreateTable", create.send()).await? {
         Ok(_) | Err(CreateTableError::ResourceInUseException(_)) => {}
-        Err(error) => return Err(unavailable("CreateTable", error)),
+        Err(error) => return Err(unavailable("CreateTable", error).into()),
     }
     wait_until_active(client, table).await?;
     enable_expiry(client, table).await

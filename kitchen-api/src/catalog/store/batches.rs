@@ -11,11 +11,12 @@ use order_model::{MerchantId, Timestamp};
 
 use super::commit::{Outcome, writes};
 use super::items::{Item, Write, head_key, item, key, number, read_number, read_optional, read_text, text};
-use super::requests::{Transacted, send, unavailable};
+use super::requests::Transacted;
 use super::{CatalogError, CatalogTable, EXPIRES_AT, partition};
 use crate::catalog::batch::Entry;
 use crate::catalog::limits::{BATCH_PAGE_ENTRIES, OPEN_BATCHES_MAX};
 use crate::catalog::menu::Menu;
+use crate::store::requests::{send, unavailable};
 
 /// How many partitions unfinished batches are listed in.
 pub(in crate::catalog) const PENDING_SHARDS: u8 = 4;
@@ -202,7 +203,7 @@ impl CatalogTable {
         match send("UpdateItem", update.send()).await? {
             Ok(output) => output.attributes.map(|item| read_record(&item)).transpose(),
             Err(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(None),
-            Err(error) => Err(unavailable("UpdateItem", error)),
+            Err(error) => Err(unavailable("UpdateItem", error).into()),
         }
     }
 
@@ -218,7 +219,7 @@ impl CatalogTable {
             .expression_attribute_values(":owner", text(owner));
         match send("UpdateItem", update.send()).await? {
             Ok(_) | Err(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(()),
-            Err(error) => Err(unavailable("UpdateItem", error)),
+            Err(error) => Err(unavailable("UpdateItem", error).into()),
         }
     }
 

@@ -9,10 +9,11 @@ use order_model::{MerchantId, Timestamp};
 
 use super::items::{Write, entity_item, entity_sk, head_key, item, number, place_sk, text};
 use super::journal::Journal;
-use super::requests::{Transacted, unavailable};
+use super::requests::Transacted;
 use super::{CatalogError, CatalogTable, partition};
 use crate::catalog::entities::{Entity, Key};
 use crate::catalog::menu::{Menu, Stored};
+use crate::store::requests::unavailable;
 
 /// Items in one transaction, DynamoDB's limit.
 pub(super) const TRANSACTION_ITEMS: usize = 100;

@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 use order_model::{MerchantId, Timestamp};
 
-use super::requests::unavailable;
 use super::{CatalogError, CatalogTable, Head, journal, partition};
 use crate::catalog::entities::{Entity, EntityKind, Key};
 use crate::catalog::menu::{Stored, Totals};
+use crate::store::requests::unavailable;
 
 /// The format of every item this version writes.
 pub(super) const FORMAT: u64 = 1;

@@ -12,8 +12,9 @@ use order_model::MerchantId;
 
 use super::commit::TRANSACTION_ITEMS;
 use super::items::{Item, Write, head_key, item, key, read_number, read_text, text};
-use super::requests::{Transacted, send, send_or_unavailable, unavailable};
+use super::requests::Transacted;
 use super::{CatalogError, CatalogTable, Head, partition};
+use crate::store::requests::{send, send_or_unavailable, unavailable};
 
 /// Writes in one item of a journal: with the check of the head they make a transaction, and with what an entity may take
 /// they stay below the 400 KB of an item.
@@ -114,7 +115,8 @@ impl CatalogTable {
 
     async fn delete(&self, key: Item) -> Result<(), CatalogError> {
         let delete = self.client.delete_item().table_name(&self.table).set_key(Some(key));
-        send_or_unavailable("DeleteItem", delete.send()).await.map(drop)
+        send_or_unavailable("DeleteItem", delete.send()).await?;
+        Ok(())
     }
 
     fn names(&self, merchant: MerchantId, journal: &Journal) -> Result<TransactWriteItem, CatalogError> {
@@ -141,7 +143,7 @@ impl CatalogTable {
         match send("UpdateItem", update.send()).await? {
             Ok(_) => Ok(true),
             Err(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(false),
-            Err(error) => Err(unavailable("UpdateItem", error)),
+            Err(error) => Err(unavailable("UpdateItem", error).into()),
         }
     }
 

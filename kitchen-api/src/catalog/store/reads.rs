@@ -9,10 +9,10 @@ use order_model::MerchantId;
 use super::items::{
     ENTITIES, Item, entity_sk, head_key, key, kind_prefix, places, read_entity, read_head, read_text, text,
 };
-use super::requests::{send_or_unavailable, unavailable};
 use super::{CatalogError, CatalogTable, Head, partition};
 use crate::catalog::entities::{EntityKind, Key};
 use crate::catalog::menu::Stored;
+use crate::store::requests::{send_or_unavailable, unavailable};
 
 /// Keys in one BatchGetItem, DynamoDB's limit.
 const BATCH_KEYS: usize = 100;

@@ -1,54 +1,17 @@
-//! How every request to the table is sent: with a deadline, and with one way of telling what went wrong.
+//! Transactions on the catalog's table, and what was in the way of one that did not go through.
 //!
-//! Used by the rest of `store`. Retrying is the SDK's, within the deadline.
+//! Used by the rest of `store`; other requests are sent as those to any table, see [`crate::store::requests`].
 
-use std::future::Future;
-use std::time::Duration;
-
-use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::TransactWriteItem;
 
 use super::{CatalogError, CatalogTable};
+use crate::store::requests::{Unavailable, send, unavailable};
 
-/// How long one request may take, retries of the SDK included. A page of a query is at most 1 MiB.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// Sends one request. `Ok(Err(…))` is an answer of the service that the caller may know what to do with.
-pub(super) async fn send<T, E, R>(
-    operation: &'static str,
-    request: impl Future<Output = Result<T, SdkError<E, R>>>,
-) -> Result<Result<T, E>, CatalogError>
-where
-    E: std::error::Error + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
-{
-    match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
-        Ok(Ok(output)) => Ok(Ok(output)),
-        Ok(Err(SdkError::ServiceError(error))) => Ok(Err(error.into_err())),
-        Ok(Err(error)) => Err(CatalogError::Unavailable { operation, source: Some(Box::new(error)) }),
-        Err(_elapsed) => Err(CatalogError::Unavailable { operation, source: None }),
+impl From<Unavailable> for CatalogError {
+    fn from(Unavailable { operation, source }: Unavailable) -> Self {
+        Self::Unavailable { operation, source }
     }
-}
-
-/// Sends one request for which every refusal of the service means "not now".
-pub(super) async fn send_or_unavailable<T, E, R>(
-    operation: &'static str,
-    request: impl Future<Output = Result<T, SdkError<E, R>>>,
-) -> Result<T, CatalogError>
-where
-    E: std::error::Error + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
-{
-    send(operation, request).await?.map_err(|error| unavailable(operation, error))
-}
-
-/// A refusal of the service that nobody knows what to do with.
-pub(super) fn unavailable(
-    operation: &'static str,
-    error: impl std::error::Error + Send + Sync + 'static,
-) -> CatalogError {
-    CatalogError::Unavailable { operation, source: Some(Box::new(error)) }
 }
 
 /// Whether a transaction went through, and what was in its way.
@@ -75,14 +38,14 @@ impl CatalogTable {
                     .iter()
                     .any(|code| !["None", "", "ConditionalCheckFailed", "TransactionConflict"].contains(code))
                 {
-                    return Err(unavailable(NAME, cancelled));
+                    return Err(unavailable(NAME, cancelled).into());
                 }
                 Ok(Transacted::Refused { first_condition: codes.first() == Some(&"ConditionalCheckFailed") })
             }
             Err(TransactWriteItemsError::TransactionInProgressException(_)) => {
                 Ok(Transacted::Refused { first_condition: false })
             }
-            Err(error) => Err(unavailable(NAME, error)),
+            Err(error) => Err(unavailable(NAME, error).into()),
         }
     }
 }

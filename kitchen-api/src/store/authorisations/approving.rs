@@ -159,6 +159,6 @@ impl Applications {
             .expression_attribute_names("#version", "version")
             .expression_attribute_values(":version", number(version))
             .build()
-            .map_err(|error| unavailable("Put", error))
+            .map_err(|error| unavailable("Put", error).into())
     }
 }

@@ -94,7 +94,7 @@ impl Applications {
                 TransactWriteItemsError::TransactionCanceledException(_)
                 | TransactWriteItemsError::TransactionInProgressException(_),
             ) => Ok(Step::Overtaken),
-            Err(error) => Err(unavailable("TransactWriteItems", error)),
+            Err(error) => Err(unavailable("TransactWriteItems", error).into()),
         }
     }
 
@@ -145,7 +145,7 @@ impl Applications {
         match send("PutItem", put.send()).await? {
             Ok(_) => Ok(true),
             Err(PutItemError::ConditionalCheckFailedException(_)) => Ok(false),
-            Err(error) => Err(unavailable("PutItem", error)),
+            Err(error) => Err(unavailable("PutItem", error).into()),
         }
     }
 }

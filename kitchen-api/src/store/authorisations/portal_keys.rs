@@ -93,7 +93,7 @@ impl Applications {
         match send("UpdateItem", update.send()).await? {
             Ok(_) => Ok(true),
             Err(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(false),
-            Err(error) => Err(unavailable("UpdateItem", error)),
+            Err(error) => Err(unavailable("UpdateItem", error).into()),
         }
     }
 }

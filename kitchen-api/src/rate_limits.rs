@@ -13,20 +13,25 @@ use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
-use order_model::{ApplicationId, SharedClock};
+use order_model::{ApplicationId, MerchantId, SharedClock};
 
 use crate::errors::ApiError;
 use crate::oauth::Authorised;
+use crate::store::Kind;
 
-/// The limit of one operation. Holds a few dozen bytes for each application that ever called it, and only for those whose
-/// token counted.
+/// The limit of one operation. Holds some hundred bytes for each application, or restaurant of a distributed one, that ever
+/// called it, and only for those whose token counted.
 pub(crate) struct OperationLimit {
     per_minute: NonZeroU32,
     counts: Counts,
     clock: MonotonicClock,
 }
 
-type Counts = RateLimiter<ApplicationId, DashMapStateStore<ApplicationId>, MonotonicClock, NoOpMiddleware<Reading>>;
+/// Who is counted by itself: an application; of a distributed one, which runs at thousands of restaurants, each restaurant, or
+/// they would take each other's polls away.
+type Caller = (ApplicationId, Option<MerchantId>);
+
+type Counts = RateLimiter<Caller, DashMapStateStore<Caller>, MonotonicClock, NoOpMiddleware<Reading>>;
 
 impl OperationLimit {
     pub(crate) fn new(per_minute: NonZeroU32, clock: SharedClock) -> Self {
@@ -40,10 +45,19 @@ impl OperationLimit {
     /// # Errors
     /// 429 when it is one too many, with when the next may come.
     pub(crate) fn check(&self, authorised: &Authorised) -> Result<(), ApiError> {
-        let Err(not_until) = self.counts.check_key(authorised.application()) else { return Ok(()) };
+        let Err(not_until) = self.counts.check_key(&caller(authorised)) else { return Ok(()) };
         let wait = not_until.wait_time_from(self.clock.now());
         Err(ApiError::too_many_requests(seconds(wait)).with_rate_limit(self.per_minute.get()))
     }
+}
+
+/// An authorisation is known by the first of its merchants: two for the same one share its limit.
+fn caller(authorised: &Authorised) -> Caller {
+    let restaurant = match authorised.access().kind() {
+        Kind::Centralised => None,
+        Kind::Distributed => authorised.scope().merchants().iter().min().copied(),
+    };
+    (authorised.application().clone(), restaurant)
 }
 
 /// Whole seconds, at least one, after which `wait` is over.

@@ -380,3 +380,18 @@ async fn without_the_table_steps_are_503_and_tokens_that_are_out_go_on() {
         );
     }
 }
+
+#[tokio::test]
+async fn one_restaurant_of_a_distributed_application_takes_no_other_ones_requests() {
+    let flow = SignIn::start_with(Config { limits_requests: true, ..config() }).await;
+    let (_, eager, _) = flow.signed_in(&[merchant(1)]).await;
+    let (_, other, _) = flow.signed_in(&[merchant(2)]).await;
+    let path = format!("/order/v1.0/orders/{}/requestCancellation", OrderId::from_bytes([7; 16]));
+    let mut taken = 0;
+    while eager.post(&path, "{}").await.status != 429 {
+        taken += 1;
+        assert!(taken < 2_000, "never refused");
+    }
+    assert!(taken >= 300, "{taken}");
+    assert_eq!(other.post(&path, "{}").await.status, 404, "it is counted by itself");
+}

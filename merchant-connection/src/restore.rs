@@ -20,7 +20,7 @@ use crate::presence::presence_clock::Tenths;
 use crate::presence::{Decision, RestoredMerchant, Transition};
 use crate::replicate::{Episode, NotApplied};
 use crate::service::Shared;
-use crate::store::{SCAN_SEGMENTS, StoreError, StoredPresence};
+use crate::store::{Segment, StoreError, StoredPresence};
 
 /// Pause before the store is asked again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -111,7 +111,9 @@ impl Progress {
 async fn restore(shared: &Shared, wanted: &[Arc<Led>]) -> Result<Progress, RestoreFailed> {
     let progress = Progress::default();
     shared.restored_items.store(0, Ordering::Relaxed);
-    try_join_all((0..SCAN_SEGMENTS).map(|segment| restore_segment(shared, wanted, segment, &progress))).await?;
+    let of = shared.config.restore_segments;
+    let segments = (0..of.get()).map(|number| Segment { number, of });
+    try_join_all(segments.map(|segment| restore_segment(shared, wanted, segment, &progress))).await?;
     for led in wanted {
         replicate(shared, led, Decision::RestoreEnded).await?;
         // One by one: what the others wait for must not depend on the one that fails.
@@ -123,7 +125,7 @@ async fn restore(shared: &Shared, wanted: &[Arc<Led>]) -> Result<Progress, Resto
 async fn restore_segment(
     shared: &Shared,
     wanted: &[Arc<Led>],
-    segment: i32,
+    segment: Segment,
     progress: &Progress,
 ) -> Result<(), RestoreFailed> {
     let mut from = None;

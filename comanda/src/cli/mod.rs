@@ -86,6 +86,9 @@ pub struct DevArgs {
     /// Also serve an empty handler behind the same accept loop on this address (for `bench`)
     #[arg(long, hide = true, value_name = "ADDR")]
     pub yardstick_addr: Option<std::net::SocketAddr>,
+    /// Seed merchants that have already come online (for `bench`)
+    #[arg(long, hide = true)]
+    pub seed_online: bool,
     #[command(flatten)]
     #[allow(missing_docs, reason = "flattened")]
     pub settings: SettingFlags,

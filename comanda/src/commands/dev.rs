@@ -26,6 +26,7 @@ pub async fn execute(mut arguments: DevArgs) -> Result<(), Failure> {
         yardstick: arguments.yardstick_addr,
         nodes: arguments.nodes,
         config: arguments.settings.config.clone(),
+        seeds_online: arguments.seed_online,
     };
     let platform = DevPlatform::build(settings, options, recorder).await?;
     let as_json = arguments.json;

@@ -29,7 +29,14 @@ use crate::failure::{Context, Failure};
 pub fn execute(cli: Cli) -> Result<(), Failure> {
     let dev = || {
         let settings = SettingFlags::default();
-        Command::Dev(DevArgs { merchants: None, nodes: 1, json: false, yardstick_addr: None, settings })
+        Command::Dev(DevArgs {
+            merchants: None,
+            nodes: 1,
+            json: false,
+            yardstick_addr: None,
+            seed_online: false,
+            settings,
+        })
     };
     match cli.command.unwrap_or_else(dev) {
         #[cfg(feature = "local-aws")]

@@ -1,6 +1,7 @@
 //! The platform of `comanda dev`: all roles, in-process AWS, seeded applications and merchants.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,6 +69,8 @@ pub struct DevOptions {
     pub nodes: u16,
     /// The configuration file, for those processes.
     pub config: Option<PathBuf>,
+    /// Whether the seeded merchants have already come online.
+    pub seeds_online: bool,
 }
 
 impl DevPlatform {
@@ -80,6 +83,8 @@ impl DevPlatform {
         options: DevOptions,
         recorder: PrometheusHandle,
     ) -> Result<Self, Failure> {
+        // The in-process DynamoDB reads its whole table for each page of a segment.
+        settings.export_segments = NonZeroU8::MIN;
         let ops = listeners::bind("ops_addr", settings.ops_addr).await?;
         let yardstick = match options.yardstick {
             Some(address) => Some(listeners::bind("yardstick_addr", address).await?),
@@ -108,15 +113,15 @@ impl DevPlatform {
         let cluster = Cluster::build(&settings, &roles, &clients, &secrets, Arc::clone(&clock)).await?;
         let aws = bound.serve().context("serving the in-process AWS")?;
         let platform = Self { settings, clock, aws, clients, ops, yardstick, cluster, nodes, recorder };
-        platform.prepare().await?;
+        platform.prepare(options.seeds_online).await?;
         Ok(platform)
     }
 
-    async fn prepare(&self) -> Result<(), Failure> {
+    async fn prepare(&self, seeds_online: bool) -> Result<(), Failure> {
         let names = AwsNames::new(&self.settings.aws_prefix);
         initialise::initialise(&self.clients, &names).await?;
         let merchants: Vec<MerchantId> = (1..=self.settings.dev_merchants).map(seed::merchant_id).collect();
-        self.seed_merchants(&merchants).await?;
+        self.seed_merchants(&merchants, seeds_online).await?;
         let applications = Applications::new(
             self.clients.dynamodb.clone(),
             names.prefix(),
@@ -128,7 +133,7 @@ impl DevPlatform {
         seed_application(&applications, seed::DEV_OTHER, &second).await
     }
 
-    async fn seed_merchants(&self, merchants: &[MerchantId]) -> Result<(), Failure> {
+    async fn seed_merchants(&self, merchants: &[MerchantId], seeds_online: bool) -> Result<(), Failure> {
         let store = merchant_connection::store::Store::new(self.clients.dynamodb.clone(), &self.settings.aws_prefix);
         let created_at = self.clock.now();
         let profile = |(number, id): (usize, &MerchantId)| Merchant {
@@ -142,7 +147,11 @@ impl DevPlatform {
             created_at,
         };
         let profiles: Vec<Merchant> = merchants.iter().enumerate().map(profile).collect();
-        store.seed_profiles(&profiles).await.context("seeding merchants")
+        store.seed_profiles(&profiles).await.context("seeding merchants")?;
+        if seeds_online {
+            store.seed_online(merchants, created_at).await.context("seeding merchants' presence")?;
+        }
+        Ok(())
     }
 
     /// Serves until `shutdown`, after telling `announce` what stands where.

@@ -167,6 +167,7 @@ impl DevNodes {
             ("merchant-connection-partitions", self.grid.merchant_connection_partitions.to_string()),
             ("data-dir", self.directory.of_node(id).display().to_string()),
             ("offline-after", print_duration(settings.offline_after)),
+            ("export-segments", settings.export_segments.to_string()),
             ("sweep-interval", print_duration(settings.sweep_interval)),
             ("drain-timeout", print_duration(settings.drain_timeout)),
             ("log", settings.log.clone()),

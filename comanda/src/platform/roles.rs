@@ -32,6 +32,7 @@ pub(super) fn merchant_connection(builder: &Builder<'_>) -> Result<merchant_conn
         sweep_interval: settings.sweep_interval,
         drain_timeout: settings.drain_timeout,
         partitions: settings.grid.merchant_connection_partitions,
+        restore_segments: settings.export_segments,
     };
     let clock = Arc::clone(&builder.clock);
     let (grid, node) = match builder.grid_node().and_then(|node| Some((node.merchant_connection()?, node.id()))) {

@@ -20,7 +20,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::AttributeValue;
 
-pub(crate) use presence::SCAN_SEGMENTS;
+pub(crate) use presence::Segment;
 pub use presence::{Recorded, StoredPresence};
 pub use profiles::VersionedProfile;
 pub use tables::create_tables;

@@ -1,7 +1,9 @@
 //! Transitions in the table: written before they are published, read back when the replicated state was lost.
 
+use std::num::NonZeroU8;
+
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use order_model::{MerchantId, Timestamp};
 
 use super::{Item, Store, StoreError, number, read_number, read_text, text};
@@ -9,8 +11,17 @@ use crate::presence::{Transition, TransitionReason};
 
 /// A transition is remembered this long.
 const HISTORY_SECONDS: i64 = 30 * 24 * 3600;
-/// Parallel scans of a restore.
-pub(crate) const SCAN_SEGMENTS: i32 = 4;
+/// Items looked at for a page of a restore. DynamoDB ends a page at 1 MiB anyway; other stores may read the whole table.
+const SCANNED_ITEMS_MAX: i32 = 2_000;
+
+/// A part of the table.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Segment {
+    /// From 0.
+    pub(crate) number: u8,
+    /// How many there are.
+    pub(crate) of: NonZeroU8,
+}
 
 /// A merchant's last transition, as stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +70,7 @@ impl Store {
             .expression_attribute_names("#sequence", "sequence")
             .expression_attribute_values(":one", number(1))
             .expression_attribute_values(":zero", number(0))
-            .expression_attribute_values(":online", aws_sdk_dynamodb::types::AttributeValue::Bool(transition.online))
+            .expression_attribute_values(":online", AttributeValue::Bool(transition.online))
             .expression_attribute_values(":reason", text(transition.reason.code()))
             .expression_attribute_values(":changedAt", number(transition.changed_at_ms))
             .expression_attribute_values(":heard", number(transition.last_heartbeat_at_ms))
@@ -79,6 +90,12 @@ impl Store {
             }
             Err(failure) => Err(failure.into()),
         }
+    }
+
+    /// Stores that `merchants`, which have no presence yet, came ONLINE at `since`, and that it was published. For seeding.
+    pub async fn seed_online(&self, merchants: &[MerchantId], since: Timestamp) -> Result<(), StoreError> {
+        let items = merchants.iter().map(|merchant| online_item(*merchant, since)).collect();
+        self.put_all(items).await
     }
 
     /// Remembers that transitions up to this one were published.
@@ -104,14 +121,16 @@ impl Store {
     }
 
     /// A page of merchants' last transitions, beginning with `from`.
-    pub(crate) async fn presence_page(&self, segment: i32, from: Option<Item>) -> Result<PresencePage, StoreError> {
+    pub(crate) async fn presence_page(&self, segment: Segment, from: Option<Item>) -> Result<PresencePage, StoreError> {
+        let parallel = Some(segment).filter(|segment| segment.of.get() > 1);
         let scan = self
             .client
             .scan()
             .table_name(&self.table)
             .consistent_read(true)
-            .segment(segment)
-            .total_segments(SCAN_SEGMENTS)
+            .set_segment(parallel.map(|segment| i32::from(segment.number)))
+            .set_total_segments(parallel.map(|segment| i32::from(segment.of.get())))
+            .limit(SCANNED_ITEMS_MAX)
             .filter_expression("sk = :presence")
             .expression_attribute_values(":presence", text("presence"))
             .set_exclusive_start_key(from);
@@ -203,13 +222,30 @@ fn history_item(transition: &Transition) -> Item {
         ("pk".to_owned(), text(format!("m#{}", transition.merchant))),
         ("sk".to_owned(), text(history_key(transition.sequence))),
         ("formatVersion".to_owned(), number(1)),
-        ("online".to_owned(), aws_sdk_dynamodb::types::AttributeValue::Bool(transition.online)),
+        ("online".to_owned(), AttributeValue::Bool(transition.online)),
         ("reason".to_owned(), text(transition.reason.code())),
         ("changedAt".to_owned(), number(transition.changed_at_ms)),
         ("lastHeartbeatAt".to_owned(), number(transition.last_heartbeat_at_ms)),
         ("sequence".to_owned(), number(transition.sequence)),
         ("ttl".to_owned(), number(transition.changed_at_ms / 1000 + HISTORY_SECONDS)),
     ])
+}
+
+fn online_item(merchant: MerchantId, since: Timestamp) -> Item {
+    let since_ms = since.unix_ms();
+    let came_online = Transition {
+        merchant,
+        online: true,
+        reason: TransitionReason::Heartbeat,
+        changed_at_ms: since_ms,
+        last_heartbeat_at_ms: since_ms,
+        sequence: 1,
+    };
+    let mut item = history_item(&came_online);
+    item.remove("ttl");
+    item.insert("sk".to_owned(), text("presence"));
+    item.insert("publishedSequence".to_owned(), number(1));
+    item
 }
 
 fn stored_presence(item: &Item) -> Result<StoredPresence, StoreError> {

@@ -116,30 +116,34 @@ impl Store {
         let existing: std::collections::HashSet<MerchantId> =
             self.profiles(&ids).await?.into_iter().map(|profile| profile.id).collect();
         let missing: Vec<&Merchant> = profiles.iter().filter(|profile| !existing.contains(&profile.id)).collect();
-        for some in missing.chunks(BATCH_WRITE_MAX) {
-            let put =
-                |profile: &&Merchant| PutRequest::builder().set_item(Some(to_item(profile, FIRST_VERSION))).build();
-            let writes: Result<Vec<WriteRequest>, _> =
-                some.iter().map(|profile| Ok(WriteRequest::builder().put_request(put(profile)?).build())).collect();
-            let mut writes = writes.map_err(|_: BuildError| StoreError::Malformed { field: "profile" })?;
-            for _ in 0..=UNPROCESSED_RETRIES_MAX {
-                let write =
-                    self.client.batch_write_item().request_items(&self.table, std::mem::take(&mut writes)).send();
-                let mut answer = self.call("BatchWriteItem", write).await.map_err(StoreError::from)?;
-                writes = answer
-                    .unprocessed_items
-                    .take()
-                    .and_then(|mut tables| tables.remove(&self.table))
-                    .unwrap_or_default();
-                if writes.is_empty() {
-                    break;
-                }
-            }
-            if !writes.is_empty() {
-                return Err(StoreError::Unavailable { operation: "BatchWriteItem", reason: "throttled".to_owned() });
-            }
+        self.put_all(missing.into_iter().map(|profile| to_item(profile, FIRST_VERSION)).collect()).await
+    }
+
+    /// Puts `items`, in whatever order.
+    pub(super) async fn put_all(&self, items: Vec<Item>) -> Result<(), StoreError> {
+        let put = |item: Item| PutRequest::builder().set_item(Some(item)).build();
+        let writes: Result<Vec<WriteRequest>, _> =
+            items.into_iter().map(|item| Ok(WriteRequest::builder().put_request(put(item)?).build())).collect();
+        let mut left = writes.map_err(|_: BuildError| StoreError::Malformed { field: "item" })?;
+        while !left.is_empty() {
+            let rest = left.split_off(left.len().min(BATCH_WRITE_MAX));
+            self.write_batch(std::mem::replace(&mut left, rest)).await?;
         }
         Ok(())
+    }
+
+    /// Writes one batch, and again what DynamoDB leaves out of it.
+    async fn write_batch(&self, mut writes: Vec<WriteRequest>) -> Result<(), StoreError> {
+        for _ in 0..=UNPROCESSED_RETRIES_MAX {
+            let write = self.client.batch_write_item().request_items(&self.table, std::mem::take(&mut writes)).send();
+            let mut answer = self.call("BatchWriteItem", write).await.map_err(StoreError::from)?;
+            let unprocessed = answer.unprocessed_items.take().and_then(|mut tables| tables.remove(&self.table));
+            writes = unprocessed.unwrap_or_default();
+            if writes.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(StoreError::Unavailable { operation: "BatchWriteItem", reason: "throttled".to_owned() })
     }
 
     /// Adds or replaces a profile; answers whether it is new. When it was added stays what it was.

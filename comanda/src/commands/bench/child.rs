@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use crate::failure::{Context, Failure};
 
 /// Seeding a million merchants takes its time.
-const READY_TIMEOUT: Duration = Duration::from_secs(300);
+const READY_TIMEOUT: Duration = Duration::from_secs(900);
 
 /// Longer than it drains by default.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
@@ -32,11 +32,21 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Starts one with `merchants` seeded, and a grid of `nodes` processes unless that is 0; waits until it is ready.
+    /// Starts one with `merchants` seeded that have long been online, and a grid of `nodes` processes unless that is 0; waits until it is ready.
     pub async fn start(merchants: u32, nodes: u16) -> Result<Self, Failure> {
         let (merchants, nodes) = (merchants.to_string(), nodes.max(1).to_string());
         let dev = ["dev", "--http-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0", "--local-aws-addr", "127.0.0.1:0"];
-        let rest = ["--yardstick-addr", "127.0.0.1:0", "--log", "warn", "--merchants", &merchants, "--nodes", &nodes];
+        let rest = [
+            "--yardstick-addr",
+            "127.0.0.1:0",
+            "--seed-online",
+            "--log",
+            "warn",
+            "--merchants",
+            &merchants,
+            "--nodes",
+            &nodes,
+        ];
         let (child, ready) = start(&[dev.as_slice(), &rest].concat(), &[]).await?;
         let pid = child.id().unwrap_or_default();
         Ok(Self {

@@ -43,7 +43,7 @@ pub async fn execute(arguments: BenchPollArgs) -> Result<(), Failure> {
     let (polls, empties) = (Arc::new(requests("/events/v1.0/events:polling")), Arc::new(requests("/")));
 
     warm_up(&platform, &arguments, &polls, &empties).await?;
-    eprintln!("waiting until {} merchants have come online …", arguments.merchants);
+    eprintln!("waiting until the platform is idle …");
     let mut idle_per_second = settle(&platform, arguments.nodes).await;
     let aws = AwsClients::local(&format!("http://{}", platform.aws)).await;
     let arrivals = Arrivals::start(aws, arguments.events_per_second, arguments.merchants);
@@ -87,7 +87,7 @@ async fn warm_up(
     empties: &Arc<Vec<Vec<u8>>>,
 ) -> Result<(), Failure> {
     for (address, requests) in [(platform.http, polls), (platform.yardstick, empties)] {
-        // Long enough that every merchant has polled once and its coming online is over before anything is measured.
+        // Long enough that every merchant has polled once before anything is measured.
         let rate = if arguments.rate == 0 { WARM_UP_RATE } else { arguments.rate };
         let duration = Duration::from_secs(2 + u64::from(arguments.merchants / rate));
         let load = Load { address, requests: Arc::clone(requests), rate, connections: arguments.connections, duration };
@@ -97,7 +97,7 @@ async fn warm_up(
 }
 
 /// Requests a second of the warm-up where the benchmark has no rate.
-const WARM_UP_RATE: u32 = 4_200;
+const WARM_UP_RATE: u32 = 15_000;
 
 /// How long one look at the idle platform takes.
 const IDLE_SPAN: Duration = Duration::from_secs(4);
@@ -108,8 +108,8 @@ const IDLE_MOST_OF_A_NODE: f64 = 0.12;
 /// Looks before the benchmark goes on all the same.
 const IDLE_LOOKS_MAX: usize = 45;
 
-/// Waits until what the first polls set off (every merchant comes online, is stored and published) is done; gives the CPU
-/// seconds a second that our threads then use when nobody polls.
+/// Waits until what the start and the first polls set off is done; gives the CPU seconds a second that our threads then use
+/// when nobody polls.
 async fn settle(platform: &Platform, nodes: u16) -> f64 {
     let most = IDLE_MOST + IDLE_MOST_OF_A_NODE * f64::from(nodes);
     let mut idle_per_second = 0.0;

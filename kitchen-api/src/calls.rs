@@ -10,7 +10,9 @@ use metrics::Histogram;
 use order_model::{MerchantId, SharedClock};
 use proto::conversions::to_bytes;
 use proto::gateway_core::gateway_core_client::GatewayCoreClient;
-use proto::gateway_core::{ActReply, ActRequest, GetOrderReply, GetOrderRequest, ReportServingRequest};
+use proto::gateway_core::{
+    ActReply, ActRequest, GetOrderReply, GetOrderRequest, ReportServingRequest, SubmitReply, SubmitRequest,
+};
 use proto::merchant_connection::{
     GetMerchantsReply, GetMerchantsRequest, LookupRequest, Merchant, MerchantPresence, PresenceRequest, PutRefusal,
 };
@@ -101,6 +103,7 @@ pub(crate) struct Core {
     client: GatewayCoreClient<Transport>,
     get_order: Operation,
     act: Operation,
+    submit: Operation,
     report_serving: Operation,
 }
 
@@ -111,6 +114,7 @@ impl Core {
             client: GatewayCoreClient::new(transport).max_decoding_message_size(MESSAGE_MAX_BYTES),
             get_order: operation("GetOrder"),
             act: operation("Act"),
+            submit: operation("Submit"),
             report_serving: operation("ReportServing"),
         }
     }
@@ -121,6 +125,11 @@ impl Core {
 
     pub(crate) async fn act(&self, request: ActRequest) -> Result<ActReply, CallError> {
         self.act.run(self.client.clone().act(request)).await
+    }
+
+    /// Has the core commit what an internal app would report; answered after its commit.
+    pub(crate) async fn submit(&self, request: SubmitRequest) -> Result<SubmitReply, CallError> {
+        self.submit.run(self.client.clone().submit(request)).await
     }
 
     pub(crate) async fn report_serving(&self, instance: &str) -> Result<(), CallError> {

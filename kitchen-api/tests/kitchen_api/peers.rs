@@ -24,6 +24,8 @@ use proto::transport::{Transport, local};
 use proto::{conversions, feed};
 use tonic::{Request, Response, Status};
 
+use crate::submissions::Submissions;
+
 pub fn event_id_key() -> EventIdKey {
     EventIdKey::from_bytes([7; 16])
 }
@@ -225,6 +227,7 @@ pub struct Core {
     pub down: AtomicBool,
     pub hangs: AtomicBool,
     pub serving_reports: AtomicU32,
+    pub submissions: Submissions,
 }
 
 impl Core {
@@ -253,13 +256,15 @@ impl Core {
 
 #[tonic::async_trait]
 impl GatewayCore for Served<Core> {
-    async fn submit(&self, _: Request<core::SubmitRequest>) -> Result<Response<core::SubmitReply>, Status> {
-        Err(Status::unimplemented("not scripted"))
+    async fn submit(&self, request: Request<core::SubmitRequest>) -> Result<Response<core::SubmitReply>, Status> {
+        self.0.up().await?;
+        self.0.take_submission(request.into_inner()).map(Response::new)
     }
 
     async fn act(&self, request: Request<core::ActRequest>) -> Result<Response<core::ActReply>, Status> {
         self.0.up().await?;
         self.0.acts.lock().push(request.into_inner());
+        self.0.submissions.pass_gate().await;
         let objection = (*self.0.objection.lock()).into();
         Ok(Response::new(core::ActReply { conflict: self.0.conflict.lock().clone(), objection, event_ids: Vec::new() }))
     }

@@ -23,6 +23,7 @@ mod operations;
 mod orders;
 pub mod presence;
 mod rate_limits;
+mod replay;
 mod routes;
 pub mod server;
 mod service;

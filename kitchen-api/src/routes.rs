@@ -26,7 +26,7 @@ use crate::operations::{self, Document, OpenDeliveryOperation, Operation, POLL, 
 use crate::orders::json_response;
 use crate::rate_limits::{OperationLimit, caller};
 use crate::telemetry::EndpointMetrics;
-use crate::{catalog, events, idempotency, merchants, oauth, open_delivery, openapi, orders, simulator};
+use crate::{catalog, events, idempotency, merchants, oauth, open_delivery, openapi, orders, replay, simulator};
 
 /// The segment of `path` at `index`, from 0; empty when there is none.
 pub(crate) fn path_segment(path: &str, index: usize) -> &str {
@@ -108,6 +108,7 @@ fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>) -> Method
         Operation::RemoveInterruption => wiring.authorised(merchants::remove_interruption),
         Operation::OpeningHours => wiring.authorised(merchants::opening_hours),
         Operation::SetOpeningHours => wiring.authorised(merchants::set_opening_hours),
+        Operation::ReplayEvents => wiring.authorised(replay::replay),
         Operation::SimulateOrder => wiring.authorised(simulator::place),
         Operation::SimulateStep => wiring.authorised(simulator::step),
         Operation::OpenDelivery(operation) => wiring.open_delivery(operation),

@@ -9,6 +9,7 @@ mod merchants;
 mod open_delivery;
 mod open_delivery_order;
 mod orders;
+mod replay;
 pub(crate) mod shapes;
 mod simulator;
 
@@ -111,6 +112,7 @@ fn schemas_of(document: Document) -> Vec<shapes::Named> {
             orders::schemas(),
             merchants::schemas(),
             catalog::schemas(),
+            replay::schemas(),
             simulator::schemas(),
         ]
         .concat(),

@@ -11,6 +11,7 @@ mod events;
 mod merchants;
 mod open_delivery;
 mod orders;
+mod replay;
 mod simulator;
 
 use std::num::NonZeroU32;
@@ -24,7 +25,8 @@ pub(crate) use open_delivery::OpenDeliveryOperation;
 /// Every operation.
 pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
     let merchant = [authentication::ROWS, events::ROWS, orders::ROWS, merchants::ROWS, catalog::ROWS];
-    merchant.into_iter().chain([open_delivery::ROWS, simulator::ROWS, documentation::ROWS]).flatten()
+    let own = [replay::ROWS, simulator::ROWS, documentation::ROWS];
+    merchant.into_iter().chain([open_delivery::ROWS]).chain(own).flatten()
 }
 
 /// An operation.
@@ -57,6 +59,7 @@ pub(crate) enum Operation {
     RemoveInterruption,
     OpeningHours,
     SetOpeningHours,
+    ReplayEvents,
     SimulateOrder,
     SimulateStep,
     OpenDelivery(OpenDeliveryOperation),

@@ -129,6 +129,7 @@ async fn the_served_paths_are_these() {
         "get /openapi.json",
         "get /openapi/merchant.json",
         "get /openapi/comanda.json",
+        "get /comanda/v1/events",
         "post /comanda/v1/simulator/orders",
         "post /comanda/v1/simulator/orders/{id}/steps",
     ];

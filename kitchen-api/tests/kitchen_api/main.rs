@@ -28,6 +28,8 @@ mod orders;
 mod peers;
 mod polling;
 mod rate_limits;
+mod replay;
+mod replays;
 mod rig;
 mod shutdown;
 mod sign_in;

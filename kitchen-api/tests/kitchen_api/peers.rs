@@ -24,6 +24,7 @@ use proto::transport::{Transport, local};
 use proto::{conversions, feed};
 use tonic::{Request, Response, Status};
 
+use crate::replays::Replays;
 use crate::submissions::Submissions;
 
 pub fn event_id_key() -> EventIdKey {
@@ -134,6 +135,7 @@ impl PrimaryFeed for Feed {
 #[derive(Default)]
 pub struct Fallback {
     pub down: AtomicBool,
+    pub replays: Replays,
 }
 
 impl Fallback {
@@ -192,6 +194,14 @@ impl ConnectionPolling for Served<Fallback> {
         _: Request<fallback::RaiseFencesRequest>,
     ) -> Result<Response<fallback::Fences>, Status> {
         Err(Status::unavailable("not scripted"))
+    }
+
+    async fn replay(
+        &self,
+        request: Request<fallback::ReplayRequest>,
+    ) -> Result<Response<fallback::ReplayReply>, Status> {
+        self.0.up()?;
+        self.0.replays.take(request.into_inner()).map(Response::new)
     }
 
     async fn lower_fence(&self, _: Request<fallback::LowerFenceRequest>) -> Result<Response<fallback::Fence>, Status> {

@@ -14,7 +14,8 @@ use proto::gateway_core::{
     ActReply, ActRequest, GetOrderReply, GetOrderRequest, ReportServingRequest, SubmitReply, SubmitRequest,
 };
 use proto::merchant_connection::{
-    GetMerchantsReply, GetMerchantsRequest, LookupRequest, Merchant, MerchantPresence, PresenceRequest, PutRefusal,
+    GetMerchantsReply, GetMerchantsRequest, HistoryReply, HistoryRequest, LookupRequest, Merchant, MerchantPresence,
+    PresenceRequest, PutRefusal,
 };
 use proto::transport::Transport;
 use tonic::{Code, Response, Status};
@@ -145,6 +146,7 @@ pub(crate) struct Merchants {
     lookup: Operation,
     put_merchant: Operation,
     presence: Operation,
+    history: Operation,
 }
 
 impl Merchants {
@@ -156,6 +158,7 @@ impl Merchants {
             lookup: operation("Lookup"),
             put_merchant: operation("PutMerchant"),
             presence: operation("Presence"),
+            history: operation("History"),
         }
     }
 
@@ -174,6 +177,11 @@ impl Merchants {
         let reply = self.put_merchant.run(self.nodes.any_client().put_merchant(merchant)).await?;
         // A refusal that we do not know is one all the same.
         PutRefusal::try_from(reply.refusal).map_err(|_| CallError::Unavailable)
+    }
+
+    /// Transitions of one merchant, newest first, from the table that every node reads.
+    pub(crate) async fn history(&self, request: HistoryRequest) -> Result<HistoryReply, CallError> {
+        self.history.run(self.nodes.any_client().history(request)).await
     }
 
     /// The presence of one merchant, from the leader of its partition; a hint of who that is is followed once.

@@ -108,6 +108,7 @@ fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>) -> Method
         Operation::RemoveInterruption => wiring.authorised(merchants::remove_interruption),
         Operation::OpeningHours => wiring.authorised(merchants::opening_hours),
         Operation::SetOpeningHours => wiring.authorised(merchants::set_opening_hours),
+        Operation::PresenceHistory => wiring.authorised(merchants::presence_history),
         Operation::ReplayEvents => wiring.authorised(replay::replay),
         Operation::SimulateOrder => wiring.authorised(simulator::place),
         Operation::SimulateStep => wiring.authorised(simulator::step),

@@ -1,8 +1,8 @@
-//! Schemas of replays.
+//! Schemas of replays and of the history of presence.
 
 use utoipa::openapi::Type;
 
-use super::shapes::{Named, array, object, text, typed};
+use super::shapes::{Named, array, object, one_of, text, typed};
 
 pub(super) fn schemas() -> Vec<Named> {
     let flag = || typed(Type::Boolean);
@@ -10,6 +10,18 @@ pub(super) fn schemas() -> Vec<Named> {
         (
             "ReplayedEvents",
             object(&[("events", array("Event")), ("cursor", text()), ("hasMore", flag()), ("restarted", flag())]),
+        ),
+        ("PresenceHistory", object(&[("transitions", array("PresenceTransition")), ("nextTo?", text())])),
+        (
+            "PresenceTransition",
+            object(&[
+                ("status", one_of(&["ONLINE", "OFFLINE"])),
+                ("reason", text()),
+                ("changedAt", text()),
+                ("lastHeartbeatAt?", text()),
+                ("silentForSeconds?", typed(Type::Integer)),
+                ("sequence", typed(Type::Integer)),
+            ]),
         ),
     ]
 }

@@ -11,6 +11,7 @@ mod events;
 mod merchants;
 mod open_delivery;
 mod orders;
+mod presence_history;
 mod replay;
 mod simulator;
 
@@ -25,7 +26,7 @@ pub(crate) use open_delivery::OpenDeliveryOperation;
 /// Every operation.
 pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
     let merchant = [authentication::ROWS, events::ROWS, orders::ROWS, merchants::ROWS, catalog::ROWS];
-    let own = [replay::ROWS, simulator::ROWS, documentation::ROWS];
+    let own = [replay::ROWS, presence_history::ROWS, simulator::ROWS, documentation::ROWS];
     merchant.into_iter().chain([open_delivery::ROWS]).chain(own).flatten()
 }
 
@@ -59,6 +60,7 @@ pub(crate) enum Operation {
     RemoveInterruption,
     OpeningHours,
     SetOpeningHours,
+    PresenceHistory,
     ReplayEvents,
     SimulateOrder,
     SimulateStep,

@@ -130,6 +130,7 @@ async fn the_served_paths_are_these() {
         "get /openapi/merchant.json",
         "get /openapi/comanda.json",
         "get /comanda/v1/events",
+        "get /comanda/v1/merchants/{id}/presence",
         "post /comanda/v1/simulator/orders",
         "post /comanda/v1/simulator/orders/{id}/steps",
     ];

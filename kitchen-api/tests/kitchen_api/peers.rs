@@ -24,6 +24,7 @@ use proto::transport::{Transport, local};
 use proto::{conversions, feed};
 use tonic::{Request, Response, Status};
 
+use crate::histories::History;
 use crate::replays::Replays;
 use crate::submissions::Submissions;
 
@@ -334,6 +335,7 @@ pub struct Merchants {
     pub shifts_overlap: AtomicBool,
     pub puts: AtomicU32,
     pub lookups: AtomicU32,
+    pub history: History,
     pub down: AtomicBool,
 }
 
@@ -425,8 +427,12 @@ impl MerchantConnection for Served<Merchants> {
         Ok(Response::new(presence::PresenceReply { presences, ..presence::PresenceReply::default() }))
     }
 
-    async fn history(&self, _: Request<presence::HistoryRequest>) -> Result<Response<presence::HistoryReply>, Status> {
-        Err(Status::unimplemented("not scripted"))
+    async fn history(
+        &self,
+        request: Request<presence::HistoryRequest>,
+    ) -> Result<Response<presence::HistoryReply>, Status> {
+        self.0.up()?;
+        self.0.history.take(&request.into_inner()).map(Response::new)
     }
 
     async fn lookup(&self, request: Request<presence::LookupRequest>) -> Result<Response<presence::Merchant>, Status> {

@@ -23,6 +23,7 @@ mod pending;
 mod plan;
 mod poll;
 mod recent;
+mod replay;
 mod rpc;
 mod service;
 mod store;

@@ -19,6 +19,7 @@ use tonic::{Request, Response, Status};
 use crate::admission::{Admission, Overloaded};
 use crate::export::{Selection, export};
 use crate::poll::Poll;
+use crate::replay;
 use crate::service::Handle;
 use crate::store::{FenceLogEntry, Item, StoreError};
 
@@ -106,6 +107,15 @@ impl ConnectionPolling for Handle {
             }
         };
         Ok(Response::new(stream::try_unfold(Some(None), step).boxed()))
+    }
+
+    async fn replay(&self, request: Request<wire::ReplayRequest>) -> Result<Response<wire::ReplayReply>, Status> {
+        let wire::ReplayRequest { of, after } = request.into_inner();
+        let of = of.ok_or_else(|| Status::invalid_argument("of is absent"))?;
+        let asked = replay::asked(poll_from_wire(&of)?, after.as_ref())?;
+        let limits = (&self.parts.replays, self.parts.config.poll_timeout);
+        let page = bounded("Replay", limits, self.parts.replayer.replay(&asked)).await?;
+        Ok(Response::new(replay::to_wire(&page)))
     }
 
     async fn export(&self, request: Request<wire::ExportRequest>) -> Result<Response<Self::ExportStream>, Status> {

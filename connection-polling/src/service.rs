@@ -20,6 +20,7 @@ use crate::fences::Fences;
 use crate::gaps::GapFiller;
 use crate::index::Index;
 use crate::poll::Poller;
+use crate::replay::{REPLAYS_MAX, Replayer};
 use crate::store::Store;
 
 /// How often the store is asked whether it is there; also keeps its `Date` fresh.
@@ -50,6 +51,8 @@ pub(crate) struct Parts {
     pub(crate) acknowledger: Acknowledger,
     pub(crate) fences: Fences,
     pub(crate) polls: Admission,
+    pub(crate) replayer: Replayer,
+    pub(crate) replays: Admission,
     pub(crate) acknowledgments: Admission,
     readiness: Mutex<Result<(), String>>,
 }
@@ -100,6 +103,8 @@ impl Service {
             acknowledger: Acknowledger::new(store.clone(), config.partition_count),
             fences: Fences::new(store.clone(), config.partition_count, config.clock_tolerance),
             polls: admit(config.polls_max),
+            replayer: Replayer::new(store.clone()),
+            replays: admit(REPLAYS_MAX),
             acknowledgments: admit(config.acknowledgments_max),
             readiness: Mutex::new(Err("DynamoDB has not been asked yet".to_owned())),
             store,

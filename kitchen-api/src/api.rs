@@ -15,7 +15,7 @@ use crate::oauth::{Attempts, Tokens};
 use crate::open_delivery::OpenDelivery;
 use crate::presence::BeatKeeper;
 use crate::rate_limits::OperationLimit;
-use crate::store::AuthorisationStore;
+use crate::store::{AuthorisationStore, RequestTable};
 
 /// The state of the public API.
 pub(crate) struct Api {
@@ -39,6 +39,8 @@ pub(crate) struct Api {
     pub(crate) core: Core,
     pub(crate) merchants: Merchants,
     pub(crate) catalog: Catalog,
+    /// What is remembered of requests with an Idempotency-Key, and of simulated orders.
+    pub(crate) requests: RequestTable,
 }
 
 impl Api {

@@ -10,9 +10,12 @@ use metrics::Histogram;
 use order_model::{MerchantId, SharedClock};
 use proto::conversions::to_bytes;
 use proto::gateway_core::gateway_core_client::GatewayCoreClient;
-use proto::gateway_core::{ActReply, ActRequest, GetOrderReply, GetOrderRequest, ReportServingRequest};
+use proto::gateway_core::{
+    ActReply, ActRequest, GetOrderReply, GetOrderRequest, ReportServingRequest, SubmitReply, SubmitRequest,
+};
 use proto::merchant_connection::{
-    GetMerchantsReply, GetMerchantsRequest, LookupRequest, Merchant, MerchantPresence, PresenceRequest, PutRefusal,
+    GetMerchantsReply, GetMerchantsRequest, HistoryReply, HistoryRequest, LookupRequest, Merchant, MerchantPresence,
+    PresenceRequest, PutRefusal,
 };
 use proto::transport::Transport;
 use tonic::{Code, Response, Status};
@@ -101,6 +104,7 @@ pub(crate) struct Core {
     client: GatewayCoreClient<Transport>,
     get_order: Operation,
     act: Operation,
+    submit: Operation,
     report_serving: Operation,
 }
 
@@ -111,6 +115,7 @@ impl Core {
             client: GatewayCoreClient::new(transport).max_decoding_message_size(MESSAGE_MAX_BYTES),
             get_order: operation("GetOrder"),
             act: operation("Act"),
+            submit: operation("Submit"),
             report_serving: operation("ReportServing"),
         }
     }
@@ -121,6 +126,11 @@ impl Core {
 
     pub(crate) async fn act(&self, request: ActRequest) -> Result<ActReply, CallError> {
         self.act.run(self.client.clone().act(request)).await
+    }
+
+    /// Has the core commit what an internal app would report; answered after its commit.
+    pub(crate) async fn submit(&self, request: SubmitRequest) -> Result<SubmitReply, CallError> {
+        self.submit.run(self.client.clone().submit(request)).await
     }
 
     pub(crate) async fn report_serving(&self, instance: &str) -> Result<(), CallError> {
@@ -136,6 +146,7 @@ pub(crate) struct Merchants {
     lookup: Operation,
     put_merchant: Operation,
     presence: Operation,
+    history: Operation,
 }
 
 impl Merchants {
@@ -147,6 +158,7 @@ impl Merchants {
             lookup: operation("Lookup"),
             put_merchant: operation("PutMerchant"),
             presence: operation("Presence"),
+            history: operation("History"),
         }
     }
 
@@ -165,6 +177,11 @@ impl Merchants {
         let reply = self.put_merchant.run(self.nodes.any_client().put_merchant(merchant)).await?;
         // A refusal that we do not know is one all the same.
         PutRefusal::try_from(reply.refusal).map_err(|_| CallError::Unavailable)
+    }
+
+    /// Transitions of one merchant, newest first, from the table that every node reads.
+    pub(crate) async fn history(&self, request: HistoryRequest) -> Result<HistoryReply, CallError> {
+        self.history.run(self.nodes.any_client().history(request)).await
     }
 
     /// The presence of one merchant, from the leader of its partition; a hint of who that is is followed once.

@@ -29,6 +29,7 @@ pub struct ApiError {
 #[derive(Debug, Clone, Default)]
 struct Rest {
     field: Option<Cow<'static, str>>,
+    hint: Option<&'static str>,
     details: Option<Value>,
     unauthorised: Vec<MerchantId>,
     retry_after_s: Option<u32>,
@@ -138,6 +139,20 @@ impl ApiError {
         self
     }
 
+    /// Says what to do about it; our own operations do.
+    #[must_use]
+    pub fn with_hint(mut self, hint: &'static str) -> Self {
+        self.rest().hint = Some(hint);
+        self
+    }
+
+    /// Says when to repeat the request.
+    #[must_use]
+    pub fn with_retry_after(mut self, seconds: u32) -> Self {
+        self.rest().retry_after_s = Some(seconds);
+        self
+    }
+
     /// Says how the cancellation of an order stands; shown in a problem only.
     #[must_use]
     pub fn with_cancellation_status(mut self, status: &'static str) -> Self {
@@ -185,6 +200,9 @@ impl ApiError {
         if let Some(rest) = &self.rest {
             if let Some(field) = &rest.field {
                 error["field"] = json!(field);
+            }
+            if let Some(hint) = rest.hint {
+                error["hint"] = json!(hint);
             }
             if let Some(details) = &rest.details {
                 error["details"] = details.clone();

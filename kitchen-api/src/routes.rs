@@ -24,9 +24,9 @@ use crate::events::Polled;
 use crate::oauth::Authorised;
 use crate::operations::{self, Document, OpenDeliveryOperation, Operation, POLL, Row, Verb};
 use crate::orders::json_response;
-use crate::rate_limits::OperationLimit;
+use crate::rate_limits::{OperationLimit, caller};
 use crate::telemetry::EndpointMetrics;
-use crate::{catalog, events, merchants, oauth, open_delivery, openapi, orders};
+use crate::{catalog, events, idempotency, merchants, oauth, open_delivery, openapi, orders, replay, simulator};
 
 /// The segment of `path` at `index`, from 0; empty when there is none.
 pub(crate) fn path_segment(path: &str, index: usize) -> &str {
@@ -73,7 +73,9 @@ fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>) -> Method
     // The limit of polls is asked where polls are answered, after the beat.
     let limited = row.per_minute.filter(|_| api.limits_requests && row.operation != Operation::Poll);
     let limit = limited.map(|per_minute| Arc::new(OperationLimit::new(per_minute, api.clock.clone())));
-    let wiring = Wiring { api: Arc::clone(api), metrics: Arc::clone(metrics), verb: row.verb, limit, error_shape };
+    let (api_of_all, metrics) = (Arc::clone(api), Arc::clone(metrics));
+    let keeps_answers = row.keeps_answers();
+    let wiring = Wiring { api: api_of_all, metrics, verb: row.verb, limit, error_shape, keeps_answers };
     let act = |action| wiring.authorised(move |api, authorised, request| orders::act(api, authorised, request, action));
     let answer = |action| {
         wiring.authorised(move |api, authorised, request| orders::answer_dispute(api, authorised, request, action))
@@ -106,6 +108,10 @@ fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>) -> Method
         Operation::RemoveInterruption => wiring.authorised(merchants::remove_interruption),
         Operation::OpeningHours => wiring.authorised(merchants::opening_hours),
         Operation::SetOpeningHours => wiring.authorised(merchants::set_opening_hours),
+        Operation::PresenceHistory => wiring.authorised(merchants::presence_history),
+        Operation::ReplayEvents => wiring.authorised(replay::replay),
+        Operation::SimulateOrder => wiring.authorised(simulator::place),
+        Operation::SimulateStep => wiring.authorised(simulator::step),
         Operation::OpenDelivery(operation) => wiring.open_delivery(operation),
         Operation::Catalog(operation) => {
             wiring.authorised(move |api, authorised, request| catalog::answer(api, authorised, request, operation))
@@ -124,6 +130,8 @@ struct Wiring {
     verb: Verb,
     error_shape: fn(ApiError) -> Response,
     limit: Option<Arc<OperationLimit>>,
+    /// Whether an Idempotency-Key is honoured.
+    keeps_answers: bool,
 }
 
 impl Wiring {
@@ -162,12 +170,18 @@ impl Wiring {
         H: Fn(Arc<Api>, Authorised, Request) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Result<Response, ApiError>> + Send + 'static,
     {
-        let limit = self.limit.clone();
+        let (limit, keeps_answers, error_shape) = (self.limit.clone(), self.keeps_answers, self.error_shape);
         self.open(move |api, request| {
             let (handler, limit) = (handler.clone(), limit.clone());
             async move {
                 let authorised = api.authorise(request.headers())?;
                 limit.map_or(Ok(()), |limit| limit.check(&authorised))?;
+                if keeps_answers && idempotency::is_asked(request.headers()) {
+                    let (of_whom, of_work) = (caller(&authorised), Arc::clone(&api));
+                    let work: idempotency::Work =
+                        Box::new(move |request| Box::pin(handler(of_work, authorised, request)));
+                    return idempotency::once(api, of_whom, request, error_shape, work).await;
+                }
                 handler(api, authorised, request).await
             }
         })

@@ -34,7 +34,7 @@ use crate::rate_limits::OperationLimit;
 use crate::routes::Routes;
 use crate::server::tls::{TlsError, acceptor};
 use crate::server::{Options, serve};
-use crate::store::{ApplicationStore, AuthorisationStore};
+use crate::store::{ApplicationStore, AuthorisationStore, RequestTable};
 
 /// How often the core is told that polls are served; it counts the gaps against its confirm deadlines.
 const REPORT_SERVING_EVERY: Duration = Duration::from_secs(1);
@@ -51,6 +51,8 @@ pub struct Dependencies {
     pub authorisations: Arc<dyn AuthorisationStore>,
     /// The catalogs of all merchants.
     pub catalog: CatalogTable,
+    /// What is remembered of requests.
+    pub requests: RequestTable,
     /// gateway-core.
     pub core: Transport,
     /// merchant-connection's nodes; often [`PresenceNodes::one`].
@@ -102,8 +104,17 @@ impl Service {
     /// # Errors
     /// One per setting that cannot be used.
     pub async fn build(config: Config, dependencies: Dependencies) -> Result<Self, Error> {
-        let Dependencies { clock, entropy, applications, authorisations, catalog, core, merchant_connection, feed } =
-            dependencies;
+        let Dependencies {
+            clock,
+            entropy,
+            applications,
+            authorisations,
+            catalog,
+            requests,
+            core,
+            merchant_connection,
+            feed,
+        } = dependencies;
         let tokens = Tokens::new(&config.tokens, clock.clone(), entropy.clone()).map_err(Error::Key)?;
         let tls = config.tls.as_ref().map(acceptor).transpose().map_err(Error::Tls)?;
         let bind = |source| Error::Bind { address: config.address, source };
@@ -111,6 +122,7 @@ impl Service {
         let address = listener.local_addr().map_err(bind)?;
         let api = Arc::new(Api {
             catalog: Catalog::new(catalog, clock.clone(), entropy.clone()),
+            requests,
             entropy,
             directory: Arc::new(Directory::default()),
             tokens,

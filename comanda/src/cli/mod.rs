@@ -271,6 +271,9 @@ pub enum MerchantCommand {
         /// Open Delivery id, 36 to 100 characters
         #[arg(long)]
         open_delivery_id: Option<String>,
+        /// An integrator's own, no restaurant: orders may be simulated for it; `--test false` ends that
+        #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+        test: Option<bool>,
         #[command(flatten)]
         #[allow(missing_docs, reason = "flattened")]
         rest: SettingsOnly,

@@ -22,7 +22,7 @@ const HISTORY_SHOWN: usize = 20;
 /// Adds or shows a merchant.
 pub async fn execute(command: MerchantCommand) -> Result<(), Failure> {
     match command {
-        MerchantCommand::Add { merchant, name, time_zone, open_delivery_id, rest } => {
+        MerchantCommand::Add { merchant, name, time_zone, open_delivery_id, test, rest } => {
             let merchant = Merchant {
                 id: parse(&merchant)?,
                 open_delivery_id,
@@ -32,9 +32,10 @@ pub async fn execute(command: MerchantCommand) -> Result<(), Failure> {
                 shifts: Merchant::around_the_clock(),
                 interruptions: Vec::new(),
                 created_at: SystemClock::shared().now(),
+                is_test: test.unwrap_or(false),
             };
             merchant.check().map_err(|error| Failure::Usage(error.to_string()))?;
-            let created = put(&store(&rest).await?, &merchant).await?;
+            let created = put(&store(&rest).await?, &merchant, test).await?;
             print(&rest, &json!({"merchantId": merchant.id.to_string(), "created": created}), |row| {
                 format!(
                     "merchant {} {}",
@@ -68,27 +69,29 @@ async fn portal_key(merchant: MerchantId, rest: &SettingsOnly) -> Result<(), Fai
     Ok(())
 }
 
-/// Writes a merchant, whether it is new. One that exists keeps what only its POS sets: its hours and interruptions.
-async fn put(store: &Store, given: &Merchant) -> Result<bool, Failure> {
+/// Writes a merchant, whether it is new. One that exists keeps what only its POS sets, its hours and interruptions, and
+/// whether it is a test merchant unless `test` says so.
+async fn put(store: &Store, given: &Merchant, test: Option<bool>) -> Result<bool, Failure> {
     for _ in 0..PUT_ATTEMPTS_MAX {
         let Some(VersionedProfile { merchant: before, version }) =
             store.versioned_profile(given.id).await.context("reading the merchant")?
         else {
             return store.put_profile(given).await.context("writing the merchant");
         };
-        if store.put_profile_at(&changed(before, given), version).await.context("writing the merchant")? {
+        if store.put_profile_at(&changed(before, given, test), version).await.context("writing the merchant")? {
             return Ok(false);
         }
     }
     Err(Failure::Failed("the merchant is being changed all the time; try again".to_owned()))
 }
 
-fn changed(before: Merchant, given: &Merchant) -> Merchant {
+fn changed(before: Merchant, given: &Merchant, test: Option<bool>) -> Merchant {
     Merchant {
         open_delivery_id: given.open_delivery_id.clone().or(before.open_delivery_id),
         corporate_name: before.corporate_name,
         shifts: before.shifts,
         interruptions: before.interruptions,
+        is_test: test.unwrap_or(before.is_test),
         ..given.clone()
     }
 }
@@ -117,7 +120,7 @@ async fn show(merchant: MerchantId, rest: &SettingsOnly) -> Result<(), Failure> 
     };
     let row = json!({
         "merchantId": merchant.to_string(), "name": profile.name, "timeZone": profile.time_zone,
-        "openDeliveryId": profile.open_delivery_id, "createdAt": profile.created_at.to_string(),
+        "openDeliveryId": profile.open_delivery_id, "isTest": profile.is_test, "createdAt": profile.created_at.to_string(),
         "status": if history.first().is_some_and(|last| last.online) { "ONLINE" } else { "OFFLINE" },
         "history": history.iter().map(transition).collect::<Vec<Value>>(),
     });
@@ -155,6 +158,7 @@ mod tests {
             shifts: Merchant::around_the_clock(),
             interruptions: Vec::new(),
             created_at: Timestamp::from_unix_ms(2),
+            is_test: false,
         };
         let closing = Interruption { id: "i".to_owned(), description: String::new(), start_ms: 1, end_ms: 2 };
         let before = Merchant {
@@ -163,9 +167,12 @@ mod tests {
             corporate_name: "Velha Ltda".to_owned(),
             shifts: Vec::new(),
             interruptions: vec![closing],
+            is_test: true,
             ..given.clone()
         };
         let expected = Merchant { name: given.name.clone(), ..before.clone() };
-        assert_eq!(changed(before, &given), expected);
+        assert_eq!(changed(before.clone(), &given, None), expected);
+        let real = Merchant { is_test: false, ..expected };
+        assert_eq!(changed(before, &given, Some(false)), real, "only who says so makes it a restaurant's");
     }
 }

@@ -145,6 +145,8 @@ impl DevPlatform {
             shifts: Merchant::around_the_clock(),
             interruptions: Vec::new(),
             created_at,
+            // Nobody eats at any of them.
+            is_test: true,
         };
         let profiles: Vec<Merchant> = merchants.iter().enumerate().map(profile).collect();
         store.seed_profiles(&profiles).await.context("seeding merchants")?;

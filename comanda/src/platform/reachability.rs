@@ -36,7 +36,7 @@ fn needs(role: Role, names: &AwsNames) -> Needs {
             topics: none(),
             tables: vec!["polling-index"],
         },
-        Role::KitchenApi => Needs { queues: Vec::new(), topics: none(), tables: vec!["catalog", "partner-apps"] },
+        Role::KitchenApi => Needs { queues: Vec::new(), topics: none(), tables: vec!["catalog", "partner-apps", "requests"] },
     }
 }
 

@@ -208,6 +208,7 @@ pub(super) async fn kitchen_api(builder: &Builder<'_>) -> Result<(kitchen_api::S
         applications,
         authorisations,
         catalog: kitchen_api::CatalogTable::new(builder.aws.dynamodb.clone(), &settings.aws_prefix),
+        requests: kitchen_api::RequestTable::new(builder.aws.dynamodb.clone(), &settings.aws_prefix),
         core: builder.core()?,
         merchant_connection: presence,
         feed,

@@ -593,6 +593,7 @@ async fn add_merchants(aws: &AwsClients, count: usize, environment: &[(String, S
             shifts: Merchant::around_the_clock(),
             interruptions: Vec::new(),
             created_at: SystemClock::shared().now(),
+            is_test: false,
         };
         store.put_profile(&merchant).await.unwrap();
     }

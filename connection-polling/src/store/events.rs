@@ -126,6 +126,25 @@ impl Store {
         self.query_from(keys::events(hash), keys::from_instant(from), keep).await
     }
 
+    /// One page of what stands under `hash` from the sort key `from` on, and where the next one starts. What cannot be read is
+    /// counted and left out.
+    pub(crate) async fn events_page(
+        &self,
+        hash: RoutingHash,
+        from: &str,
+        start: Option<Item>,
+    ) -> Result<(Vec<IndexedEvent>, Option<Item>), StoreError> {
+        let page = self.query_page(keys::events(hash), from.to_owned(), start).await?;
+        let count = page.items.len();
+        let events: Vec<IndexedEvent> =
+            page.items.iter().filter_map(|item| IndexedEvent::from_item(item).ok()).collect();
+        if events.len() < count {
+            metrics::counter!("comanda_connection_polling_unreadable_items_total")
+                .increment((count - events.len()) as u64);
+        }
+        Ok((events, page.next))
+    }
+
     /// When each of these events expires, of those that are indexed. May miss one indexed a moment ago.
     pub(crate) async fn event_expiries(&self, ids: &[EventId]) -> Result<HashMap<EventId, Timestamp>, StoreError> {
         const PROJECTION: &str = "i, x";

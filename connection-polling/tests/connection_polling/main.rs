@@ -16,3 +16,4 @@ mod lambda_runtime;
 mod oracle;
 mod platform;
 mod queue;
+mod replay;

@@ -261,7 +261,7 @@ impl PollSpec {
         }
     }
 
-    fn to_wire(&self) -> feed::PollRequest {
+    pub fn to_wire(&self) -> feed::PollRequest {
         let granted = |(merchant, visible_from): &(MerchantId, Timestamp)| feed::GrantedMerchant {
             merchant_id: to_bytes(merchant.as_bytes()),
             visible_from_ms: visible_from.unix_ms(),

@@ -5,7 +5,8 @@ use order_model::SharedClock;
 use proto::connection_polling::connection_polling_server::{ConnectionPolling, ConnectionPollingServer};
 use proto::connection_polling::{
     AcknowledgeReply, AcknowledgeRequest, AcknowledgmentChunk, ExportChunk, ExportRequest, Fence,
-    FencedAcknowledgmentsRequest, Fences, LowerFenceRequest, RaiseFencesRequest, ReadFencesRequest,
+    FencedAcknowledgmentsRequest, Fences, LowerFenceRequest, RaiseFencesRequest, ReadFencesRequest, ReplayReply,
+    ReplayRequest,
 };
 use proto::feed::{PollReply, PollRequest};
 use proto::transport::{Transport, local};
@@ -40,6 +41,10 @@ impl ConnectionPolling for NothingPending {
 
     async fn raise_fences(&self, _: Request<RaiseFencesRequest>) -> Result<Response<Fences>, Status> {
         Err(Status::unimplemented("nobody acknowledges"))
+    }
+
+    async fn replay(&self, _: Request<ReplayRequest>) -> Result<Response<ReplayReply>, Status> {
+        Err(Status::unimplemented("nobody replays"))
     }
 
     async fn lower_fence(&self, request: Request<LowerFenceRequest>) -> Result<Response<Fence>, Status> {

@@ -139,13 +139,13 @@ fn nobody() -> proto::transport::Transport {
 }
 
 /// A table that refuses connections: polls do not touch it.
-fn no_catalog() -> kitchen_api::CatalogTable {
+fn no_dynamodb() -> aws_sdk_dynamodb::Client {
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
         .region(aws_sdk_dynamodb::config::Region::new("us-east-1"))
         .endpoint_url("http://127.0.0.1:1")
         .build();
-    kitchen_api::CatalogTable::new(aws_sdk_dynamodb::Client::from_conf(config), "")
+    aws_sdk_dynamodb::Client::from_conf(config)
 }
 
 async fn build(merchants: &[MerchantId]) -> (Service, kitchen_api::Handle, order_events::Handle) {
@@ -156,7 +156,8 @@ async fn build(merchants: &[MerchantId]) -> (Service, kitchen_api::Handle, order
         entropy: Entropy::system(),
         applications: Arc::new(OneApplication::new(merchants)),
         authorisations: Arc::new(NobodyAuthorises),
-        catalog: no_catalog(),
+        catalog: kitchen_api::CatalogTable::new(no_dynamodb(), ""),
+        requests: kitchen_api::RequestTable::new(no_dynamodb(), ""),
         core: nobody(),
         merchant_connection: PresenceNodes::one(PartitionCount::DEFAULT, nobody()),
         feed: FeedDependencies {

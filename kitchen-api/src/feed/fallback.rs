@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use event_feed::AuthorisedMerchants;
 use order_model::{ApplicationId, EventId, PartitionId, SharedClock};
 use proto::connection_polling as wire_polling;
 use proto::connection_polling::connection_polling_client::ConnectionPollingClient;
@@ -17,6 +18,7 @@ use tonic::{Response, Status};
 
 use super::fence::Sighting;
 use super::primary::{PollOutcome, PollQuery};
+use super::replay::{self, ReplayPlace, ReplayedPage};
 use super::wire;
 
 /// Concurrent polls that are passed on; further ones wait within their deadline. 4,200 polls/s at 50 ms each are 210
@@ -31,6 +33,9 @@ const FAILURES_TO_BE_DOWN: u32 = 3;
 
 /// How long a store call may take: DynamoDB's own timeout in connection-polling is 2 to 5 s.
 const STORE_DEADLINE: Duration = Duration::from_secs(3);
+
+/// How long a page of a replay may take: connection-polling gives up after 4 s.
+const REPLAY_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A call of connection-polling failed. Every kind may pass.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -99,6 +104,19 @@ impl Fallback {
         };
         let reply = self.call(operation, deadline, call).await?;
         wire::outcome(&reply).map_err(|source| FallbackError::Malformed { operation, source })
+    }
+
+    /// A page of one merchant's events again.
+    pub async fn replay(
+        &self,
+        authorised: &AuthorisedMerchants,
+        after: Option<ReplayPlace>,
+        limit: usize,
+    ) -> Result<ReplayedPage, FallbackError> {
+        let request = replay::request(authorised, after, limit);
+        let mut client = self.client.clone();
+        let reply = self.call("replay", REPLAY_DEADLINE, client.replay(request)).await?;
+        replay::page(reply, authorised).map_err(|source| FallbackError::Malformed { operation: "replay", source })
     }
 
     /// Makes acknowledgments true in DynamoDB. Answers the fences of their partitions when `without_leader`.

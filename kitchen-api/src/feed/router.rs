@@ -18,6 +18,7 @@ use super::fallback::{Fallback, FallbackError};
 use super::page;
 use super::poll::{Gathered, PollWalk};
 use super::primary::{CachedOrder, PollOutcome, PrimaryFeed};
+use super::replay::{ReplayPlace, ReplayedPage};
 use super::served_log::ServedLog;
 use super::serving::ServingEvidence;
 use super::shadow::{ShadowReader, SharedRandom};
@@ -226,6 +227,19 @@ impl FeedRouter {
     /// 503: repeat it. Some of the ids may be acknowledged.
     pub async fn acknowledge(&self, application: &ApplicationId, ids: Vec<EventId>) -> Result<(), FeedUnavailable> {
         self.parts.acknowledger.acknowledge(application, ids).await.map_err(FeedUnavailable::Acknowledge)
+    }
+
+    /// A page of one merchant's events again, acknowledged or not, from connection-polling.
+    ///
+    /// # Errors
+    /// 503, when it does not answer.
+    pub async fn replay(
+        &self,
+        authorised: &AuthorisedMerchants,
+        after: Option<ReplayPlace>,
+        limit: usize,
+    ) -> Result<ReplayedPage, FallbackError> {
+        self.parts.fallback.replay(authorised, after, limit).await
     }
 
     /// An order's details from order-events' bounded cache, for when the core cannot be reached. `None` when they are

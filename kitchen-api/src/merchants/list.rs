@@ -114,7 +114,7 @@ pub(super) async fn fetch_one(api: &Api, id: MerchantId) -> Result<Merchant, Api
 }
 
 /// The merchant itself, if it exists.
-pub(super) async fn find_one(api: &Api, id: MerchantId) -> Result<Option<Merchant>, ApiError> {
+pub(crate) async fn find_one(api: &Api, id: MerchantId) -> Result<Option<Merchant>, ApiError> {
     let found = fetch(api, &[id]).await?;
     Ok(found.into_iter().find(|merchant| *merchant.id == *id.as_bytes()))
 }

@@ -10,6 +10,7 @@ pub(crate) mod language;
 mod list;
 mod opening_hours;
 mod opening_hours_endpoint;
+mod presence_history;
 mod profile_change;
 pub(crate) mod shift_list;
 pub(crate) mod status;
@@ -19,6 +20,7 @@ mod texts;
 
 pub(crate) use identifiers::uuid_text;
 pub(crate) use interruptions_endpoint::{add_interruption, interruptions, remove_interruption};
-pub(crate) use list::{details, list, merchant_in_path};
+pub(crate) use list::{details, find_one, list, merchant_in_path};
 pub(crate) use opening_hours_endpoint::{opening_hours, set_opening_hours};
+pub(crate) use presence_history::presence_history;
 pub(crate) use status_endpoint::{one_status, statuses, store};

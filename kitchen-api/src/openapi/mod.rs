@@ -9,7 +9,9 @@ mod merchants;
 mod open_delivery;
 mod open_delivery_order;
 mod orders;
+mod replay;
 pub(crate) mod shapes;
+mod simulator;
 
 use std::collections::BTreeSet;
 
@@ -105,9 +107,15 @@ fn build(document: Document, prefix: &OpenDeliveryPrefix) -> OpenApi {
 fn schemas_of(document: Document) -> Vec<shapes::Named> {
     match document {
         Document::OpenDelivery => [open_delivery::schemas(), open_delivery_order::schemas()].concat(),
-        Document::Merchant | Document::Comanda => {
-            [authentication::schemas(), orders::schemas(), merchants::schemas(), catalog::schemas()].concat()
-        }
+        Document::Merchant | Document::Comanda => [
+            authentication::schemas(),
+            orders::schemas(),
+            merchants::schemas(),
+            catalog::schemas(),
+            replay::schemas(),
+            simulator::schemas(),
+        ]
+        .concat(),
     }
 }
 
@@ -197,6 +205,7 @@ fn answers(answers: Answers) -> Vec<(&'static str, Response)> {
         Answers::Created(name) => vec![("201", with("Done, and kept.", reference(name)))],
         Answers::Page => vec![("200", page("A page.").build())],
         Answers::Accepted => vec![("202", without("Done, and kept."))],
+        Answers::Taken(name) => vec![("202", with("Done, and kept.", reference(name)))],
         Answers::Gone => vec![("204", without("Gone."))],
         Answers::Done => vec![("204", without("Done, and kept."))],
     }

@@ -44,6 +44,7 @@ pub(super) fn schemas() -> Vec<Named> {
                 ("code", text()),
                 ("message", text()),
                 ("field?", text()),
+                ("hint?", text()),
                 ("details?", RefOr::T(Schema::Array(ArrayBuilder::new().items(anything()).build()))),
                 ("unauthorizedMerchants?", RefOr::T(Schema::Array(ArrayBuilder::new().items(text()).build()))),
             ]),

@@ -11,8 +11,13 @@ mod events;
 mod merchants;
 mod open_delivery;
 mod orders;
+mod presence_history;
+mod replay;
+mod simulator;
 
 use std::num::NonZeroU32;
+
+use crate::idempotency;
 
 pub(crate) use catalog::CatalogOperation;
 pub(crate) use events::POLL;
@@ -21,7 +26,8 @@ pub(crate) use open_delivery::OpenDeliveryOperation;
 /// Every operation.
 pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
     let merchant = [authentication::ROWS, events::ROWS, orders::ROWS, merchants::ROWS, catalog::ROWS];
-    merchant.into_iter().chain([open_delivery::ROWS, documentation::ROWS]).flatten()
+    let own = [replay::ROWS, presence_history::ROWS, simulator::ROWS, documentation::ROWS];
+    merchant.into_iter().chain([open_delivery::ROWS]).chain(own).flatten()
 }
 
 /// An operation.
@@ -54,6 +60,10 @@ pub(crate) enum Operation {
     RemoveInterruption,
     OpeningHours,
     SetOpeningHours,
+    PresenceHistory,
+    ReplayEvents,
+    SimulateOrder,
+    SimulateStep,
     OpenDelivery(OpenDeliveryOperation),
     Catalog(CatalogOperation),
     OpenApi(Document),
@@ -114,6 +124,8 @@ pub(crate) enum Answers {
     Page,
     /// 202 without a body.
     Accepted,
+    /// 202 with this schema.
+    Taken(&'static str),
     /// 204 without a body.
     Gone,
     /// 204 without a body, for what is done and not gone.
@@ -150,6 +162,15 @@ pub(crate) struct Row {
     pub(crate) per_minute: Option<NonZeroU32>,
 }
 
+impl Row {
+    /// Whether an `Idempotency-Key` is honoured by keeping the answer: where a row documents the header. Open Delivery has
+    /// none, and there the core alone remembers a key.
+    pub(crate) fn keeps_answers(&self) -> bool {
+        let is_documented = self.parameters.iter().any(|parameter| parameter.name == idempotency::HEADER);
+        is_documented && self.document != Document::OpenDelivery
+    }
+}
+
 /// The methods there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verb {
@@ -171,6 +192,13 @@ const fn query(name: &'static str, description: &'static str) -> Parameter {
 const fn header(name: &'static str, description: &'static str) -> Parameter {
     Parameter { name, in_header: true, description }
 }
+
+/// The parameter of operations that keep their answers.
+const IDEMPOTENCY_KEY: &[Parameter] = &[header(
+    idempotency::HEADER,
+    "1 to 255 printable ASCII characters. The same request with the same key within 24 hours has no further effect and gets \
+     the same answer, with `Idempotency-Replayed: true`; another request with it is 422, one at the same time 409.",
+)];
 
 /// A row to start from: an operation that takes a token and answers without a body.
 const fn get(operation: Operation, id: &'static str, paths: &'static [&'static str]) -> Row {

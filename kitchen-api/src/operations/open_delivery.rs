@@ -28,7 +28,7 @@ use OpenDeliveryOperation::{
 };
 
 const IDEMPOTENCY_KEY: &[Parameter] =
-    &[header("idempotency-key", "Up to 128 characters; repeats of it do nothing more.")];
+    &[header("idempotency-key", "Up to 255 characters; repeats of it do nothing more.")];
 
 const POLL_PARAMETERS: &[Parameter] = &[
     header("x-polling-merchants", "Merchant ids, the POS's own or our UUIDs, comma-separated, at most 100."),

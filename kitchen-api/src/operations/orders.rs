@@ -1,9 +1,6 @@
 //! Orders: their details and what a merchant may do to them (PARTNER_API, 1.4).
 
-use super::{Answers, Operation, Parameter, Row, Takes, Verb, get, header, per_minute};
-
-const IDEMPOTENCY_KEY: &[Parameter] =
-    &[header("idempotency-key", "Up to 128 characters; repeats of it do nothing more.")];
+use super::{Answers, IDEMPOTENCY_KEY, Operation, Row, Takes, Verb, get, per_minute};
 
 const fn action(operation: Operation, id: &'static str, paths: &'static [&'static str], summary: &'static str) -> Row {
     Row {
@@ -11,7 +8,7 @@ const fn action(operation: Operation, id: &'static str, paths: &'static [&'stati
         summary,
         takes: Takes::Note,
         parameters: IDEMPOTENCY_KEY,
-        errors: &[400, 404, 408, 409, 413],
+        errors: &[400, 404, 408, 409, 413, 422],
         per_minute: per_minute(3_000),
         ..get(operation, id, paths)
     }

@@ -18,10 +18,11 @@ use super::note::Note;
 use crate::api::Api;
 use crate::body::{BODY_MAX_BYTES, read_body};
 use crate::errors::ApiError;
+use crate::idempotency;
 use crate::oauth::Authorised;
 
 /// The longest idempotency key that is passed on, in bytes; a longer one is refused, because ignoring it would break its promise.
-const IDEMPOTENCY_KEY_MAX_BYTES: usize = 128;
+const IDEMPOTENCY_KEY_MAX_BYTES: usize = idempotency::KEY_MAX_CHARS;
 
 /// Answers one action.
 pub(crate) async fn act(

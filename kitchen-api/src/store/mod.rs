@@ -21,6 +21,7 @@ mod announcing;
 mod applications;
 pub(crate) mod authorisations;
 mod changes;
+pub(crate) mod kept;
 mod records;
 pub(crate) mod requests;
 mod table;
@@ -35,6 +36,7 @@ pub use authorisations::{
     Activation, Approved, AuthorisationId, AuthorisationStore, Client, Granted, MERCHANTS_MAX, Opened,
     ParseAuthorisationIdError, StoredAuthorisation, USER_CODE_LIFETIME, UserCode,
 };
+pub use kept::RequestTable;
 pub use records::{ApplicationRecord, HashedSecret, Kind, StoredApplication};
 pub use table::create_tables;
 

@@ -1,4 +1,4 @@
-//! Creates the tables of this crate: `partner-apps`, and `catalog`, which `crate::catalog` owns.
+//! Creates the tables of this crate: `partner-apps`, `requests`, and `catalog`, which `crate::catalog` owns.
 //!
 //! Called by `comanda aws init` and `dev`; the service itself creates nothing.
 
@@ -32,7 +32,9 @@ const ACTIVE_ATTEMPTS: u32 = 300;
 /// When DynamoDB refuses or a table does not become usable within a minute.
 pub async fn create_tables(client: &Client, prefix: &str) -> Result<(), StoreError> {
     let (applications, catalog) = (table_name(prefix), crate::catalog::table_name(prefix));
-    tokio::try_join!(create_table(client, &applications), create_table(client, &catalog))?;
+    let requests = super::kept::table_name(prefix);
+    let create = |table| create_table(client, table);
+    tokio::try_join!(create(&applications), create(&catalog), create(&requests))?;
     Ok(())
 }
 

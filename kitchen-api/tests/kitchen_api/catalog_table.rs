@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::Client as DynamoDb;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-use kitchen_api::{CatalogTable, Config, create_tables};
+use kitchen_api::{CatalogTable, Config, RequestTable, create_tables};
 use local_aws::LocalAws;
 use serde_json::{Value, json};
 
@@ -24,6 +24,11 @@ fn client(endpoint: &str) -> DynamoDb {
 /// One that refuses connections.
 pub fn no_table() -> CatalogTable {
     CatalogTable::new(client("http://127.0.0.1:1"), "t-")
+}
+
+/// The same of requests.
+pub fn no_requests() -> RequestTable {
+    RequestTable::new(client("http://127.0.0.1:1"), "t-")
 }
 
 /// A DynamoDB with the tables of kitchen-api.
@@ -49,7 +54,8 @@ impl Tables {
     }
 
     pub async fn rig_with(&self, config: Config) -> (Rig, Pos) {
-        let rig = Rig::start_on(config, CatalogTable::new(self.dynamodb(), "t-"), |_| ()).await;
+        let catalog = CatalogTable::new(self.dynamodb(), "t-");
+        let rig = Rig::start_on_tables(config, catalog, RequestTable::new(self.dynamodb(), "t-"), |_| ()).await;
         eventually("the service is ready", || rig.handle.readiness().is_ok()).await;
         let pos = Pos { client: rig.as_application("pos").await };
         (rig, pos)

@@ -129,6 +129,10 @@ async fn the_served_paths_are_these() {
         "get /openapi.json",
         "get /openapi/merchant.json",
         "get /openapi/comanda.json",
+        "get /comanda/v1/events",
+        "get /comanda/v1/merchants/{id}/presence",
+        "post /comanda/v1/simulator/orders",
+        "post /comanda/v1/simulator/orders/{id}/steps",
     ];
     expected.sort_unstable();
     assert_eq!(served, expected);

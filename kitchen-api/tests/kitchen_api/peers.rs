@@ -24,6 +24,10 @@ use proto::transport::{Transport, local};
 use proto::{conversions, feed};
 use tonic::{Request, Response, Status};
 
+use crate::histories::History;
+use crate::replays::Replays;
+use crate::submissions::Submissions;
+
 pub fn event_id_key() -> EventIdKey {
     EventIdKey::from_bytes([7; 16])
 }
@@ -132,6 +136,7 @@ impl PrimaryFeed for Feed {
 #[derive(Default)]
 pub struct Fallback {
     pub down: AtomicBool,
+    pub replays: Replays,
 }
 
 impl Fallback {
@@ -192,6 +197,14 @@ impl ConnectionPolling for Served<Fallback> {
         Err(Status::unavailable("not scripted"))
     }
 
+    async fn replay(
+        &self,
+        request: Request<fallback::ReplayRequest>,
+    ) -> Result<Response<fallback::ReplayReply>, Status> {
+        self.0.up()?;
+        self.0.replays.take(request.into_inner()).map(Response::new)
+    }
+
     async fn lower_fence(&self, _: Request<fallback::LowerFenceRequest>) -> Result<Response<fallback::Fence>, Status> {
         Err(Status::unavailable("not scripted"))
     }
@@ -225,6 +238,7 @@ pub struct Core {
     pub down: AtomicBool,
     pub hangs: AtomicBool,
     pub serving_reports: AtomicU32,
+    pub submissions: Submissions,
 }
 
 impl Core {
@@ -253,13 +267,15 @@ impl Core {
 
 #[tonic::async_trait]
 impl GatewayCore for Served<Core> {
-    async fn submit(&self, _: Request<core::SubmitRequest>) -> Result<Response<core::SubmitReply>, Status> {
-        Err(Status::unimplemented("not scripted"))
+    async fn submit(&self, request: Request<core::SubmitRequest>) -> Result<Response<core::SubmitReply>, Status> {
+        self.0.up().await?;
+        self.0.take_submission(request.into_inner()).map(Response::new)
     }
 
     async fn act(&self, request: Request<core::ActRequest>) -> Result<Response<core::ActReply>, Status> {
         self.0.up().await?;
         self.0.acts.lock().push(request.into_inner());
+        self.0.submissions.pass_gate().await;
         let objection = (*self.0.objection.lock()).into();
         Ok(Response::new(core::ActReply { conflict: self.0.conflict.lock().clone(), objection, event_ids: Vec::new() }))
     }
@@ -319,6 +335,7 @@ pub struct Merchants {
     pub shifts_overlap: AtomicBool,
     pub puts: AtomicU32,
     pub lookups: AtomicU32,
+    pub history: History,
     pub down: AtomicBool,
 }
 
@@ -410,8 +427,12 @@ impl MerchantConnection for Served<Merchants> {
         Ok(Response::new(presence::PresenceReply { presences, ..presence::PresenceReply::default() }))
     }
 
-    async fn history(&self, _: Request<presence::HistoryRequest>) -> Result<Response<presence::HistoryReply>, Status> {
-        Err(Status::unimplemented("not scripted"))
+    async fn history(
+        &self,
+        request: Request<presence::HistoryRequest>,
+    ) -> Result<Response<presence::HistoryReply>, Status> {
+        self.0.up()?;
+        self.0.history.take(&request.into_inner()).map(Response::new)
     }
 
     async fn lookup(&self, request: Request<presence::LookupRequest>) -> Result<Response<presence::Merchant>, Status> {

@@ -13,7 +13,9 @@ use kitchen_api::store::{
     ApplicationRecord, ApplicationStore, AuthorisationId, Change, HashedSecret, Kind, StoreError, StoredApplication,
     StoredAuthorisation,
 };
-use kitchen_api::{CatalogTable, Config, Dependencies, Entropy, Handle, Service, TokenConfig, generate_signing_key};
+use kitchen_api::{
+    CatalogTable, Config, Dependencies, Entropy, Handle, RequestTable, Service, TokenConfig, generate_signing_key,
+};
 use order_model::{ApplicationId, Clock, MerchantId, PartitionCount, SharedClock, Timestamp};
 use parking_lot::Mutex;
 use rand::SeedableRng;
@@ -21,7 +23,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog_table::no_table;
+use crate::catalog_table::{no_requests, no_table};
 use crate::client::Client;
 use crate::nobody_authorises::NobodyAuthorises;
 use crate::peers::{Peers, event_id_key};
@@ -197,13 +199,23 @@ impl Rig {
 
     /// Starts on this table of catalogs.
     pub async fn start_on(config: Config, catalog: CatalogTable, prepare: impl FnOnce(&InMemoryApplications)) -> Self {
+        Self::start_on_tables(config, catalog, no_requests(), prepare).await
+    }
+
+    /// Starts on these tables.
+    pub async fn start_on_tables(
+        config: Config,
+        catalog: CatalogTable,
+        requests: RequestTable,
+        prepare: impl FnOnce(&InMemoryApplications),
+    ) -> Self {
         let peers = Peers::default();
         let applications = Arc::new(InMemoryApplications::default());
         applications.put("pos", "pos-secret", &[merchant(1), merchant(2)]);
         applications.put("other", "other-secret", &[merchant(3)]);
         prepare(&applications);
         let clock = TestClock::new();
-        let given = Dependencies { catalog, ..dependencies(&peers, applications.clone(), clock.clone()) };
+        let given = Dependencies { catalog, requests, ..dependencies(&peers, applications.clone(), clock.clone()) };
         let service = Service::build(config, given).await.unwrap();
         let handle = service.handle();
         let client = Client::new(handle.address());
@@ -243,6 +255,7 @@ pub fn dependencies(peers: &Peers, applications: Arc<dyn ApplicationStore>, cloc
         applications,
         authorisations: Arc::new(NobodyAuthorises),
         catalog: no_table(),
+        requests: no_requests(),
         core: peers.core_transport(),
         merchant_connection: PresenceNodes::one(PartitionCount::DEFAULT, peers.merchants_transport()),
         feed: FeedDependencies {

@@ -43,6 +43,8 @@ pub struct Merchant {
     pub interruptions: Vec<Interruption>,
     /// When it was added.
     pub created_at: Timestamp,
+    /// An integrator's own, no restaurant: orders may be simulated for it.
+    pub is_test: bool,
 }
 
 /// A profile cannot be taken.
@@ -143,6 +145,7 @@ mod tests {
             shifts: Merchant::around_the_clock(),
             interruptions: Vec::new(),
             created_at: Timestamp::from_unix_ms(1000),
+            is_test: true,
         }
     }
 

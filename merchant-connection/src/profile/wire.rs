@@ -20,6 +20,7 @@ impl From<&Merchant> for wire::Merchant {
             created_at_ms: merchant.created_at.unix_ms(),
             // The store's, which knows it.
             version: 0,
+            is_test: merchant.is_test,
         }
     }
 }
@@ -39,6 +40,7 @@ impl TryFrom<&wire::Merchant> for Merchant {
             shifts: merchant.shifts.iter().map(shift_from_wire).collect(),
             interruptions: merchant.interruptions.iter().map(interruption_from_wire).collect(),
             created_at: Timestamp::from_unix_ms(merchant.created_at_ms),
+            is_test: merchant.is_test,
         };
         read.check_fields().map_err(|error| Status::invalid_argument(error.to_string()))?;
         Ok(read)

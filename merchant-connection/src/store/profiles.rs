@@ -261,6 +261,10 @@ fn to_item(merchant: &Merchant, version: u64) -> Item {
     if let Some(id) = &merchant.open_delivery_id {
         set("openDeliveryId", text(id));
     }
+    // Absent where it says nothing: such items are what earlier versions wrote, and read.
+    if merchant.is_test {
+        set("isTest", AttributeValue::Bool(true));
+    }
     item
 }
 
@@ -276,6 +280,7 @@ fn from_item(item: &Item) -> Result<VersionedProfile, StoreError> {
         shifts: serde_json::from_str(read_text(item, "shifts")?).map_err(malformed("shifts"))?,
         interruptions: serde_json::from_str(read_text(item, "interruptions")?).map_err(malformed("interruptions"))?,
         created_at: Timestamp::from_unix_ms(read_number(item, "createdAt")?),
+        is_test: item.get("isTest").is_some_and(|value| value.as_bool() == Ok(&true)),
     };
     let version =
         if item.contains_key("profileVersion") { read_number(item, "profileVersion")? } else { FIRST_VERSION };

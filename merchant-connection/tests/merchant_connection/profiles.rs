@@ -23,6 +23,7 @@ fn profile(number: u32) -> wire::Merchant {
         }],
         created_at_ms: 1_700_000_000_000,
         version: 0,
+        is_test: number % 2 == 1,
     }
 }
 

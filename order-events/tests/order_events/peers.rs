@@ -10,7 +10,8 @@ use parking_lot::Mutex;
 use proto::connection_polling::connection_polling_server::{ConnectionPolling, ConnectionPollingServer};
 use proto::connection_polling::{
     AcknowledgeReply, AcknowledgeRequest, Acknowledgment, AcknowledgmentChunk, ExportChunk, ExportRequest, Fence,
-    FencedAcknowledgmentsRequest, Fences, LowerFenceRequest, RaiseFencesRequest, ReadFencesRequest,
+    FencedAcknowledgmentsRequest, Fences, LowerFenceRequest, RaiseFencesRequest, ReadFencesRequest, ReplayReply,
+    ReplayRequest,
 };
 use proto::gateway_core::gateway_core_server::{GatewayCore, GatewayCoreServer};
 use proto::gateway_core::{
@@ -87,6 +88,10 @@ impl ConnectionPolling for FakePolling {
     }
 
     async fn raise_fences(&self, _: Request<RaiseFencesRequest>) -> Result<Response<Fences>, Status> {
+        Err(Status::unimplemented("not asked by order-events"))
+    }
+
+    async fn replay(&self, _: Request<ReplayRequest>) -> Result<Response<ReplayReply>, Status> {
         Err(Status::unimplemented("not asked by order-events"))
     }
 

@@ -114,6 +114,10 @@ impl ConnectionPolling for FallbackModel {
         Ok(Response::new(feed::PollReply { events, ..feed::PollReply::default() }))
     }
 
+    async fn replay(&self, _: Request<wire::ReplayRequest>) -> Result<Response<wire::ReplayReply>, Status> {
+        Err(Status::unimplemented("nobody replays"))
+    }
+
     async fn acknowledge(
         &self,
         request: Request<wire::AcknowledgeRequest>,

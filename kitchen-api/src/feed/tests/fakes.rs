@@ -314,6 +314,10 @@ impl FakeStore {
 
 #[tonic::async_trait]
 impl ConnectionPolling for FakeStore {
+    async fn replay(&self, _: Request<wire::ReplayRequest>) -> Result<Response<wire::ReplayReply>, Status> {
+        Err(Status::unimplemented("nobody replays"))
+    }
+
     async fn poll(&self, request: Request<feed::PollRequest>) -> Result<Response<feed::PollReply>, Status> {
         self.enter("poll").await?;
         let request = request.into_inner();

@@ -1,0 +1,20 @@
+//! Events again, also after their acknowledgment: ours alone.
+
+use super::{Answers, Document, Operation, Parameter, Row, get, per_minute, query};
+
+const PARAMETERS: &[Parameter] = &[
+    query("merchantId", "Whose events; one merchant."),
+    query("after", "The cursor of the page before; without it the oldest event that is kept comes first."),
+    query("limit", "1 to 500 events, by default 100."),
+];
+
+pub(super) const ROWS: &[Row] = &[Row {
+    document: Document::Comanda,
+    tag: "events",
+    summary: "A merchant's events again, acknowledged or not, by cursor. Acknowledgments stay as they are; each use is logged.",
+    answers: Answers::One("ReplayedEvents"),
+    parameters: PARAMETERS,
+    errors: &[400],
+    per_minute: per_minute(60),
+    ..get(Operation::ReplayEvents, "replay_events", &["/comanda/v1/events"])
+}];

@@ -19,6 +19,6 @@ mod texts;
 
 pub(crate) use identifiers::uuid_text;
 pub(crate) use interruptions_endpoint::{add_interruption, interruptions, remove_interruption};
-pub(crate) use list::{details, list, merchant_in_path};
+pub(crate) use list::{PAGE_SIZE_MAX, details, list, merchant_in_path};
 pub(crate) use opening_hours_endpoint::{opening_hours, set_opening_hours};
 pub(crate) use status_endpoint::{one_status, statuses, store};

@@ -24,6 +24,7 @@ use utoipa::openapi::{
 };
 
 use self::shapes::{array, reference, text};
+use crate::catalog::limits::BATCH_ENTRIES_MAX;
 use crate::open_delivery::OpenDeliveryPrefix;
 use crate::operations::{self, Answers, Document, Row, Takes, Verb};
 
@@ -140,7 +141,7 @@ fn path_item(row: &Row, path: &str, index: usize) -> utoipa::openapi::PathItem {
         let parameter_in = if parameter.in_header { ParameterIn::Header } else { ParameterIn::Query };
         let documented = ParameterBuilder::new().name(parameter.name).parameter_in(parameter_in);
         let documented = documented.required(Required::False).description(Some(parameter.description));
-        operation = operation.parameter(documented.schema(Some(text())).build());
+        operation = operation.parameter(documented.schema(Some(shapes::of_parameter(parameter.shape))).build());
     }
     for (status, response) in answers(row.answers) {
         operation = operation.response(status, response);
@@ -167,7 +168,7 @@ fn body(takes: Takes) -> Option<utoipa::openapi::request_body::RequestBody> {
         Takes::One(name) => (JSON, reference(name), Required::True),
         Takes::Optional(name) => (JSON, reference(name), Required::False),
         Takes::Many(name) => (JSON, array(name), Required::True),
-        Takes::OneOrMany(name) => (JSON, shapes::one_or_many(name), Required::True),
+        Takes::OneOrMany(name) => (JSON, shapes::one_or_many(name, BATCH_ENTRIES_MAX), Required::True),
     };
     let content = ContentBuilder::new().schema(Some(schema)).build();
     Some(RequestBodyBuilder::new().required(Some(required)).content(content_type, content).build())

@@ -139,6 +139,10 @@ pub fn differences(document: &Value, schema: &Value, value: &Value, at: &str) ->
     if let Some(target) = schema.get("$ref").and_then(Value::as_str) {
         return differences(document, document.pointer(&target[1..]).unwrap(), value, at);
     }
+    if let Some(several) = schema.get("anyOf").or(schema.get("oneOf")).and_then(Value::as_array) {
+        let found = several.iter().map(|schema| differences(document, schema, value, at));
+        return found.min_by_key(Vec::len).unwrap_or_default();
+    }
     let is_typed = match schema["type"].as_str() {
         Some("object") => value.is_object(),
         Some("array") => value.is_array(),

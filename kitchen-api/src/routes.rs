@@ -26,7 +26,7 @@ use crate::operations::{self, Document, OpenDeliveryOperation, Operation, POLL, 
 use crate::orders::json_response;
 use crate::rate_limits::OperationLimit;
 use crate::telemetry::EndpointMetrics;
-use crate::{catalog, events, merchants, oauth, open_delivery, openapi, orders};
+use crate::{catalog, documentation, events, merchants, oauth, open_delivery, openapi, orders};
 
 /// The segment of `path` at `index`, from 0; empty when there is none.
 pub(crate) fn path_segment(path: &str, index: usize) -> &str {
@@ -113,6 +113,10 @@ fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>) -> Method
         Operation::OpenApi(document) => {
             let document = openapi::render(document, &api.open_delivery.prefix);
             wiring.open(move |_, _| std::future::ready(Ok(json_response(document.clone()))))
+        }
+        Operation::DocumentationPage => wiring.open(|_, _| std::future::ready(Ok(documentation::page()))),
+        Operation::DocumentationFile => {
+            wiring.open(|_, request| std::future::ready(documentation::page_file(&request)))
         }
     }
 }

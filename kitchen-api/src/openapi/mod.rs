@@ -197,6 +197,7 @@ fn answers(answers: Answers) -> Vec<(&'static str, Response)> {
         }
         Answers::Created(name) => vec![("201", with("Done, and kept.", reference(name)))],
         Answers::Page => vec![("200", page("A page.").build())],
+        Answers::File => vec![("200", file())],
         Answers::Accepted => vec![("202", without("Done, and kept."))],
         Answers::Gone => vec![("204", without("Gone."))],
         Answers::Done => vec![("204", without("Done, and kept."))],
@@ -206,6 +207,12 @@ fn answers(answers: Answers) -> Vec<(&'static str, Response)> {
 fn page(description: &str) -> ResponseBuilder {
     let content = ContentBuilder::new().schema(Some(text())).build();
     ResponseBuilder::new().description(description).content("text/html; charset=utf-8", content)
+}
+
+fn file() -> Response {
+    let content = || ContentBuilder::new().schema(Some(text())).build();
+    let file = ResponseBuilder::new().description("A script or a style.").content("text/javascript", content());
+    file.content("text/css", content()).build()
 }
 
 /// What the page itself refuses is a page; what the server does before it is not.

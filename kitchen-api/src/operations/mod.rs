@@ -57,6 +57,8 @@ pub(crate) enum Operation {
     OpenDelivery(OpenDeliveryOperation),
     Catalog(CatalogOperation),
     OpenApi(Document),
+    DocumentationPage,
+    DocumentationFile,
 }
 
 /// The document that describes an operation.
@@ -112,6 +114,8 @@ pub(crate) enum Answers {
     Created(&'static str),
     /// 200 with HTML, and so are refusals.
     Page,
+    /// 200 with a script or a style.
+    File,
     /// 202 without a body.
     Accepted,
     /// 204 without a body.

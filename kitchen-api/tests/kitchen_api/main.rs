@@ -15,6 +15,7 @@ mod client;
 mod directory;
 mod disputes;
 mod documentation;
+mod documentation_page;
 mod errors;
 mod interruptions;
 mod limits;

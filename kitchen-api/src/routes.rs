@@ -106,6 +106,7 @@ fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>) -> Method
         Operation::RemoveInterruption => wiring.authorised(merchants::remove_interruption),
         Operation::OpeningHours => wiring.authorised(merchants::opening_hours),
         Operation::SetOpeningHours => wiring.authorised(merchants::set_opening_hours),
+        Operation::CheckinQrcode => wiring.authorised(merchants::checkin_qrcode::checkin_qrcode),
         Operation::OpenDelivery(operation) => wiring.open_delivery(operation),
         Operation::Catalog(operation) => {
             wiring.authorised(move |api, authorised, request| catalog::answer(api, authorised, request, operation))

@@ -126,7 +126,8 @@ pub(super) async fn find_one(api: &Api, id: MerchantId) -> Result<Option<Merchan
     Ok(found.into_iter().find(|merchant| *merchant.id == *id.as_bytes()))
 }
 
-async fn fetch(api: &Api, ids: &[MerchantId]) -> Result<Vec<Merchant>, ApiError> {
+/// The merchants of these ids that exist.
+pub(super) async fn fetch(api: &Api, ids: &[MerchantId]) -> Result<Vec<Merchant>, ApiError> {
     let some = ids.chunks(FETCH_MAX).map(|ids| {
         let merchant_ids = ids.iter().map(|id| to_bytes(id.as_bytes())).collect();
         api.merchants.get_merchants(GetMerchantsRequest { merchant_ids })

@@ -198,6 +198,7 @@ fn answers(answers: Answers) -> Vec<(&'static str, Response)> {
         Answers::Created(name) => vec![("201", with("Done, and kept.", reference(name)))],
         Answers::Page => vec![("200", page("A page.").build())],
         Answers::File => vec![("200", file())],
+        Answers::Pdf => vec![("200", pdf())],
         Answers::Accepted => vec![("202", without("Done, and kept."))],
         Answers::Gone => vec![("204", without("Gone."))],
         Answers::Done => vec![("204", without("Done, and kept."))],
@@ -207,6 +208,11 @@ fn answers(answers: Answers) -> Vec<(&'static str, Response)> {
 fn page(description: &str) -> ResponseBuilder {
     let content = ContentBuilder::new().schema(Some(text())).build();
     ResponseBuilder::new().description(description).content("text/html; charset=utf-8", content)
+}
+
+fn pdf() -> Response {
+    let content = ContentBuilder::new().schema(Some(text())).build();
+    ResponseBuilder::new().description("A PDF.").content("application/pdf", content).build()
 }
 
 fn file() -> Response {

@@ -84,4 +84,14 @@ pub(super) const ROWS: &[Row] = &[
         errors: &[400, 408, 413],
         ..get(Operation::SetOpeningHours, "set_opening_hours", OPENING_HOURS)
     },
+    Row {
+        verb: Verb::Post,
+        tag: "merchant",
+        summary: "Sheets to print with the codes that couriers check in with, one page for each store; all of them, or none.",
+        takes: Takes::One("CheckinStores"),
+        answers: Answers::Pdf,
+        parameters: LANGUAGE,
+        errors: &[400, 408, 413],
+        ..get(Operation::CheckinQrcode, "checkin_qrcode", &["/merchant/v1.0/merchants/checkin-qrcode"])
+    },
 ];

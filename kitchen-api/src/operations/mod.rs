@@ -54,6 +54,7 @@ pub(crate) enum Operation {
     RemoveInterruption,
     OpeningHours,
     SetOpeningHours,
+    CheckinQrcode,
     OpenDelivery(OpenDeliveryOperation),
     Catalog(CatalogOperation),
     OpenApi(Document),
@@ -116,6 +117,8 @@ pub(crate) enum Answers {
     Page,
     /// 200 with a script or a style.
     File,
+    /// 200 with a PDF.
+    Pdf,
     /// 202 without a body.
     Accepted,
     /// 204 without a body.

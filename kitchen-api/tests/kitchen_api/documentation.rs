@@ -129,6 +129,7 @@ async fn the_served_paths_are_these() {
         "get /openapi.json",
         "get /openapi/merchant.json",
         "get /openapi/comanda.json",
+        "post /merchant/v1.0/merchants/checkin-qrcode",
         "get /docs",
         "get /docs/{file}",
     ];

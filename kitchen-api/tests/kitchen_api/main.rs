@@ -11,6 +11,7 @@ mod catalog_batches;
 mod catalog_concurrency;
 mod catalog_limits;
 mod catalog_table;
+mod checkin_qrcode;
 mod client;
 mod directory;
 mod disputes;

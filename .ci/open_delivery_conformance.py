@@ -12,12 +12,9 @@ been seen. Needs Python 3.9 and, from the Python package index, `jsonschema` and
 import argparse
 import datetime
 import json
-import os
 import pathlib
 import re
-import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -26,6 +23,7 @@ import uuid
 
 import jsonschema
 import yaml
+from running_platform import Platform
 
 DOCUMENT = pathlib.Path(__file__).resolve().parent.parent / "docs" / "api" / "opendelivery-1.7.0.yaml"
 PERMITTED = {405, 413, 415, 429}
@@ -210,60 +208,6 @@ class Pos:
 def must(answer, status):
     if answer.status != status:
         raise SystemExit(f"expected {status}, got {answer.status}: {answer.body[:500]!r}")
-
-
-class Platform:
-    """`comanda dev`, and the command line beside it."""
-
-    def __init__(self, binary):
-        self.binary = binary
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("COMANDA_", "AWS_"))}
-        for name in ("HTTP", "OPS", "LOCAL_AWS"):
-            environment[f"COMANDA_{name}_ADDR"] = "127.0.0.1:0"
-        environment["COMANDA_OPEN_DELIVERY_PREFIX"] = PREFIX
-        self.process = subprocess.Popen(
-            [binary, "dev", "--json"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit("the platform did not start")
-        self.ready = json.loads(line)
-        self.environment = dict(
-            environment,
-            AWS_ENDPOINT_URL=f"http://{self.ready['aws']}",
-            AWS_ACCESS_KEY_ID="test",
-            AWS_SECRET_ACCESS_KEY="test",
-            AWS_REGION="us-east-1",
-        )
-
-    def run(self, *arguments):
-        done = subprocess.run(
-            [self.binary, *arguments, "--json"], env=self.environment, capture_output=True, text=True, timeout=60
-        )
-        if done.returncode != 0:
-            raise SystemExit(f"{' '.join(arguments)}: {done.stderr}")
-        return done.stdout
-
-    def sample(self, merchant, kind):
-        return json.loads(self.run("order", "place", "--merchant", merchant, "--type", kind))["orderId"]
-
-    def place(self, message):
-        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-            file.write(json.dumps(message))
-            file.flush()
-            self.run("order", "place", "--file", file.name)
-
-    def update(self, order, code, metadata=None):
-        extra = ["--metadata", json.dumps(metadata)] if metadata else []
-        self.run("order", "update", order, code, *extra)
-
-    def stop(self):
-        self.process.terminate()
-        try:
-            self.process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
 
 
 def now():
@@ -522,7 +466,7 @@ def main():
     parser.add_argument("--document", type=pathlib.Path, default=DOCUMENT, help="the OpenAPI document to check against")
     arguments = parser.parse_args()
     document = Document(arguments.document)
-    platform = Platform(os.path.abspath(arguments.binary))
+    platform = Platform(arguments.binary, COMANDA_OPEN_DELIVERY_PREFIX=PREFIX)
     try:
         merchant = platform.ready["merchants"][0]
         platform.run("merchant", "add", merchant, "--name", "Cantina", "--open-delivery-id", OWN_ID)

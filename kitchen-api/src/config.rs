@@ -91,6 +91,9 @@ pub struct ServerConfig {
     pub request_timeout: Duration,
     /// A connection on which nothing moves for this long is closed; a POS polls every 30 s. Default 75 s.
     pub idle_timeout: Duration,
+    /// A cleartext connection that has rested for this long between requests gives back its buffers: short, so that many that come
+    /// at once do not hold them together, and long enough for requests that follow one another. Default 500 ms.
+    pub rest_after: Duration,
     /// All headers of a request together, in bytes. Default 32 KiB, at most 56 KiB.
     pub headers_max_bytes: usize,
     /// The URI of a request, in bytes. Default 8 KiB.
@@ -106,6 +109,7 @@ impl Default for ServerConfig {
             body_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
+            rest_after: Duration::from_millis(500),
             headers_max_bytes: 32 * 1024,
             uri_max_bytes: 8 * 1024,
         }

@@ -10,6 +10,7 @@ mod calls;
 mod catalog;
 pub mod config;
 mod directory;
+mod documentation;
 mod entropy;
 mod errors;
 mod events;

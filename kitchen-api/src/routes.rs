@@ -26,7 +26,9 @@ use crate::operations::{self, Document, OpenDeliveryOperation, Operation, POLL, 
 use crate::orders::json_response;
 use crate::rate_limits::{OperationLimit, caller};
 use crate::telemetry::EndpointMetrics;
-use crate::{catalog, events, idempotency, merchants, oauth, open_delivery, openapi, orders, replay, simulator};
+use crate::{
+    catalog, documentation, events, idempotency, merchants, oauth, open_delivery, openapi, orders, replay, simulator,
+};
 
 /// The segment of `path` at `index`, from 0; empty when there is none.
 pub(crate) fn path_segment(path: &str, index: usize) -> &str {
@@ -112,6 +114,7 @@ fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>) -> Method
         Operation::ReplayEvents => wiring.authorised(replay::replay),
         Operation::SimulateOrder => wiring.authorised(simulator::place),
         Operation::SimulateStep => wiring.authorised(simulator::step),
+        Operation::CheckinQrcode => wiring.authorised(merchants::checkin_qrcode::checkin_qrcode),
         Operation::OpenDelivery(operation) => wiring.open_delivery(operation),
         Operation::Catalog(operation) => {
             wiring.authorised(move |api, authorised, request| catalog::answer(api, authorised, request, operation))
@@ -119,6 +122,10 @@ fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>) -> Method
         Operation::OpenApi(document) => {
             let document = openapi::render(document, &api.open_delivery.prefix);
             wiring.open(move |_, _| std::future::ready(Ok(json_response(document.clone()))))
+        }
+        Operation::DocumentationPage => wiring.open(|_, _| std::future::ready(Ok(documentation::page()))),
+        Operation::DocumentationFile => {
+            wiring.open(|_, request| std::future::ready(documentation::page_file(&request)))
         }
     }
 }

@@ -36,7 +36,9 @@ fn needs(role: Role, names: &AwsNames) -> Needs {
             topics: none(),
             tables: vec!["polling-index"],
         },
-        Role::KitchenApi => Needs { queues: Vec::new(), topics: none(), tables: vec!["catalog", "partner-apps", "requests"] },
+        Role::KitchenApi => {
+            Needs { queues: Vec::new(), topics: none(), tables: vec!["catalog", "partner-apps", "requests"] }
+        }
     }
 }
 

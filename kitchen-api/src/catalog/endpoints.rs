@@ -229,11 +229,11 @@ async fn put_product_of(asked: &Asked<'_>, body: Body) -> Result<Response, ApiEr
 
 /// A page of the products, by their ids.
 async fn products(asked: &Asked<'_>) -> Result<Response, ApiError> {
-    let (mut page, mut limit) = (1usize, PAGE_MAX);
+    let (mut page, mut limit) = (1usize, PAGE_MAX as usize);
     for (field, value) in form_pairs(asked.parts.uri.query().unwrap_or_default()) {
         let (field, place, most) = match &*field {
             "page" => ("page", &mut page, PRODUCTS_MAX as usize),
-            "limit" => ("limit", &mut limit, PAGE_MAX),
+            "limit" => ("limit", &mut limit, PAGE_MAX as usize),
             _ => continue,
         };
         let number = value.trim().parse().ok().filter(|number| (1..=most).contains(number));

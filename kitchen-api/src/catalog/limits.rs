@@ -46,7 +46,7 @@ pub(crate) const ENTITIES_PER_REQUEST_MAX: usize = 1_000;
 pub(crate) const PRICE_MAX_CENTS: u64 = 100_000_000;
 
 /// Products on one page of their list, at most and by default.
-pub(crate) const PAGE_MAX: usize = 100;
+pub(crate) const PAGE_MAX: u32 = 100;
 /// Entries of one batch: with the body's 256 KiB that is about what fits.
 pub(crate) const BATCH_ENTRIES_MAX: usize = 2_000;
 /// Entries that are stored, and applied, together: a DynamoDB transaction takes 100 items, and some are ours.

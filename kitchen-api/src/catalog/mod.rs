@@ -41,6 +41,9 @@ use crate::entropy::Entropy;
 use crate::errors::ApiError;
 use crate::merchants::uuid_text;
 
+/// How many contexts a menu can be shown in.
+pub(crate) const CONTEXTS: usize = entities::Context::ALL.len();
+
 /// The catalogs of all merchants.
 pub(crate) struct Catalog {
     editor: Editor,

@@ -27,7 +27,7 @@ use crate::routes::path_segment;
 /// Where the merchant's id stands in `/merchant/v1.0/merchants/{id}…`.
 const ID_SEGMENT: usize = 3;
 /// Merchants of one page, at most and by default.
-const PAGE_SIZE_MAX: usize = 100;
+pub(crate) const PAGE_SIZE_MAX: u32 = 100;
 /// Merchants of one call: a hundred interruptions with the longest text make 230 KB of one, and a reply is at most 8 MiB.
 const FETCH_MAX: usize = 25;
 
@@ -40,18 +40,19 @@ struct Page {
 
 impl Page {
     fn read(query: Option<&str>) -> Result<Self, ApiError> {
-        let mut page = Self { number: 1, size: PAGE_SIZE_MAX };
+        let size_max = PAGE_SIZE_MAX as usize;
+        let mut page = Self { number: 1, size: size_max };
         for (name, value) in form_pairs(query.unwrap_or_default()) {
             let (field, place) = match &*name {
                 "page" => ("page", &mut page.number),
                 "size" => ("size", &mut page.size),
                 _ => continue,
             };
-            let number = value.trim().parse().ok().filter(|number| *number > 0);
+            let number = number_from_one(value.trim());
             *place = number
                 .ok_or_else(|| ApiError::bad_request(format!("{field} must be a number from 1.")).at_field(field))?;
         }
-        if page.size > PAGE_SIZE_MAX {
+        if page.size > size_max {
             let message = format!("size is at most {PAGE_SIZE_MAX}.");
             return Err(ApiError::bad_request(message).at_field("size"));
         }
@@ -63,6 +64,12 @@ impl Page {
         let end = start.saturating_add(self.size).min(all.len());
         &all[start..end]
     }
+}
+
+/// A number from 1. One too long to be counted with is the largest there is: that page is as empty as any beyond the last.
+fn number_from_one(text: &str) -> Option<usize> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().unwrap_or(usize::MAX)).filter(|number| *number > 0)
 }
 
 /// Answers with a page of the application's merchants, sorted by id.
@@ -119,7 +126,8 @@ pub(crate) async fn find_one(api: &Api, id: MerchantId) -> Result<Option<Merchan
     Ok(found.into_iter().find(|merchant| *merchant.id == *id.as_bytes()))
 }
 
-async fn fetch(api: &Api, ids: &[MerchantId]) -> Result<Vec<Merchant>, ApiError> {
+/// The merchants of these ids that exist.
+pub(super) async fn fetch(api: &Api, ids: &[MerchantId]) -> Result<Vec<Merchant>, ApiError> {
     let some = ids.chunks(FETCH_MAX).map(|ids| {
         let merchant_ids = ids.iter().map(|id| to_bytes(id.as_bytes())).collect();
         api.merchants.get_merchants(GetMerchantsRequest { merchant_ids })
@@ -152,7 +160,10 @@ mod tests {
         assert_eq!(page(""), Ok(5));
         assert_eq!(page("page=2&size=3"), Ok(2));
         assert_eq!(page("page=9999999999&size=100"), Ok(0));
-        for wrong in ["page=0", "size=0", "size=101", "page=x", "page=-1", "page="] {
+        assert_eq!(page("page=99999999999999999999999999999999"), Ok(0));
+        for wrong in
+            ["page=0", "size=0", "size=101", "page=x", "page=-1", "page=", "page=1.0", "size=99999999999999999999999"]
+        {
             assert_eq!(page(wrong), Err(400), "{wrong}");
         }
     }

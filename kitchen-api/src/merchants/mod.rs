@@ -3,6 +3,8 @@
 //! Called by the routes. Profiles and presence are merchant-connection's; whether a store is open is judged here, by
 //! [`status`], from both. The check-in QR code is absent.
 
+pub(crate) mod checkin_qrcode;
+mod checkin_sheet;
 mod identifiers;
 pub(crate) mod interruptions;
 mod interruptions_endpoint;
@@ -20,7 +22,7 @@ mod texts;
 
 pub(crate) use identifiers::uuid_text;
 pub(crate) use interruptions_endpoint::{add_interruption, interruptions, remove_interruption};
-pub(crate) use list::{details, find_one, list, merchant_in_path};
+pub(crate) use list::{PAGE_SIZE_MAX, details, find_one, list, merchant_in_path};
 pub(crate) use opening_hours_endpoint::{opening_hours, set_opening_hours};
 pub(crate) use presence_history::presence_history;
 pub(crate) use status_endpoint::{one_status, statuses, store};

@@ -25,4 +25,5 @@ pub(crate) use attempts::{Attempts, Limits};
 pub(crate) use claims::Tokens;
 pub(crate) use endpoint::issue;
 pub(crate) use form::pairs as form_pairs;
+pub(crate) use token_form::FIELD_MAX_BYTES;
 pub(crate) use user_code::user_code;

@@ -8,7 +8,7 @@ use super::form::pairs;
 use crate::errors::ApiError;
 
 /// The longest value of a field that we look at, in bytes.
-pub(super) const FIELD_MAX_BYTES: usize = 1024;
+pub(crate) const FIELD_MAX_BYTES: usize = 1024;
 
 /// The form of a token request.
 pub(super) struct TokenForm {

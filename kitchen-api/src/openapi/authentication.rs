@@ -1,9 +1,11 @@
 //! Schemas of tokens and user codes, and the flows of OAuth 2 that there are.
 
+use utoipa::openapi::schema::AnyOfBuilder;
 use utoipa::openapi::security::{AuthorizationCode, ClientCredentials, Flow, OAuth2, Scopes, SecurityScheme};
-use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::openapi::{RefOr, Schema, Type};
 
-use super::shapes::{Named, object, one_of, shaped, text, texts, typed};
+use super::shapes::{Named, object, one_of, shaped, text, texts, typed, visible};
+use crate::oauth::FIELD_MAX_BYTES;
 use crate::operations::Document;
 
 /// The page that stands for the authorization endpoint: the code is typed, not redirected.
@@ -26,7 +28,7 @@ pub(super) fn schemas() -> Vec<Named> {
     vec![
         ("TokenForm", token_form()),
         ("Token", object(&token)),
-        ("UserCodeForm", texts(&["clientId"])),
+        ("UserCodeForm", object(&[("clientId", visible(FIELD_MAX_BYTES))])),
         (
             "UserCode",
             object(&[
@@ -41,22 +43,21 @@ pub(super) fn schemas() -> Vec<Named> {
     ]
 }
 
-/// One form for every grant; each field says which grants need it.
+/// One form for every grant.
 fn token_form() -> RefOr<Schema> {
-    let grants = ["client_credentials", "authorization_code", "refresh_token"];
-    let grants = grants.iter().map(|grant| serde_json::Value::from(*grant));
-    let grant_type = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(grants)).description(Some(
-        "client_credentials: a centralised application. authorization_code, then refresh_token: a distributed one.",
-    ));
-    let said = |description: &str| ObjectBuilder::new().schema_type(Type::String).description(Some(description));
-    let form = ObjectBuilder::new()
-        .schema_type(Type::Object)
-        .property("grantType", grant_type)
-        .property("clientId", said("Always."))
-        .property("clientSecret", said("Always."))
-        .property("authorizationCode", said("With authorization_code: what the merchant's owner was shown."))
-        .property("authorizationCodeVerifier", said("With authorization_code: what came with the user code."))
-        .property("refreshToken", said("With refresh_token: the one that came last."));
-    let form = ["grantType", "clientId", "clientSecret"].into_iter().fold(form, ObjectBuilder::required);
-    RefOr::T(Schema::Object(form.build()))
+    let said = || visible(FIELD_MAX_BYTES);
+    let form = |grant, more: &[(&str, RefOr<Schema>)]| {
+        let always = [("grantType", one_of(&[grant])), ("clientId", said()), ("clientSecret", said())];
+        object(&[&always, more].concat())
+    };
+    let by_code = [("authorizationCode", said()), ("authorizationCodeVerifier", said())];
+    let forms = AnyOfBuilder::new()
+        .description(Some(
+            "client_credentials: a centralised application. authorization_code, with what the merchant's owner was shown and what came \
+             with the user code, then refresh_token, with the one that came last: a distributed one.",
+        ))
+        .item(form("client_credentials", &[]))
+        .item(form("authorization_code", &by_code))
+        .item(form("refresh_token", &[("refreshToken", said())]));
+    RefOr::T(Schema::AnyOf(forms.build()))
 }

@@ -2,9 +2,9 @@
 
 use utoipa::openapi::{ArrayBuilder, ObjectBuilder, RefOr, Schema, Type};
 
-use super::shapes::{Named, array, object, one_of, reference, shaped, text, typed, up_to};
-use crate::catalog::limits;
+use super::shapes::{Named, array, either, object, one_of, reference, shaped, some_of, text, typed, up_to};
 use crate::catalog::requests::TEMPLATES;
+use crate::catalog::{CONTEXTS, limits};
 
 pub(super) fn schemas() -> Vec<Named> {
     answered().into_iter().chain(sent()).chain(changes()).collect()
@@ -293,15 +293,24 @@ fn sent() -> Vec<Named> {
 }
 
 fn changes() -> Vec<Named> {
-    let by = |name| up_to(3, reference(name));
-    let price = || vec![("price?", reference("NewPrice")), ("priceByCatalog?", by("PriceInContext"))];
-    let status_by = || vec![("status?", status()), ("statusByCatalog?", by("StatusInContext"))];
+    let contexts = CONTEXTS;
+    let by = |name: &str| up_to(contexts, reference(name));
+    // One of the two has to be there, and says something.
+    let change = |of: &str, name: &str, value: RefOr<Schema>, by_name: &str, by_schema: &str| {
+        let (name_or_none, by_or_none) = (format!("{name}?"), format!("{by_name}?"));
+        either(
+            object(&[(of, id()), (name, value.clone()), (&by_or_none, by(by_schema))]),
+            object(&[(of, id()), (&name_or_none, value), (by_name, some_of(contexts, reference(by_schema)))]),
+        )
+    };
+    let price = |of| change(of, "price", reference("NewPrice"), "priceByCatalog", "PriceInContext");
+    let status_by = |of| change(of, "status", status(), "statusByCatalog", "StatusInContext");
     vec![
         ("PriceInContext", object(&[("catalogContext", context()), ("value", cents()), ("originalValue?", cents())])),
         ("StatusInContext", object(&[("catalogContext", context()), ("status", status())])),
-        ("ItemPrice", object(&[vec![("itemId", id())], price()].concat())),
-        ("ItemStatus", object(&[vec![("itemId", id())], status_by()].concat())),
-        ("OptionPrice", object(&[vec![("optionId", id())], price()].concat())),
-        ("OptionStatus", object(&[vec![("optionId", id())], status_by()].concat())),
+        ("ItemPrice", price("itemId")),
+        ("ItemStatus", status_by("itemId")),
+        ("OptionPrice", price("optionId")),
+        ("OptionStatus", status_by("optionId")),
     ]
 }

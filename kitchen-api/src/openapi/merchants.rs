@@ -2,8 +2,8 @@
 
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 
-use super::shapes::{Named, array, object, one_of, reference, shaped, text, texts, typed, up_to};
-use crate::merchants::{interruptions, shift_list, status};
+use super::shapes::{Named, array, object, one_of, reference, shaped, some_of, text, texts, typed, up_to, uuid};
+use crate::merchants::{checkin_qrcode, interruptions, shift_list, status};
 
 pub(super) fn schemas() -> Vec<Named> {
     merchant_schemas().into_iter().chain(schedule_schemas()).collect()
@@ -82,6 +82,7 @@ fn schedule_schemas() -> Vec<Named> {
         ),
         ("Shift", object(&[&[("id", text())][..], &shift].concat())),
         ("NewShift", object(&shift)),
+        ("CheckinStores", object(&[("merchantIds", some_of(checkin_qrcode::STORES_MAX, uuid()))])),
         ("OpeningHours", object(&[("storeId?", text()), ("shifts", shifts("Shift"))])),
         ("NewOpeningHours", object(&[("storeId?", text()), ("shifts", shifts("NewShift"))])),
     ]

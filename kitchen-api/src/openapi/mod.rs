@@ -26,6 +26,7 @@ use utoipa::openapi::{
 };
 
 use self::shapes::{array, reference, text};
+use crate::catalog::limits::BATCH_ENTRIES_MAX;
 use crate::open_delivery::OpenDeliveryPrefix;
 use crate::operations::{self, Answers, Document, Row, Takes, Verb};
 
@@ -148,7 +149,7 @@ fn path_item(row: &Row, path: &str, index: usize) -> utoipa::openapi::PathItem {
         let parameter_in = if parameter.in_header { ParameterIn::Header } else { ParameterIn::Query };
         let documented = ParameterBuilder::new().name(parameter.name).parameter_in(parameter_in);
         let documented = documented.required(Required::False).description(Some(parameter.description));
-        operation = operation.parameter(documented.schema(Some(text())).build());
+        operation = operation.parameter(documented.schema(Some(shapes::of_parameter(parameter.shape))).build());
     }
     for (status, response) in answers(row.answers) {
         operation = operation.response(status, response);
@@ -175,7 +176,7 @@ fn body(takes: Takes) -> Option<utoipa::openapi::request_body::RequestBody> {
         Takes::One(name) => (JSON, reference(name), Required::True),
         Takes::Optional(name) => (JSON, reference(name), Required::False),
         Takes::Many(name) => (JSON, array(name), Required::True),
-        Takes::OneOrMany(name) => (JSON, shapes::one_or_many(name), Required::True),
+        Takes::OneOrMany(name) => (JSON, shapes::one_or_many(name, BATCH_ENTRIES_MAX), Required::True),
     };
     let content = ContentBuilder::new().schema(Some(schema)).build();
     Some(RequestBodyBuilder::new().required(Some(required)).content(content_type, content).build())
@@ -204,6 +205,8 @@ fn answers(answers: Answers) -> Vec<(&'static str, Response)> {
         }
         Answers::Created(name) => vec![("201", with("Done, and kept.", reference(name)))],
         Answers::Page => vec![("200", page("A page.").build())],
+        Answers::File => vec![("200", file())],
+        Answers::Pdf => vec![("200", pdf())],
         Answers::Accepted => vec![("202", without("Done, and kept."))],
         Answers::Taken(name) => vec![("202", with("Done, and kept.", reference(name)))],
         Answers::Gone => vec![("204", without("Gone."))],
@@ -214,6 +217,17 @@ fn answers(answers: Answers) -> Vec<(&'static str, Response)> {
 fn page(description: &str) -> ResponseBuilder {
     let content = ContentBuilder::new().schema(Some(text())).build();
     ResponseBuilder::new().description(description).content("text/html; charset=utf-8", content)
+}
+
+fn pdf() -> Response {
+    let content = ContentBuilder::new().schema(Some(text())).build();
+    ResponseBuilder::new().description("A PDF.").content("application/pdf", content).build()
+}
+
+fn file() -> Response {
+    let content = || ContentBuilder::new().schema(Some(text())).build();
+    let file = ResponseBuilder::new().description("A script or a style.").content("text/javascript", content());
+    file.content("text/css", content()).build()
 }
 
 /// What the page itself refuses is a page; what the server does before it is not.

@@ -1,8 +1,9 @@
 //! Schemas of events, orders and errors.
 
+use order_model::lifecycle::CancellationCode;
 use utoipa::openapi::{ArrayBuilder, RefOr, Schema, Type};
 
-use super::shapes::{Named, object, reference, text, texts, typed};
+use super::shapes::{Named, object, one_of, reference, text, texts, typed};
 
 pub(super) fn schemas() -> Vec<Named> {
     let anything = || typed(Type::Object);
@@ -24,6 +25,10 @@ pub(super) fn schemas() -> Vec<Named> {
         ("EventReference", texts(&["id"])),
         ("Order", anything()),
         ("Note", texts(&["reason?", "cancellationCode?"])),
+        ("CancellationRequest", {
+            let codes: Vec<&str> = CancellationCode::ALL.iter().map(|code| code.code()).collect();
+            object(&[("reason?", text()), ("cancellationCode", one_of(&codes))])
+        }),
         ("CancellationReason", texts(&["cancelCodeId", "description"])),
         ("DisputeReason", texts(&["reason?", "detailReason?"])),
         ("DisputeAlternative", object(&[("type?", text()), ("metadata", reference("DisputeTerms"))])),

@@ -1,6 +1,7 @@
 //! Catalogs: menus and batches of changes (PARTNER_API, 1.6).
 
-use super::{Answers, Operation, Parameter, Row, Takes, Verb, get, header, query};
+use super::{Answers, Operation, Parameter, Row, Shape, Takes, Verb, get, header, query};
+use crate::catalog::limits;
 
 /// What is done to a catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,10 +32,16 @@ pub(crate) enum CatalogOperation {
 const IF_MATCH: &[Parameter] = &[header(
     "if-match",
     "An `ETag` as it was answered, or `*`: anything else there now is a 412, and nothing is done.",
-)];
-const INCLUDE_ITEMS: &[Parameter] =
-    &[query("include_items", "`true`: with the items of each category."), query("includeItems", "The same.")];
-const PAGE: &[Parameter] = &[query("page", "From 1."), query("limit", "1 to 100, by default 100.")];
+)
+.shaped(Shape::Pattern(r#"^(\*|"r[0-9]{1,18}")$"#))];
+const INCLUDE_ITEMS: &[Parameter] = &[
+    query("include_items", "`true`: with the items of each category.").shaped(Shape::Flag),
+    query("includeItems", "The same.").shaped(Shape::Flag),
+];
+const PAGE: &[Parameter] = &[
+    query("page", "From 1.").shaped(Shape::Number(1, Some(limits::PRODUCTS_MAX))),
+    query("limit", "1 to 100, by default 100.").shaped(Shape::Number(1, Some(limits::PAGE_MAX))),
+];
 
 const CATEGORIES: &[&str] =
     &["/catalog/v2.0/merchants/{id}/categories", "/catalog/v2.0/merchants/{id}/catalogs/{catalogId}/categories"];

@@ -1,9 +1,12 @@
 //! Polling and acknowledgment, under their published paths and the older ones (PARTNER_API, 1.3).
 
-use super::{Answers, Operation, Parameter, Row, Takes, Verb, get, header, per_minute, query};
+use super::{Answers, Operation, Parameter, Row, Shape, Takes, Verb, get, header, per_minute, query};
+
+const MERCHANTS: &str = "^[ ,]*([0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12} *(,[ ,]*|$)){0,500}$";
 
 const POLL_PARAMETERS: &[Parameter] = &[
-    header("x-polling-merchants", "Merchant UUIDs, comma-separated, at most 500. Mandatory above 500 merchants."),
+    header("x-polling-merchants", "Merchant UUIDs, comma-separated, at most 500. Mandatory above 500 merchants.")
+        .shaped(Shape::Pattern(MERCHANTS)),
     query("types", "Event codes, comma-separated. Pending events it hides count as acknowledged."),
     query("groups", "Event groups, comma-separated. Pending events it hides count as acknowledged."),
     query(

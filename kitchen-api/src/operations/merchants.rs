@@ -1,6 +1,7 @@
 //! Merchants: profile, status, interruptions and opening hours (PARTNER_API, 1.5).
 
-use super::{Answers, Operation, Parameter, Row, Takes, Verb, get, header, query};
+use super::{Answers, Operation, Parameter, Row, Shape, Takes, Verb, get, header, query};
+use crate::merchants::PAGE_SIZE_MAX;
 
 const LANGUAGE: &[Parameter] =
     &[header("accept-language", "pt (the default), en or es, of the messages; codes are the same in each.")];
@@ -13,7 +14,10 @@ pub(super) const ROWS: &[Row] = &[
         tag: "merchant",
         summary: "The application's merchants.",
         answers: Answers::Many("MerchantSummary"),
-        parameters: &[query("page", "From 1."), query("size", "1 to 100, by default 100.")],
+        parameters: &[
+            query("page", "From 1; beyond the last one there is nothing.").shaped(Shape::Number(1, None)),
+            query("size", "1 to 100, by default 100.").shaped(Shape::Number(1, Some(PAGE_SIZE_MAX))),
+        ],
         errors: &[400],
         ..get(Operation::ListMerchants, "list_merchants", &["/merchant/v1.0/merchants"])
     },
@@ -79,5 +83,15 @@ pub(super) const ROWS: &[Row] = &[
         answers: Answers::Created("OpeningHours"),
         errors: &[400, 408, 413],
         ..get(Operation::SetOpeningHours, "set_opening_hours", OPENING_HOURS)
+    },
+    Row {
+        verb: Verb::Post,
+        tag: "merchant",
+        summary: "Sheets to print with the codes that couriers check in with, one page for each store; all of them, or none.",
+        takes: Takes::One("CheckinStores"),
+        answers: Answers::Pdf,
+        parameters: LANGUAGE,
+        errors: &[400, 408, 413],
+        ..get(Operation::CheckinQrcode, "checkin_qrcode", &["/merchant/v1.0/merchants/checkin-qrcode"])
     },
 ];

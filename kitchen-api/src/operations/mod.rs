@@ -64,9 +64,12 @@ pub(crate) enum Operation {
     ReplayEvents,
     SimulateOrder,
     SimulateStep,
+    CheckinQrcode,
     OpenDelivery(OpenDeliveryOperation),
     Catalog(CatalogOperation),
     OpenApi(Document),
+    DocumentationPage,
+    DocumentationFile,
 }
 
 /// The document that describes an operation.
@@ -122,6 +125,10 @@ pub(crate) enum Answers {
     Created(&'static str),
     /// 200 with HTML, and so are refusals.
     Page,
+    /// 200 with a script or a style.
+    File,
+    /// 200 with a PDF.
+    Pdf,
     /// 202 without a body.
     Accepted,
     /// 202 with this schema.
@@ -138,6 +145,26 @@ pub(crate) struct Parameter {
     pub(crate) name: &'static str,
     pub(crate) in_header: bool,
     pub(crate) description: &'static str,
+    pub(crate) shape: Shape,
+}
+
+/// What a parameter has to look like: anything else is a 400.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Shape {
+    /// Any text; what is not known is ignored.
+    Text,
+    /// `true` or `false`.
+    Flag,
+    /// A whole number from the first of these to the second, if there is one.
+    Number(u32, Option<u32>),
+    /// A text of this pattern.
+    Pattern(&'static str),
+}
+
+impl Parameter {
+    const fn shaped(self, shape: Shape) -> Self {
+        Self { shape, ..self }
+    }
 }
 
 /// One row of the table.
@@ -186,11 +213,11 @@ const fn per_minute(requests: u32) -> Option<NonZeroU32> {
 }
 
 const fn query(name: &'static str, description: &'static str) -> Parameter {
-    Parameter { name, in_header: false, description }
+    Parameter { name, in_header: false, description, shape: Shape::Text }
 }
 
 const fn header(name: &'static str, description: &'static str) -> Parameter {
-    Parameter { name, in_header: true, description }
+    Parameter { name, in_header: true, description, shape: Shape::Text }
 }
 
 /// The parameter of operations that keep their answers.

@@ -48,6 +48,7 @@ pub(super) const ROWS: &[Row] = &[
         ..get(Operation::CancellationReasons, "cancellation_reasons", &["/order/v1.0/orders/{id}/cancellationReasons"])
     },
     Row {
+        takes: Takes::One("CancellationRequest"),
         per_minute: per_minute(300),
         ..action(
             Operation::RequestCancellation,

@@ -1,16 +1,18 @@
 //! What moves on one connection, noted by the socket and by the requests, and the watchdog that gives up on it.
 //!
-//! Used by `connection`. hyper's own header timeout also cuts idle keep-alive connections, which a POS that polls every
+//! Used by `connection`. A connection that rests between requests is told from one that works: hyper keeps some 16 KB for each, and
+//! what rests needs none of it. hyper's own header timeout also cuts idle keep-alive connections, which a POS that polls every
 //! 30 s needs; hence these two: [`Watchdog`] closes a connection whose request's head takes too long, and one on which
 //! nothing moved at all. On the usual path (a whole head in one read) neither costs a reading of the clock.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
@@ -24,12 +26,22 @@ pub(super) struct Activity {
     phase: AtomicU8,
     heads: AtomicU64,
     moved: AtomicU64,
+    /// Whether the answer was there as a whole when it was handed over; a stream may pause for as long as it likes.
+    is_whole: AtomicBool,
+    /// Whether the socket took less than it was given: something is left to write.
+    is_blocked: AtomicBool,
 }
 
 impl Activity {
     /// A new connection counts as reading a head: whoever connects and says nothing is given up on early.
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { phase: AtomicU8::new(READING_HEAD), heads: AtomicU64::new(1), moved: AtomicU64::new(0) })
+        Arc::new(Self {
+            phase: AtomicU8::new(READING_HEAD),
+            heads: AtomicU64::new(1),
+            moved: AtomicU64::new(0),
+            is_whole: AtomicBool::new(false),
+            is_blocked: AtomicBool::new(false),
+        })
     }
 
     /// Notes that a whole head has arrived.
@@ -37,9 +49,16 @@ impl Activity {
         self.phase.store(IN_REQUEST, Ordering::Relaxed);
     }
 
-    /// Notes that its answer was handed over.
-    pub(super) fn request_answered(&self) {
+    /// Notes that its answer was handed over, as a whole or to be streamed.
+    pub(super) fn request_answered(&self, is_whole: bool) {
+        self.is_whole.store(is_whole, Ordering::Relaxed);
         self.phase.store(BETWEEN_REQUESTS, Ordering::Relaxed);
+    }
+
+    /// Whether nothing is being read, answered or written.
+    fn is_resting(&self) -> bool {
+        let is = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+        self.phase.load(Ordering::Relaxed) == BETWEEN_REQUESTS && is(&self.is_whole) && !is(&self.is_blocked)
     }
 
     fn bytes_read(&self) {
@@ -47,6 +66,13 @@ impl Activity {
         if self.phase.load(Ordering::Relaxed) == BETWEEN_REQUESTS {
             self.heads.store(self.heads.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
             self.phase.store(READING_HEAD, Ordering::Relaxed);
+        }
+    }
+
+    fn wrote(&self, written: &Poll<io::Result<usize>>) {
+        self.is_blocked.store(written.is_pending(), Ordering::Relaxed);
+        if written.is_ready() {
+            self.bytes_moved();
         }
     }
 
@@ -68,6 +94,8 @@ pub(super) enum GaveUp {
     HeadTimeout,
     /// Nothing moved.
     Idle,
+    /// It rests between requests, and need not be kept as one that works.
+    Rests,
 }
 
 /// Watches one connection.
@@ -78,12 +106,31 @@ pub(super) struct Watchdog {
     head: Option<(u64, Pin<Box<Sleep>>)>,
     idle: Pin<Box<Sleep>>,
     moved_before: u64,
+    rest: Option<Rest>,
+}
+
+/// When a connection was last seen moving, to tell whether it rests.
+struct Rest {
+    after: Duration,
+    timer: Pin<Box<Sleep>>,
+    moved_before: u64,
 }
 
 impl Watchdog {
     pub(super) fn new(activity: Arc<Activity>, header_timeout: Duration, idle_timeout: Duration) -> Self {
         let idle = Box::pin(tokio::time::sleep(idle_timeout));
-        Self { activity, header_timeout, idle_timeout, head: None, idle, moved_before: 0 }
+        Self { activity, header_timeout, idle_timeout, head: None, idle, moved_before: 0, rest: None }
+    }
+
+    /// Also says when the connection has rested for `after`, at the latest after twice that.
+    pub(super) fn with_rest(mut self, after: Duration) -> Self {
+        self.rest = Some(Rest { after, timer: Box::pin(tokio::time::sleep(after)), moved_before: 0 });
+        self
+    }
+
+    /// From now on the connection is to end, not to rest.
+    pub(super) fn without_rest(&mut self) {
+        self.rest = None;
     }
 
     /// To be polled after the connection was and is pending. Ready when the connection should be closed: between one
@@ -104,6 +151,15 @@ impl Watchdog {
             self.moved_before = moved;
             self.idle.as_mut().reset(Instant::now() + self.idle_timeout);
         }
+        let Some(rest) = &mut self.rest else { return Poll::Pending };
+        while rest.timer.as_mut().poll(context).is_ready() {
+            let moved = self.activity.moved.load(Ordering::Relaxed);
+            if moved == rest.moved_before && self.activity.is_resting() {
+                return Poll::Ready(GaveUp::Rests);
+            }
+            rest.moved_before = moved;
+            rest.timer.as_mut().reset(Instant::now() + rest.after);
+        }
         Poll::Pending
     }
 
@@ -120,16 +176,37 @@ impl Watchdog {
 pub(super) struct Watched<I> {
     io: I,
     activity: Arc<Activity>,
+    /// What was read before and is to be read again.
+    unread: Bytes,
 }
 
 impl<I> Watched<I> {
     pub(super) fn new(io: I, activity: Arc<Activity>) -> Self {
-        Self { io, activity }
+        Self { io, activity, unread: Bytes::new() }
+    }
+
+    /// The same socket, with `unread` to be read first.
+    pub(super) fn with_unread(self, unread: Bytes) -> Self {
+        Self { unread, ..self }
+    }
+
+    pub(super) fn is_unread(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
+    pub(super) fn get_ref(&self) -> &I {
+        &self.io
     }
 }
 
 impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.is_unread() {
+            let length = self.unread.len().min(buffer.remaining());
+            buffer.put_slice(&self.unread.split_to(length));
+            self.activity.bytes_read();
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
         if buffer.filled().len() > before {
@@ -141,9 +218,9 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
 
 impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.io).poll_write(cx, bytes))?;
-        self.activity.bytes_moved();
-        Poll::Ready(Ok(written))
+        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.activity.wrote(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -151,9 +228,9 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, slices))?;
-        self.activity.bytes_moved();
-        Poll::Ready(Ok(written))
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
+        self.activity.wrote(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -186,7 +263,7 @@ mod tests {
         assert_eq!(start.elapsed().as_secs(), 5);
 
         activity.request_started();
-        activity.request_answered();
+        activity.request_answered(true);
         let mut watchdog = Watchdog::new(activity.clone(), Duration::from_secs(5), Duration::from_secs(75));
         let start = Instant::now();
         assert_eq!(outcome(&mut watchdog).await, GaveUp::Idle);
@@ -200,7 +277,7 @@ mod tests {
         let early = tokio::time::timeout(Duration::from_secs(4), outcome(&mut watchdog)).await;
         assert!(early.is_err());
         activity.request_started();
-        activity.request_answered();
+        activity.request_answered(true);
         activity.bytes_read();
         let start = Instant::now();
         assert_eq!(outcome(&mut watchdog).await, GaveUp::HeadTimeout);
@@ -211,5 +288,44 @@ mod tests {
         assert!(tokio::time::timeout(Duration::from_secs(70), outcome(&mut watchdog)).await.is_err());
         activity.bytes_moved();
         assert!(tokio::time::timeout(Duration::from_secs(70), outcome(&mut watchdog)).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_connection_between_whole_answers_rests() {
+        let rests = |activity: &Arc<Activity>| {
+            let (activity, second) = (Arc::clone(activity), Duration::from_secs(1));
+            async move {
+                let mut watchdog =
+                    Watchdog::new(activity, Duration::from_secs(60), Duration::from_secs(75)).with_rest(second);
+                let early = tokio::time::timeout(Duration::from_secs(10), outcome(&mut watchdog)).await;
+                early.is_ok_and(|gave_up| gave_up == GaveUp::Rests)
+            }
+        };
+        let activity = Activity::new();
+        assert!(!rests(&activity).await, "a head is expected");
+        activity.request_started();
+        assert!(!rests(&activity).await, "a request is being answered");
+        activity.request_answered(false);
+        assert!(!rests(&activity).await, "a stream may pause");
+        activity.request_answered(true);
+        assert!(rests(&activity).await);
+        activity.wrote(&Poll::Pending);
+        assert!(!rests(&activity).await, "something is left to write");
+        activity.wrote(&Poll::Ready(Ok(1)));
+        assert!(rests(&activity).await);
+        activity.bytes_read();
+        assert!(!rests(&activity).await, "the next head has begun");
+    }
+
+    #[tokio::test]
+    async fn what_was_read_before_is_read_again_first() {
+        let (mut client, server) = tokio::io::duplex(64);
+        tokio::io::AsyncWriteExt::write_all(&mut client, b"rest").await.unwrap();
+        drop(client);
+        let mut watched = Watched::new(server, Activity::new()).with_unread(Bytes::from_static(b"begun, "));
+        let mut text = String::new();
+        tokio::io::AsyncReadExt::read_to_string(&mut watched, &mut text).await.unwrap();
+        assert_eq!(text, "begun, rest");
+        assert!(!watched.is_unread());
     }
 }

@@ -1,6 +1,8 @@
 //! One connection from its handshake to its end.
 //!
-//! Called by the accept loop, in a task of its own. The protocol is hyper's; giving up and draining are decided here.
+//! Called by the accept loop, in a task of its own. The protocol is hyper's; giving up and draining are decided here. Most of the time
+//! most connections rest: a POS polls every 30 s. In cleartext such a one is taken from hyper, which would keep its buffers, and given
+//! to a new one when more comes; ten thousand that say nothing cost a socket and a small task each.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -12,6 +14,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::{Request, Response};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -20,6 +23,7 @@ use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use tokio_rustls::TlsAcceptor;
 
 use super::Options;
 use super::activity::{Activity, GaveUp, Watchdog, Watched};
@@ -85,33 +89,95 @@ where
         // Answers are small and leave in one write; waiting for more would only delay them.
         let _ = stream.set_nodelay(true);
         let Some(acceptor) = self.options.tls.clone() else {
-            return self.drive_http1(stream, peer, drain).await;
+            return self.drive_cleartext(stream, peer, drain).await;
         };
+        // Boxed: what encryption needs is no part of a cleartext connection's task.
+        Box::pin(self.drive_tls(acceptor, stream, peer, drain)).await;
+    }
+
+    async fn drive_tls(
+        self: Arc<Self>,
+        acceptor: TlsAcceptor,
+        stream: TcpStream,
+        peer: IpAddr,
+        mut drain: oneshot::Receiver<()>,
+    ) {
         match tokio::time::timeout(self.options.config.header_timeout, acceptor.accept(stream)).await {
             Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
                 self.drive_http2(stream, peer, drain).await;
             }
-            Ok(Ok(stream)) => self.drive_http1(stream, peer, drain).await,
+            Ok(Ok(stream)) => {
+                let activity = Activity::new();
+                let io = Watched::new(stream, Arc::clone(&activity));
+                let watchdog = self.watchdog(&activity);
+                self.drive_http1(io, peer, &activity, watchdog, &mut drain).await;
+            }
             Ok(Err(_)) | Err(_) => self.metrics.handshake_failed.increment(1),
         }
     }
 
-    async fn drive_http1<I>(self: Arc<Self>, io: I, peer: IpAddr, drain: oneshot::Receiver<()>)
+    /// Waits for each burst of requests outside hyper.
+    async fn drive_cleartext(&self, stream: TcpStream, peer: IpAddr, mut drain: oneshot::Receiver<()>) {
+        let config = &self.options.config;
+        let activity = Activity::new();
+        let mut io = Watched::new(stream, Arc::clone(&activity));
+        // Whoever connects and says nothing is given up on early.
+        let (mut limit, mut given_up) = (config.header_timeout, &self.metrics.head_timeout);
+        loop {
+            if !io.is_unread() {
+                let more = tokio::select! {
+                    readable = io.get_ref().readable() => readable.is_ok(),
+                    () = tokio::time::sleep(limit) => {
+                        given_up.increment(1);
+                        false
+                    }
+                    _ = &mut drain => false,
+                };
+                if !more {
+                    return;
+                }
+            }
+            let watchdog = self.watchdog(&activity).with_rest(config.rest_after);
+            let Some(resting) = self.drive_http1(io, peer, &activity, watchdog, &mut drain).await else { return };
+            io = resting;
+            (limit, given_up) = (config.idle_timeout, &self.metrics.idle);
+        }
+    }
+
+    fn watchdog(&self, activity: &Arc<Activity>) -> Watchdog {
+        Watchdog::new(Arc::clone(activity), self.options.config.header_timeout, self.options.config.idle_timeout)
+    }
+
+    /// Serves until the connection ends, or rests: then its socket is given back.
+    async fn drive_http1<I>(
+        &self,
+        io: Watched<I>,
+        peer: IpAddr,
+        activity: &Arc<Activity>,
+        watchdog: Watchdog,
+        drain: &mut oneshot::Receiver<()>,
+    ) -> Option<Watched<I>>
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let activity = Activity::new();
-        let io = TokioIo::new(Watched::new(io, Arc::clone(&activity)));
-        let service = service_fn(|request| self.answer(request, peer, Some(&activity)));
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(None)
-            .max_buf_size(BUFFER_MAX_BYTES)
-            .serve_connection(io, service);
-        self.supervise(connection, Arc::clone(&activity), drain).await;
+        let service = service_fn(|request| self.answer(request, peer, Some(activity)));
+        let mut connection = Box::new(
+            http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(None)
+                .max_buf_size(BUFFER_MAX_BYTES)
+                .serve_connection(TokioIo::new(io), service),
+        );
+        match self.supervise(Pin::new(&mut *connection), watchdog, drain).await {
+            Supervised::Ended => None,
+            Supervised::Rests => {
+                let parts = connection.into_parts();
+                Some(parts.io.into_inner().with_unread(parts.read_buf))
+            }
+        }
     }
 
-    async fn drive_http2<I>(self: Arc<Self>, io: I, peer: IpAddr, drain: oneshot::Receiver<()>)
+    async fn drive_http2<I>(self: Arc<Self>, io: I, peer: IpAddr, mut drain: oneshot::Receiver<()>)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -132,7 +198,7 @@ where
             .max_header_list_size(headers_max_bytes)
             .keep_alive_interval(H2_KEEP_ALIVE)
             .serve_connection(io, service);
-        self.supervise(connection, activity, drain).await;
+        self.supervise(pin!(connection), self.watchdog(&activity), &mut drain).await;
     }
 
     async fn answer(
@@ -146,30 +212,32 @@ where
         }
         let response = answer(self.service.clone(), request, peer, &self.options.config).await;
         if let Some(activity) = activity {
-            activity.request_answered();
+            activity.request_answered(response.body().size_hint().exact().is_some());
         }
         Ok(response)
     }
 
-    async fn supervise<C>(&self, connection: C, activity: Arc<Activity>, drain: oneshot::Receiver<()>)
+    async fn supervise<C>(
+        &self,
+        mut connection: Pin<&mut C>,
+        mut watchdog: Watchdog,
+        drain: &mut oneshot::Receiver<()>,
+    ) -> Supervised
     where
         C: GracefulConnection,
     {
-        let config = &self.options.config;
-        let mut watchdog = Watchdog::new(activity, config.header_timeout, config.idle_timeout);
-        let mut connection = pin!(connection);
-        let mut drain = Some(drain);
+        let mut is_draining = false;
         let gave_up = poll_fn(|context| {
             loop {
                 // An error ends the connection like its end does: the client went away or sent what is not HTTP.
                 if connection.as_mut().poll(context).is_ready() {
                     return Poll::Ready(None);
                 }
-                let is_told_to_drain = drain.as_mut().is_some_and(|drain| Pin::new(drain).poll(context).is_ready());
-                if !is_told_to_drain {
+                if is_draining || Pin::new(&mut *drain).poll(context).is_pending() {
                     return watchdog.poll(context).map(Some);
                 }
-                drain = None;
+                is_draining = true;
+                watchdog.without_rest();
                 connection.as_mut().graceful_shutdown();
             }
         })
@@ -177,7 +245,17 @@ where
         match gave_up {
             Some(GaveUp::HeadTimeout) => self.metrics.head_timeout.increment(1),
             Some(GaveUp::Idle) => self.metrics.idle.increment(1),
+            Some(GaveUp::Rests) => return Supervised::Rests,
             None => {}
         }
+        Supervised::Ended
     }
+}
+
+/// How watching over a connection came to an end.
+enum Supervised {
+    /// The connection has ended, or is to be dropped.
+    Ended,
+    /// It waits for its next request.
+    Rests,
 }

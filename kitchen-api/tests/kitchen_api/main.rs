@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+mod abuse;
 mod acknowledgment;
 mod activation;
 mod applications;
@@ -11,10 +12,12 @@ mod catalog_batches;
 mod catalog_concurrency;
 mod catalog_limits;
 mod catalog_table;
+mod checkin_qrcode;
 mod client;
 mod directory;
 mod disputes;
 mod documentation;
+mod documentation_page;
 mod errors;
 mod histories;
 mod idempotency;

@@ -30,6 +30,7 @@ PERMITTED = {405, 413, 415, 429}
 PREFIX = "/v4/opendelivery"
 OWN_ID = "22815773000169-dbc7e35a-c936-4665-9e13-eb55eb8b6824"
 PATIENCE_S = 30
+CODE = "9876"
 
 formats = jsonschema.FormatChecker(formats=())
 
@@ -199,6 +200,24 @@ class Pos:
                 time.sleep(0.1)
         return self.seen[(order, kind)]
 
+    def validate(self, order, code, status):
+        query = "?" + urllib.parse.urlencode({"deliveryCode": code}) if code is not None else ""
+        answer = self.call("POST", "/v1/orders/{orderId}/validateCode", query=query, orderId=order)
+        must(answer, status)
+        return answer
+
+    def change(self, order, body, status=200):
+        must(self.call("PATCH", "/v1/orders/{orderId}/details", body, orderId=order), status)
+
+    def track(self, order, kind, status=202):
+        info = {
+            "event": {"type": kind, "datetime": now()},
+            "vehicle": {"type": ["MOTORBIKE_BOX"]},
+            "deliveryPerson": {"id": "7", "name": "Rui"},
+            "eta": {"deliveryEtaInMinutes": 10},
+        }
+        self.act(order, "tracking", status, {"deliveryTrackingInfo": info})
+
     def act(self, order, action, status=202, body=None):
         answer = self.call("POST", "/v1/orders/{orderId}/" + action, body, orderId=order)
         must(answer, status)
@@ -313,7 +332,7 @@ def places(platform, merchant):
     """Orders of every kind and of both origins: name -> id."""
     orders = {kind: platform.sample(merchant, kind) for kind in ("DELIVERY", "TAKEOUT", "DINE_IN")}
     new = lambda: str(uuid.uuid4())
-    orders.update({name: new() for name in ("bare", "grocery", "marketplace", "od_delivery", "od_takeout", "od_indoor")})
+    orders.update({name: new() for name in ("bare", "grocery", "marketplace", "od_delivery", "od_takeout", "od_indoor", "coded")})
     takeout = {"takeoutDateTime": now(), "mode": "DEFAULT"}
     platform.place(native(orders["bare"], merchant, orderType="TAKEOUT", takeout=takeout))
     item = {"name": "Queijo", "unit": "G", "quantity": 250, "unitPrice": 0.048, "totalPrice": 12.0, "uniqueId": "u1"}
@@ -322,6 +341,9 @@ def places(platform, merchant):
     )
     delivery = {"deliveredBy": "IFOOD", "deliveryDateTime": now(), "deliveryAddress": {"city": "Sao Paulo"}}
     platform.place(native(orders["marketplace"], merchant, orderType="DELIVERY", delivery=delivery))
+    delivery = {"deliveredBy": "MERCHANT", "deliveryDateTime": now(), "pickupCode": "1234", "dropCode": CODE}
+    delivery["deliveryAddress"] = {"city": "Sao Paulo"}
+    platform.place(native(orders["coded"], merchant, orderType="DELIVERY", delivery=delivery))
     address = {
         "country": "BR",
         "state": "SP",
@@ -370,6 +392,9 @@ def conditions(pos, platform, merchant):
             pos.act(unknown, action, 404)
         for action in ("requestCancellation", "acceptCancellation", "denyCancellation"):
             pos.act(unknown, action, 404)
+        pos.validate(unknown, CODE, 400)
+        pos.track(unknown, "PICKUP_ONGOING", 404)
+        pos.change(unknown, {"preparationStartDateTime": now()}, 404)
         must(pos.call("GET", "/v1/events:polling", headers={"x-polling-merchants": unknown}), 403)
     must(pos.call("GET", "/v1/events:polling", headers={"x-polling-merchants": ",".join([OWN_ID] * 101)}), 400)
     must(pos.call("GET", "/v1/events:polling", headers={"x-polling-merchants": OWN_ID}), 204)
@@ -432,8 +457,33 @@ def serve(pos, platform, orders):
         pos.act(orders[name], "pickedUp")
         pos.expect(orders[name], "PICKED_UP")
         pos.expect(orders[name], "CONCLUDED")
+    # The merchant's courier, with the customer's code.
+    coded = orders["coded"]
+    start = "2033-03-21T06:00:00.000Z"
+    pos.change(coded, {"preparationStartDateTime": start})
+    pos.change(coded, {"preparationStartDateTime": "soon"}, 400)
+    shown = pos.call("GET", "/v1/orders/{orderId}", orderId=coded)
+    assert shown.json()["preparationStartDateTime"] == start, shown.body
+    assert CODE.encode() not in shown.body, "the customer's code is shown to nobody"
+    for kind in ("PICKUP_ONGOING", "ARRIVED_AT_MERCHANT", "ORDER_PICKED", "DELIVERY_ONGOING"):
+        pos.track(coded, kind)
+    pos.track(coded, "ARRIVED_AT_CUSTOMER", 422)
+    pos.track(coded, "LOST", 400)
+    pos.validate(coded, CODE, 400)
+    pos.act(coded, "dispatch")
+    pos.track(coded, "ARRIVED_AT_CUSTOMER")
+    pos.validate(coded, None, 400)
+    pos.validate(coded, "0000", 400)
+    pos.validate(coded, CODE, 200)
+    pos.validate(coded, CODE, 200)
+    pos.track(coded, "ORDER_DELIVERED")
+    pos.act(coded, "delivered")
+    pos.expect(coded, "CONCLUDED")
+    pos.track(coded, "ORDER_DELIVERED", 422)
+    pos.change(coded, {"preparationStartDateTime": now()}, 400)
     # The marketplace's courier.
     pos.act(orders["marketplace"], "readyForPickup")
+    pos.track(orders["marketplace"], "PICKUP_ONGOING", 422)
     pos.act(orders["marketplace"], "dispatch", 422)
     for code in ("ADR", "CLT", "DELIVERED", "CON"):
         platform.update(orders["marketplace"], code)

@@ -10,20 +10,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use event_feed::FeedEvent;
 use order_model::lifecycle::cancellation::{self, CancellationCode};
-use order_model::lifecycle::{Action, Command, DisputeAnswer, DisputeId};
+use order_model::lifecycle::{Command, DisputeId};
 use order_model::{EventId, MerchantId, OrderId, SharedClock, Timestamp};
 use parking_lot::Mutex;
 use rand::{Rng, RngCore};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::clock_guard::ClockGuard;
-use crate::disputes::DisputeReply;
 use crate::error::RequestError;
 use crate::merchant_field;
 use crate::merchants::{MerchantReference, Merchants, Resolution};
-use crate::planning::{
-    self, Cause, Placement, Plan, Refusal, Rules, plan_action, plan_answer, plan_erase, plan_place, plan_update,
-};
+use crate::planning::{self, Cause, Placement, Plan, Refusal, Rules, plan_erase, plan_place, plan_update};
+use crate::position::Position;
 use crate::relay::Relay;
 use crate::relay::publisher::Publisher;
 use crate::serving_report::ServingReports;
@@ -59,6 +57,8 @@ pub(crate) struct Core {
 pub(crate) enum Outcome {
     /// These events were committed by it.
     Committed(Vec<EventId>),
+    /// The code was wrong, and that was counted.
+    WrongCode,
     /// These were committed by the same message before; or it is so already.
     Repeated(Vec<EventId>),
     /// It cannot be.
@@ -67,19 +67,14 @@ pub(crate) enum Outcome {
     UnknownMerchant,
 }
 
-/// What a merchant's application asks of an order.
-#[derive(Debug)]
-pub(crate) enum Asked {
-    /// A step.
-    Action(Action),
-    /// An answer to a dispute, and its terms.
-    Answer(DisputeAnswer, DisputeReply),
-}
-
 /// An order as it is shown.
 pub(crate) struct ShownOrder {
     pub(crate) merchant: MerchantId,
     pub(crate) body: Bytes,
+    /// Where its courier was last.
+    pub(crate) position: Option<Position>,
+    /// The sequence of its last event: what is shown holds everything up to it.
+    pub(crate) last_sequence: u32,
     pub(crate) state: &'static str,
     pub(crate) version: u64,
     pub(crate) cancellation_codes: Vec<CancellationCode>,
@@ -148,30 +143,10 @@ impl Core {
         command: &Command,
         cause: &Cause,
     ) -> Result<Outcome, RequestError> {
-        let beside = beside(cause, cause.opens.as_ref().map(|(dispute, _)| dispute));
+        let dispute = cause.opens.as_ref().map(|(dispute, _)| dispute);
+        let beside = Beside { body: cause.patch.is_some(), ..beside(cause, dispute) };
         let plan = |loaded: &Loaded, now| plan_update(&self.rules, loaded, command, cause, now);
         self.decide(order, beside, None, "update", plan).await
-    }
-
-    /// Applies a merchant's action.
-    pub(crate) async fn act(
-        &self,
-        order: OrderId,
-        merchant: MerchantId,
-        asked: &Asked,
-        cause: &Cause,
-    ) -> Result<Outcome, RequestError> {
-        match asked {
-            Asked::Action(action) => {
-                let plan = |loaded: &Loaded, now| plan_action(&self.rules, loaded, merchant, *action, cause, now);
-                self.decide(order, beside(cause, None), None, "action", plan).await
-            }
-            Asked::Answer(answer, reply) => {
-                let asked = (answer, reply);
-                let plan = |loaded: &Loaded, now| plan_answer(&self.rules, loaded, merchant, asked, cause, now);
-                self.decide(order, beside(cause, Some(&answer.dispute)), None, "answer", plan).await
-            }
-        }
     }
 
     /// Blanks the personal data of an order.
@@ -188,7 +163,9 @@ impl Core {
                     }
                 }
                 Plan::Refused(refusal) => return Ok(Outcome::Refused(refusal)),
-                Plan::NoChange(_) | Plan::Repeated(_) => return Ok(Outcome::Refused(Refusal::AlreadyErased)),
+                Plan::Wrong(_) | Plan::NoChange(_) | Plan::Repeated(_) => {
+                    return Ok(Outcome::Refused(Refusal::AlreadyErased));
+                }
             }
             self.back_off(attempt).await;
         }
@@ -196,7 +173,7 @@ impl Core {
     }
 
     /// Loads and decides until the decision stands. `guess` stands in for the first load.
-    async fn decide(
+    pub(crate) async fn decide(
         &self,
         order: OrderId,
         beside: Beside<'_>,
@@ -215,6 +192,11 @@ impl Core {
                 Plan::Commit(transition) => {
                     if self.commit(&transition, now, kind).await? == CommitOutcome::Committed {
                         return Ok(Outcome::Committed(ids(&transition)));
+                    }
+                }
+                Plan::Wrong(transition) => {
+                    if self.commit(&transition, now, kind).await? == CommitOutcome::Committed {
+                        return Ok(Outcome::WrongCode);
                     }
                 }
                 Plan::NoChange(None) => return Ok(Outcome::Repeated(Vec::new())),
@@ -298,7 +280,9 @@ impl Core {
         }
         Ok(Some(ShownOrder {
             merchant: order.merchant,
-            body,
+            body: body.json,
+            position: order.position,
+            last_sequence: order.lifecycle.next_sequence.saturating_sub(1),
             state: order.lifecycle.status.name(),
             version: order.version,
             cancellation_codes: cancellation::offered(&order.lifecycle),
@@ -330,8 +314,8 @@ impl Core {
 }
 
 /// What to read beside an order, for `cause` and the dispute it is about.
-fn beside<'a>(cause: &Cause, dispute: Option<&'a DisputeId>) -> Beside<'a> {
-    Beside { message: cause.message.map(|message| message.key), dispute }
+pub(crate) fn beside<'a>(cause: &Cause, dispute: Option<&'a DisputeId>) -> Beside<'a> {
+    Beside { message: cause.message.map(|message| message.key), dispute, body: false }
 }
 
 fn ids(transition: &Transition) -> Vec<EventId> {

@@ -6,7 +6,9 @@
 //! has the tables, `relay` the way to the topic, `deadline_reconciler` the timers, `rpc` the door. Who polls, and
 //! HTTP, are deliberately absent.
 
+mod acting;
 mod clock_guard;
+mod codes;
 mod config;
 mod core;
 mod deadline_reconciler;
@@ -15,8 +17,10 @@ mod error;
 mod merchant_field;
 mod merchants;
 mod order;
+mod order_patch;
 mod personal_data;
 mod planning;
+mod position;
 mod raw_json;
 mod relay;
 mod rpc;

@@ -3,8 +3,12 @@
 //! Loaded and written by `store`, changed only by `planning`. The body is deliberately absent: it is an item of its own.
 
 use event_feed::TraceId;
+use order_model::lifecycle::DeliveryProgress;
 use order_model::lifecycle::state::Lifecycle;
 use order_model::{EventCategory, EventId, MerchantId, OrderId, Timestamp};
+
+use crate::codes::{CodeChecks, CodeKind};
+use crate::position::Position;
 
 /// An order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +19,9 @@ pub(crate) struct Order {
     pub(crate) merchant: MerchantId,
     /// Increases by one with every transition, from 1.
     pub(crate) version: u64,
+    /// The version that wrote its body last; 0 where an older build wrote it. A body of another version was read torn: not
+    /// together with this.
+    pub(crate) body_version: u64,
     /// What is legal, the next sequence, the last `createdAt`.
     pub(crate) lifecycle: Lifecycle,
     /// Inherited by its events.
@@ -39,6 +46,14 @@ pub(crate) struct Order {
     pub(crate) kept_until: Timestamp,
     /// The ids of requests to cancel that are still open, which their outcome refers to.
     pub(crate) open_requests: Vec<OpenRequest>,
+    /// How far its courier is, and what was asked of the delivery.
+    pub(crate) progress: DeliveryProgress,
+    /// What was tried of the courier's code.
+    pub(crate) pickup_code: CodeChecks,
+    /// What was tried of the customer's code.
+    pub(crate) drop_code: CodeChecks,
+    /// Where its courier was last, while it is on its way.
+    pub(crate) position: Option<Position>,
     /// When a deadline of it must be looked at.
     pub(crate) due_at: Option<Timestamp>,
 }
@@ -53,6 +68,22 @@ pub(crate) struct OpenRequest {
 }
 
 impl Order {
+    /// What was tried of a code.
+    pub(crate) const fn checks(&self, kind: CodeKind) -> CodeChecks {
+        match kind {
+            CodeKind::Pickup => self.pickup_code,
+            CodeKind::Drop => self.drop_code,
+        }
+    }
+
+    /// Notes what was tried of a code.
+    pub(crate) const fn set_checks(&mut self, kind: CodeKind, checks: CodeChecks) {
+        match kind {
+            CodeKind::Pickup => self.pickup_code = checks,
+            CodeKind::Drop => self.drop_code = checks,
+        }
+    }
+
     /// Whether it can still be read at `now`.
     pub(crate) fn is_kept(&self, now: Timestamp) -> bool {
         now < self.kept_until

@@ -14,7 +14,7 @@ const DEPTH_MAX: usize = 32;
 
 /// Names of personal fields, lower case without `_` or `-`: customers, addresses, free text of customers, codes that
 /// open a door, documents and phones. `pickupAreaCode` and cancellation codes are not among them.
-const PERSONAL: [&str; 19] = [
+const PERSONAL: [&str; 21] = [
     "customer",
     "customername",
     "consumer",
@@ -34,6 +34,8 @@ const PERSONAL: [&str; 19] = [
     "phonenumber",
     "email",
     "localizer",
+    "latitude",
+    "longitude",
 ];
 
 /// A text was not JSON.

@@ -1,6 +1,6 @@
 //! JSON opened one level at a time: what is below stays the text it was.
 //!
-//! `personal_data` and `merchant_field` read bodies through it. Numbers are never parsed: they are decimals.
+//! `personal_data`, `merchant_field`, `codes` and `position` read through it. Numbers are never parsed: they are decimals.
 
 use std::fmt;
 
@@ -30,6 +30,28 @@ impl<'de> Deserialize<'de> for Fields<'de> {
             }
         }
         deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+impl<'a> Fields<'a> {
+    /// The last value of `name`, which is the one that most readers take.
+    pub(crate) fn last(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.iter().rev().find(|(known, _)| known == name).map(|(_, value)| *value)
+    }
+
+    /// The object again: names written anew, values as they were.
+    pub(crate) fn to_json(&self) -> String {
+        let mut json = String::from("{");
+        for (position, (name, value)) in self.0.iter().enumerate() {
+            if position > 0 {
+                json.push(',');
+            }
+            json.push_str(&serde_json::Value::from(name.as_str()).to_string());
+            json.push(':');
+            json.push_str(value.get());
+        }
+        json.push('}');
+        json
     }
 }
 

@@ -14,12 +14,13 @@ use proto::transport::BoxedServer;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, async_trait};
 
+use crate::acting::{acting, objection};
 use crate::core::Outcome;
 use crate::error::RequestError;
 use crate::planning::Refusal;
 use crate::service::Handle;
 use crate::telemetry;
-use crate::wire::{Content, Malformed, acting, conflict, objection, rejected, rejection, submitted};
+use crate::wire::{Content, Malformed, conflict, position, rejected, rejection, submitted};
 
 /// The largest message either way: a page of events, or a body of 192 KiB with room to spare.
 const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -101,9 +102,12 @@ const fn reason_of(refusal: &Refusal) -> &'static str {
         Refusal::IdReused => "ID_REUSED",
         Refusal::OrderExists => "ORDER_EXISTS",
         Refusal::DisputeExists => "DISPUTE_EXISTS",
-        Refusal::Illegal(_) | Refusal::AlreadyDone { .. } | Refusal::AlreadyErased | Refusal::Objected(_) => {
-            "ILLEGAL_TRANSITION"
-        }
+        Refusal::Unpatchable => "MALFORMED",
+        Refusal::Illegal(_)
+        | Refusal::AlreadyDone { .. }
+        | Refusal::Conflict { .. }
+        | Refusal::AlreadyErased
+        | Refusal::Objected(_) => "ILLEGAL_TRANSITION",
     }
 }
 
@@ -124,6 +128,8 @@ impl Handle {
         Ok(match outcome {
             Outcome::Committed(ids) => submit_reply(wire::Outcome::Committed, &ids),
             Outcome::Repeated(ids) => submit_reply(wire::Outcome::Repeated, &ids),
+            // Only an action checks a code.
+            Outcome::WrongCode => submit_reply(wire::Outcome::Unspecified, &[]),
             Outcome::Refused(refusal) => rejected_reply(rejection(&refusal), reason_of(&refusal)),
             Outcome::UnknownMerchant => {
                 rejected_reply(rejected("UNKNOWN_MERCHANT", "no merchant has this id", true), "UNKNOWN_MERCHANT")
@@ -137,6 +143,9 @@ impl Handle {
         match self.core.act(acting.order, acting.merchant, &acting.asked, &acting.cause).await? {
             Outcome::Committed(done) | Outcome::Repeated(done) => {
                 Ok(wire::ActReply { event_ids: ids(&done), ..wire::ActReply::default() })
+            }
+            Outcome::WrongCode => {
+                Ok(wire::ActReply { objection: wire::Objection::WrongCode.into(), ..wire::ActReply::default() })
             }
             Outcome::Refused(Refusal::Objected(what)) => {
                 Ok(wire::ActReply { objection: objection(what).into(), ..wire::ActReply::default() })
@@ -166,6 +175,8 @@ impl Handle {
             state: shown.state.to_owned(),
             version: i64::try_from(shown.version).unwrap_or(i64::MAX),
             order_id: to_bytes(order.as_bytes()),
+            position: shown.position.map(position),
+            last_sequence: shown.last_sequence,
             cancellation_reasons: shown.cancellation_codes.iter().map(reason).collect(),
         })
     }
@@ -182,7 +193,7 @@ impl Handle {
         match self.core.erase(conversions::order_id(&request.order_id)?).await? {
             Outcome::Committed(_) | Outcome::Repeated(_) => Ok(wire::EraseOrderReply { already_erased: false }),
             Outcome::Refused(Refusal::AlreadyErased) => Ok(wire::EraseOrderReply { already_erased: true }),
-            Outcome::Refused(_) | Outcome::UnknownMerchant => Err(not_found().into()),
+            Outcome::WrongCode | Outcome::Refused(_) | Outcome::UnknownMerchant => Err(not_found().into()),
         }
     }
 }

@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 use order_model::lifecycle::{
-    self, CancellationCode, Command, DeliveredBy, Dispute, DisputeAnswer, DisputeAsk, DisputeId, DisputeOpening, Goods,
-    OrderKind, OrderType, TimeoutAction, Update, Verdict,
+    Command, DeliveredBy, Dispute, DisputeAsk, DisputeId, DisputeOpening, Goods, OrderKind, OrderType, TimeoutAction,
+    Update,
 };
 use order_model::{EventCategory, EventCode, MerchantId, OrderId, Timestamp};
 use proto::conversions;
@@ -15,12 +15,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tonic::Status;
 
-use crate::core::Asked;
-use crate::disputes::{DisputeOffer, DisputeReply, Objection};
+use crate::disputes::DisputeOffer;
 use crate::merchant_field;
 use crate::merchants::MerchantReference;
+use crate::order_patch::OrderPatch;
 use crate::personal_data;
 use crate::planning::{Cause, MessageIdentity, Placement, Refusal};
+use crate::position::Position;
 use crate::store::{KeySpace, MessageKey};
 
 /// The largest order body or metadata: what one message to the queue `orders` may hold.
@@ -69,11 +70,7 @@ pub(crate) fn submitted(request: wire::SubmitRequest) -> Result<Result<(Content,
             let order = conversions::order_id(&update.order_id)?;
             let code = u8::try_from(update.code).ok().and_then(EventCode::from_number);
             let code = code.ok_or_else(|| malformed("code"))?;
-            Ok(self::update(code, &update.metadata).map(|(command, metadata)| {
-                cause.metadata = metadata;
-                cause.opens = opened(&command, &update.metadata);
-                (Content::Update(order, command), cause)
-            }))
+            Ok(reported(code, &update.metadata, &mut cause).map(|command| (Content::Update(order, command), cause)))
         }
     }
 }
@@ -126,7 +123,7 @@ fn sales_channel(text: &str) -> String {
 }
 
 /// The longest beginning of `text` that has at most `bytes_max` bytes.
-fn cut(text: &str, bytes_max: usize) -> &str {
+pub(crate) fn cut(text: &str, bytes_max: usize) -> &str {
     let end = (0..=bytes_max.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     &text[..end]
 }
@@ -151,6 +148,23 @@ struct DisputeFacts<'a> {
     timeout_action: Option<&'a RawValue>,
     #[serde(default, borrow)]
     action: Option<&'a RawValue>,
+}
+
+/// The command of an update; what else it says goes into `cause`.
+fn reported(code: EventCode, metadata: &[u8], cause: &mut Cause) -> Result<Command, Malformed> {
+    let rest;
+    let metadata = if code == EventCode::OrderPatched && !metadata.is_empty() {
+        check_object(metadata, "metadata")?;
+        (cause.patch, rest) = OrderPatch::take(metadata).map_err(Malformed)?;
+        rest.as_bytes()
+    } else {
+        metadata
+    };
+    let (command, clean) = update(code, metadata)?;
+    cause.metadata = clean;
+    cause.position = Position::of_update(code, metadata, cause.occurred_at);
+    cause.opens = opened(&command, metadata);
+    Ok(command)
 }
 
 /// The command of an update, and its metadata as partners may see it.
@@ -201,88 +215,18 @@ fn opening(facts: &DisputeFacts<'_>) -> Result<DisputeOpening, Malformed> {
     })
 }
 
-/// A merchant's action.
-pub(crate) struct Acting {
-    pub(crate) order: OrderId,
-    pub(crate) merchant: MerchantId,
-    pub(crate) asked: Asked,
-    pub(crate) cause: Cause,
-}
-
-/// Reads an action.
-pub(crate) fn acting(request: &wire::ActRequest) -> Result<Acting, Status> {
-    let application = conversions::application_id(&request.application_id)?;
-    let asked = asked(request)?;
-    let order = conversions::order_id(&request.order_id)?;
-    let message = match request.idempotency_key.as_str() {
-        "" => None,
-        key => {
-            let key = MessageKey::new(KeySpace::Action, application.as_str(), name(key, "idempotency_key")?);
-            Some(MessageIdentity { key, digest: digest_of(order, &asked) })
-        }
-    };
-    let trace = conversions::trace_id(&request.trace_id);
-    let cause = Cause { message, trace, application: Some(application), ..Cause::default() };
-    Ok(Acting { order, merchant: conversions::merchant_id(&request.merchant_id)?, asked, cause })
-}
-
-fn asked(request: &wire::ActRequest) -> Result<Asked, Status> {
-    Ok(Asked::Action(match request.action() {
-        wire::Action::Unspecified => return Err(malformed("action")),
-        wire::Action::Confirm => lifecycle::Action::Confirm,
-        wire::Action::StartPreparation => lifecycle::Action::StartPreparation,
-        wire::Action::ReadyToPickup => lifecycle::Action::ReadyToPickup,
-        wire::Action::Dispatch => lifecycle::Action::Dispatch,
-        wire::Action::RequestCancellation => {
-            let code = CancellationCode::parse(&request.code);
-            lifecycle::Action::RequestCancellation(code.ok_or_else(|| malformed("code"))?)
-        }
-        wire::Action::AcceptCancellation => lifecycle::Action::AcceptCancellation,
-        wire::Action::DenyCancellation => lifecycle::Action::DenyCancellation,
-        wire::Action::PickedUp => lifecycle::Action::PickedUp,
-        wire::Action::Delivered => lifecycle::Action::Delivered,
-        wire::Action::AcceptDispute => return answering(request, Verdict::Accept),
-        wire::Action::RejectDispute => return answering(request, Verdict::Reject),
-        wire::Action::ProposeAlternative => return answering(request, Verdict::Alternative),
-    }))
-}
-
-fn answering(request: &wire::ActRequest, verdict: Verdict) -> Result<Asked, Status> {
-    let sent = request.dispute.as_ref().ok_or_else(|| malformed("dispute"))?;
-    let dispute = sent.dispute_id.parse().map_err(|_| malformed("dispute_id"))?;
-    let reply = DisputeReply {
-        reason: sent.reason.clone(),
-        alternative_id: sent.alternative_id.clone(),
-        alternative_type: sent.alternative_type.clone(),
-        amount_value: sent.amount_value.clone(),
-        amount_currency: sent.amount_currency.clone(),
-        additional_minutes: sent.additional_minutes,
-        additional_reason: sent.additional_reason.clone(),
-    };
-    Ok(Asked::Answer(DisputeAnswer { dispute, verdict }, reply))
-}
-
-/// What an idempotency key of an application stands for: this action on this order.
-fn digest_of(order: OrderId, asked: &Asked) -> [u8; 32] {
-    use sha2::{Digest, Sha256};
-    let hash = Sha256::new().chain_update(order.as_bytes());
-    let hash = match asked {
-        Asked::Action(action) => {
-            let code = match action {
-                lifecycle::Action::RequestCancellation(code) => code.code(),
-                _ => "",
-            };
-            hash.chain_update(action.name()).chain_update(code)
-        }
-        Asked::Answer(answer, reply) => {
-            let terms = format!("{reply:?}");
-            hash.chain_update(answer.verdict.name())
-                .chain_update(answer.dispute.as_str())
-                .chain_update([0])
-                .chain_update(terms)
-        }
-    };
-    hash.finalize().into()
+/// Where a courier was last.
+pub(crate) fn position(position: Position) -> wire::CourierPosition {
+    wire::CourierPosition {
+        latitude: position.latitude,
+        longitude: position.longitude,
+        delivery_time: position.delivery_time,
+        eta: position.eta,
+        eta_to_destination: position.eta_to_destination,
+        eta_to_origin: position.eta_to_origin,
+        date: position.date,
+        track_date: position.track_date,
+    }
 }
 
 /// A rejection of a message.
@@ -292,8 +236,9 @@ pub(crate) fn rejection(refusal: &Refusal) -> wire::Rejection {
         Refusal::IdReused => rejected("ID_REUSED", "this message id was committed with other content", false),
         Refusal::OrderExists => rejected("ORDER_EXISTS", "the order was placed before with another body", false),
         Refusal::Illegal(illegal) => rejected("ILLEGAL_TRANSITION", &illegal.to_string(), illegal.may_become_legal),
+        Refusal::Unpatchable => rejected("MALFORMED", "metadata.patch makes the order too deep or too large", false),
         Refusal::DisputeExists => rejected("DISPUTE_EXISTS", "another order has a dispute of this id", false),
-        Refusal::AlreadyDone { .. } | Refusal::AlreadyErased | Refusal::Objected(_) => {
+        Refusal::AlreadyDone { .. } | Refusal::Conflict { .. } | Refusal::AlreadyErased | Refusal::Objected(_) => {
             rejected("ILLEGAL_TRANSITION", "it has happened already", false)
         }
     }
@@ -312,12 +257,16 @@ pub(crate) fn conflict(refusal: &Refusal) -> Option<wire::Conflict> {
         | Refusal::AlreadyErased
         | Refusal::OrderExists
         | Refusal::DisputeExists
+        | Refusal::Unpatchable
         | Refusal::Objected(_) => None,
         Refusal::Illegal(illegal) => Some(wire::Conflict {
             state: illegal.status.name().to_owned(),
             legal: names(&illegal.legal),
             message: illegal.to_string(),
         }),
+        Refusal::Conflict { status, legal, why } => {
+            Some(wire::Conflict { state: status.name().to_owned(), legal: names(legal), message: (*why).to_owned() })
+        }
         Refusal::AlreadyDone { status, legal } => Some(wire::Conflict {
             state: status.name().to_owned(),
             legal: names(legal),
@@ -331,23 +280,11 @@ pub(crate) fn conflict(refusal: &Refusal) -> Option<wire::Conflict> {
     }
 }
 
-/// What is wrong with an action's terms.
-pub(crate) const fn objection(objection: Objection) -> wire::Objection {
-    match objection {
-        Objection::Reason => wire::Objection::ReasonNotOffered,
-        Objection::AlternativeUnknown => wire::Objection::AlternativeUnknown,
-        Objection::AlternativeType => wire::Objection::AlternativeTypeDiffers,
-        Objection::Amount => wire::Objection::AmountNotOffered,
-        Objection::Time => wire::Objection::TimeNotOffered,
-        Objection::TimeReason => wire::Objection::TimeReasonNotOffered,
-    }
-}
-
-fn name<'a>(text: &'a str, field: &'static str) -> Result<&'a str, Status> {
+pub(crate) fn name<'a>(text: &'a str, field: &'static str) -> Result<&'a str, Status> {
     if text.is_empty() || text.len() > NAME_BYTES_MAX { Err(malformed(field)) } else { Ok(text) }
 }
 
-fn malformed(field: &'static str) -> Status {
+pub(crate) fn malformed(field: &'static str) -> Status {
     Status::invalid_argument(format!("{field} is malformed"))
 }
 

@@ -16,6 +16,7 @@ mod errors;
 mod events;
 pub mod feed;
 mod idempotency;
+mod logistics;
 mod merchants;
 pub mod oauth;
 mod open_delivery;

@@ -27,7 +27,8 @@ use crate::orders::json_response;
 use crate::rate_limits::{OperationLimit, caller};
 use crate::telemetry::EndpointMetrics;
 use crate::{
-    catalog, documentation, events, idempotency, merchants, oauth, open_delivery, openapi, orders, replay, simulator,
+    catalog, documentation, events, idempotency, logistics, merchants, oauth, open_delivery, openapi, orders, replay,
+    simulator,
 };
 
 /// The segment of `path` at `index`, from 0; empty when there is none.
@@ -79,6 +80,8 @@ fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>) -> Method
     let keeps_answers = row.keeps_answers();
     let wiring = Wiring { api: api_of_all, metrics, verb: row.verb, limit, error_shape, keeps_answers };
     let act = |action| wiring.authorised(move |api, authorised, request| orders::act(api, authorised, request, action));
+    let step =
+        |action| wiring.authorised(move |api, authorised, request| logistics::step(api, authorised, request, action));
     let answer = |action| {
         wiring.authorised(move |api, authorised, request| orders::answer_dispute(api, authorised, request, action))
     };
@@ -98,6 +101,24 @@ fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>) -> Method
         Operation::RequestCancellation => act(Action::RequestCancellation),
         Operation::AcceptCancellation => act(Action::AcceptCancellation),
         Operation::DenyCancellation => act(Action::DenyCancellation),
+        Operation::ValidatePickupCode => wiring.authorised(orders::validate_pickup_code),
+        Operation::VerifyDeliveryCode => wiring.authorised(orders::verify_delivery_code),
+        Operation::Tracking => wiring.authorised(orders::tracking),
+        Operation::VirtualBag => wiring.authorised(orders::virtual_bag),
+        Operation::RequestDriver => act(Action::RequestDriver),
+        Operation::ShippingRequestDriver => act(Action::RequestDriver),
+        Operation::CancelDriverRequest => act(Action::CancelDriverRequest),
+        Operation::ShippingCancel => act(Action::RequestCancellation),
+        Operation::LogisticsOrder => wiring.authorised(logistics::details),
+        Operation::AssignDriver => wiring.authorised(logistics::assign_driver),
+        Operation::GoToOrigin => step(Action::GoToOrigin),
+        Operation::ArriveAtOrigin => step(Action::ArriveAtOrigin),
+        Operation::LogisticsDispatch => step(Action::Collect),
+        Operation::ArriveAtDestination => step(Action::ArriveAtDestination),
+        Operation::LogisticsVerifyCode => wiring.authorised(logistics::verify_delivery_code),
+        Operation::ConfirmAddressChange => act(Action::ConfirmAddressChange),
+        Operation::AcceptAddressChange => act(Action::AcceptAddressChange),
+        Operation::DenyAddressChange => act(Action::DenyAddressChange),
         Operation::AcceptDispute => answer(Action::AcceptDispute),
         Operation::RejectDispute => answer(Action::RejectDispute),
         Operation::ProposeAlternative => answer(Action::ProposeAlternative),
@@ -167,6 +188,9 @@ impl Wiring {
             Od::RequestCancellation => self.authorised(open_delivery::request_cancellation),
             Od::AcceptCancellation => answer(Action::AcceptCancellation),
             Od::DenyCancellation => answer(Action::DenyCancellation),
+            Od::ValidateCode => self.authorised(open_delivery::validate_code),
+            Od::Track => self.authorised(open_delivery::track),
+            Od::ChangeDetails => self.authorised(open_delivery::change_details),
             Od::MerchantStatus => self.authorised(open_delivery::merchant_status),
         }
     }

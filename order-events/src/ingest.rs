@@ -139,6 +139,9 @@ impl Shared {
                 if source == Source::Live {
                     self.telemetry.event_lag_seconds.record(age);
                 }
+                if event.code == EventCode::OrderPatched {
+                    self.orders.patched(event.order, event.merchant, event.sequence, self.clock.monotonic());
+                }
                 let changes_order = matches!(event.code, EventCode::Placed | EventCode::OrderPatched);
                 if changes_order && age < CACHEABLE_AGE_MAX && self.orders_to_cache.try_send(event.order).is_err() {
                     self.telemetry.orders_not_cached.increment(1);

@@ -40,8 +40,10 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub struct CachedOrder {
     /// Whose order it is; the caller checks its scope against this.
     pub merchant: MerchantId,
-    /// JSON. Personal data.
+    /// JSON. Personal data. Empty when the order was patched and has not been read again: whatever others have is old.
     pub body: Bytes,
+    /// The sequence of the last event that the body takes account of; 0 when the core did not say.
+    pub sequence: u32,
 }
 
 /// The cache: a map, and the order in which entries came.
@@ -71,9 +73,22 @@ impl OrderCache {
         (now.saturating_sub(*cached_at) < RETENTION).then(|| cached.clone())
     }
 
-    /// Puts an order in, or its newer body, and lets go of what is too old or too much.
+    /// Forgets a body that does not have the patch of event `sequence` in it, and keeps in mind that older ones are no good:
+    /// until the order is read again nobody may be shown how it was.
+    pub(crate) fn patched(&self, order: OrderId, merchant: MerchantId, sequence: u32, now: Duration) {
+        self.put(order, CachedOrder { merchant, body: Bytes::new(), sequence }, now);
+    }
+
+    /// Puts an order in, or its newer body, and lets go of what is too old or too much. A body that is older than what is
+    /// here is left out: reads that began before a patch may end after it.
     pub(crate) fn put(&self, order: OrderId, cached: CachedOrder, now: Duration) {
         let mut inner = self.inner.lock();
+        let is_newer = |known: &CachedOrder| {
+            known.sequence > cached.sequence || (known.sequence == cached.sequence && cached.body.is_empty())
+        };
+        if cached.sequence != 0 && inner.orders.get(&order).is_some_and(|(_, known)| is_newer(known)) {
+            return;
+        }
         inner.bytes += cached.body.len();
         if let Some((_, replaced)) = inner.orders.insert(order, (now, cached)) {
             inner.bytes -= replaced.body.len();
@@ -132,7 +147,8 @@ async fn fetch(shared: Arc<Shared>, mut core: GatewayCoreClient<Transport>, orde
         if let Ok(reply) = reply
             && let Ok(merchant) = proto::conversions::merchant_id(&reply.merchant_id)
         {
-            let cached = CachedOrder { merchant, body: Bytes::copy_from_slice(&reply.body) };
+            let cached =
+                CachedOrder { merchant, body: Bytes::copy_from_slice(&reply.body), sequence: reply.last_sequence };
             return shared.orders.put(order, cached, shared.clock.monotonic());
         }
         if attempt < ATTEMPTS {
@@ -151,7 +167,25 @@ mod tests {
     }
 
     fn cached(bytes: usize) -> CachedOrder {
-        CachedOrder { merchant: MerchantId::from_bytes([1; 16]), body: Bytes::from(vec![b'x'; bytes]) }
+        CachedOrder { merchant: MerchantId::from_bytes([1; 16]), body: Bytes::from(vec![b'x'; bytes]), sequence: 0 }
+    }
+
+    #[test]
+    fn a_patched_order_is_not_shown_as_it_was() {
+        let cache = OrderCache::new(1_000);
+        let at = Duration::from_secs;
+        let read = |sequence, bytes| CachedOrder { sequence, ..cached(bytes) };
+        let merchant = cached(0).merchant;
+        cache.put(order(1), read(1, 10), at(1));
+        cache.patched(order(1), merchant, 3, at(2));
+        assert!(cache.get(order(1), at(2)).unwrap().body.is_empty());
+        cache.put(order(1), read(2, 20), at(3));
+        assert!(cache.get(order(1), at(3)).unwrap().body.is_empty(), "a read that began before the patch");
+        cache.put(order(1), read(3, 30), at(4));
+        assert_eq!(cache.get(order(1), at(4)), Some(read(3, 30)));
+        cache.patched(order(1), merchant, 3, at(5));
+        assert_eq!(cache.get(order(1), at(5)), Some(read(3, 30)), "it is in there already");
+        assert_eq!(cache.sweep(at(5)), (1, 30));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use order_model::{ApplicationId, EventId, MerchantId, PartitionId, RoutingHash, 
 use replicated_grid::NodeId;
 
 use crate::service::Shared;
+use crate::soft_state::Delivery;
 use crate::state::{Body, FeedPartition, StoredEvent};
 
 /// The most events copied for one poll before a page is chosen: some pages' worth, about 4 MB. Only a poll of very many
@@ -277,17 +278,27 @@ impl Shared {
     }
 
     fn mark_delivered(&self, application: &ApplicationId, events: &[FeedEvent]) {
-        let mut first = 0;
+        let (mut first, mut strikes) = (0, 0_u64);
         for of_merchant in events.chunk_by(|one, next| one.merchant == next.merchant) {
             let mut marks = self.soft_of(self.partition_of_merchant(of_merchant[0].merchant)).delivered();
-            for event in of_merchant.iter().filter(|event| marks.mark(application, event)) {
-                first += 1;
-                tracing::info!(
-                    trace_id = %event.trace, event_id = %event.id, order_id = %event.order, "event served for the first time"
-                );
+            for event in of_merchant {
+                match marks.mark(application, event) {
+                    Delivery::Again | Delivery::Unmarked => continue,
+                    Delivery::Strike => strikes += 1,
+                    Delivery::First => {
+                        first += 1;
+                        tracing::info!(
+                            trace_id = %event.trace, event_id = %event.id, order_id = %event.order, "event served for the first time"
+                        );
+                    }
+                }
             }
         }
         self.telemetry.events_delivered_first.increment(first);
+        if strikes > 0 {
+            self.telemetry.strikes.increment(strikes);
+            tracing::warn!(application_id = %application, strikes, "events are polled again and again and not acknowledged");
+        }
     }
 
     fn partition_of_merchant(&self, merchant: MerchantId) -> PartitionId {

@@ -35,7 +35,7 @@ impl OrderEvents for Handle {
         let order = conversions::order_id(&request.into_inner().order_id)?;
         let cached = self.cached_order(order).ok_or_else(|| Status::not_found("the order is not cached"))?;
         let merchant_id = conversions::to_bytes(cached.merchant.as_bytes());
-        Ok(Response::new(GetCachedOrderReply { merchant_id, body: cached.body }))
+        Ok(Response::new(GetCachedOrderReply { merchant_id, body: cached.body, sequence: cached.sequence }))
     }
 
     async fn status(&self, _request: Request<StatusRequest>) -> Result<Response<StatusReply>, Status> {

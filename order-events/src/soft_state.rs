@@ -1,4 +1,4 @@
-//! What the leader knows of events beside the replicated state: since when they stand above a gap and whether they were
+//! What the leader knows of events beside the replicated state: since when they stand above a gap and how often they were
 //! delivered.
 //!
 //! It holds for one term: whoever leads next starts from nothing. Losing it costs nothing that was promised: nothing
@@ -12,7 +12,11 @@ use event_feed::FeedEvent;
 use order_model::{ApplicationId, EventId, Timestamp};
 use parking_lot::{Mutex, MutexGuard};
 
-/// The most delivery marks of a partition (about 50 bytes each). Beyond it deliveries go unmarked: pages then prefer
+/// An event that was delivered this often and never acknowledged is a strike (PARTNER_API, 1.3). Strikes are counted and
+/// nothing more: nobody's polls are refused for them.
+pub(crate) const DELIVERIES_PER_STRIKE: u8 = 50;
+
+/// The most delivery marks of a partition (about 60 bytes each). Beyond it deliveries go unmarked: pages then prefer
 /// the oldest events, and a first delivery is not logged.
 pub(crate) const DELIVERY_MARKS_MAX: usize = 250_000;
 
@@ -64,8 +68,29 @@ impl SoftState {
 /// Which events were in an answer to which application, until they are acknowledged or expire.
 #[derive(Debug, Default)]
 pub(crate) struct DeliveryMarks {
-    by_application: HashMap<ApplicationId, HashMap<EventId, Timestamp>>,
+    by_application: HashMap<ApplicationId, HashMap<EventId, Mark>>,
     count: usize,
+}
+
+/// What is known of one event and one application.
+#[derive(Debug)]
+struct Mark {
+    expires_at: Timestamp,
+    /// Up to 255.
+    deliveries: u8,
+}
+
+/// What a delivery was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// The first that is known of.
+    First,
+    /// Another one.
+    Again,
+    /// The one that makes a strike of it: once for an event.
+    Strike,
+    /// There was no room to mark it.
+    Unmarked,
 }
 
 impl DeliveryMarks {
@@ -74,18 +99,24 @@ impl DeliveryMarks {
         self.by_application.get(application).is_some_and(|marks| marks.contains_key(&id))
     }
 
-    /// Marks a delivery; whether it is known to be the first.
-    pub(crate) fn mark(&mut self, application: &ApplicationId, event: &FeedEvent) -> bool {
-        if self.count >= DELIVERY_MARKS_MAX {
-            return false;
-        }
+    /// Marks a delivery, and says which it was.
+    pub(crate) fn mark(&mut self, application: &ApplicationId, event: &FeedEvent) -> Delivery {
         let marks = match self.by_application.get_mut(application) {
             Some(marks) => marks,
+            None if self.count >= DELIVERY_MARKS_MAX => return Delivery::Unmarked,
             None => self.by_application.entry(application.clone()).or_default(),
         };
-        let is_first = marks.insert(event.id, event.expires_at).is_none();
-        self.count += usize::from(is_first);
-        is_first
+        if let Some(mark) = marks.get_mut(&event.id) {
+            let is_strike = mark.deliveries == DELIVERIES_PER_STRIKE - 1;
+            mark.deliveries = mark.deliveries.saturating_add(1);
+            return if is_strike { Delivery::Strike } else { Delivery::Again };
+        }
+        if self.count >= DELIVERY_MARKS_MAX {
+            return Delivery::Unmarked;
+        }
+        marks.insert(event.id, Mark { expires_at: event.expires_at, deliveries: 1 });
+        self.count += 1;
+        Delivery::First
     }
 
     /// Forgets what `application` has acknowledged.
@@ -102,7 +133,7 @@ impl DeliveryMarks {
     /// Forgets what has expired.
     pub(crate) fn sweep(&mut self, now: Timestamp) {
         for marks in self.by_application.values_mut() {
-            marks.retain(|_, expires_at| *expires_at > now);
+            marks.retain(|_, mark| mark.expires_at > now);
         }
         self.by_application.retain(|_, marks| !marks.is_empty());
         self.count = self.by_application.values().map(HashMap::len).sum();
@@ -112,6 +143,38 @@ impl DeliveryMarks {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn event(number: u8) -> FeedEvent {
+        FeedEvent {
+            id: EventId::from_bytes([number; 16]),
+            order: order_model::OrderId::from_bytes([number; 16]),
+            merchant: order_model::MerchantId::from_bytes([1; 16]),
+            code: order_model::EventCode::Placed,
+            category: order_model::EventCategory::Food,
+            sequence: 1,
+            created_at: Timestamp::from_unix_ms(0),
+            expires_at: Timestamp::from_unix_ms(1_000),
+            trace: event_feed::TraceId::default(),
+            body: bytes::Bytes::new(),
+        }
+    }
+
+    #[test]
+    fn the_fiftieth_delivery_is_a_strike_once_and_an_acknowledgment_begins_anew() {
+        let mut marks = DeliveryMarks::default();
+        let [one, other]: [ApplicationId; 2] = ["one", "other"].map(|id| id.parse().unwrap());
+        let deliver = |marks: &mut DeliveryMarks, application: &ApplicationId, times: usize| -> Vec<usize> {
+            let strikes = (1..=times).filter(|_| marks.mark(application, &event(1)) == Delivery::Strike);
+            strikes.collect()
+        };
+        assert_eq!(marks.mark(&one, &event(1)), Delivery::First);
+        assert_eq!(deliver(&mut marks, &one, 300), [usize::from(DELIVERIES_PER_STRIKE) - 1], "and never again");
+        assert_eq!(deliver(&mut marks, &other, 49), [0; 0], "counted for each application");
+        marks.forget(&one, &[event(1).id]);
+        assert_eq!(deliver(&mut marks, &one, 49), [0; 0]);
+        marks.sweep(Timestamp::from_unix_ms(1_000));
+        assert_eq!((marks.count, marks.contains(&one, event(1).id)), (0, false));
+    }
 
     #[test]
     fn an_arrival_is_the_first_sight_until_the_term_or_the_gap_ends() {

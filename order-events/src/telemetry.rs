@@ -12,6 +12,7 @@ pub(crate) struct Telemetry {
     /// Of a share of the polls, see [`crate::poll`].
     pub(crate) poll_seconds: Histogram,
     pub(crate) events_delivered_first: Counter,
+    pub(crate) strikes: Counter,
     pub(crate) acknowledge_seconds: Histogram,
     pub(crate) ids_acknowledged: Counter,
     pub(crate) ids_remembered: Counter,
@@ -54,6 +55,7 @@ impl Telemetry {
             polls_refused: polls("refused"),
             poll_seconds: histogram!("comanda_order_events_poll_seconds"),
             events_delivered_first: counter!("comanda_order_events_first_deliveries_total"),
+            strikes: counter!("comanda_order_events_strikes_total"),
             acknowledge_seconds: histogram!("comanda_order_events_acknowledge_seconds"),
             ids_acknowledged: ids("applied"),
             ids_remembered: ids("remembered"),

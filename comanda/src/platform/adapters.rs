@@ -67,7 +67,12 @@ impl PrimaryFeed for LocalFeed {
 
     fn cached_order(&self, order: OrderId) -> BoxFuture<'_, Result<Option<CachedOrder>, PrimaryError>> {
         let cached = self.handle.cached_order(order);
-        ready(Ok(cached.map(|order| CachedOrder { merchant: order.merchant, body: order.body }))).boxed()
+        ready(Ok(cached.map(|order| CachedOrder {
+            merchant: order.merchant,
+            body: order.body,
+            sequence: order.sequence,
+        })))
+        .boxed()
     }
 
     fn unserved(&self) -> BoxFuture<'_, Result<Vec<PartitionId>, PrimaryError>> {

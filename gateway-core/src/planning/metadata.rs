@@ -60,7 +60,10 @@ pub(super) fn render(metadata: &EventMetadata, sources: &Sources<'_>) -> Option<
         EventMetadata::OfUpdateOr(cancellation) => {
             Some(sources.of_update.map_or_else(|| json(&of_cancellation(cancellation, sources)), str::to_owned))
         }
-        EventMetadata::OfApplication => sources.application.map(|client_id| json(&OfApplication { client_id })),
+        EventMetadata::OfUpdateOrApplication if sources.of_update.is_some() => sources.of_update.map(str::to_owned),
+        EventMetadata::OfApplication | EventMetadata::OfUpdateOrApplication => {
+            sources.application.map(|client_id| json(&OfApplication { client_id }))
+        }
         EventMetadata::Cancellation(cancellation) => Some(json(&of_cancellation(cancellation, sources))),
         EventMetadata::Settlement { dispute, status } => Some(json(&OfSettlement {
             dispute_id: dispute.as_str(),

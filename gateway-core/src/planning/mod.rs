@@ -4,31 +4,38 @@
 //! sequence, expiry, deadlines, idempotency. No I/O and no clock: `now` is an argument, and what was loaded may be
 //! outdated by the time it is committed, which the transaction's conditions notice.
 
+mod code;
 mod dispute;
 pub(crate) mod due;
 mod erase;
 mod metadata;
+mod patch;
 mod place;
+mod report;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::sample_order;
 mod transition;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use event_feed::TraceId;
-use order_model::lifecycle::{
-    Action, CancellationCode, Command, Decision, DisputeId, Illegal, OrderKind, OrderStatus, Verdict, decide,
-};
+use order_model::lifecycle::{Action, Command, Decision, DisputeId, Illegal, OrderKind, OrderStatus, Verdict, decide};
 use order_model::{ApplicationId, EventCategory, EventId, EventIdKey, MerchantId, OrderId, Timestamp};
 
 use crate::config::Config;
 use crate::disputes::{Chosen, DisputeOffer, DisputeRecord, Objection};
 use crate::order::Order;
+use crate::order_patch::OrderPatch;
+use crate::position::Position;
 use crate::store::{Loaded, MessageKey, MessageRecord, Transition};
+pub(crate) use code::plan_code;
 pub(crate) use dispute::plan_answer;
 pub(crate) use erase::plan_erase;
 pub(crate) use place::plan_place;
+pub(crate) use report::{CourierReport, plan_courier_report, plan_preparation_start};
 use transition::advance;
 
 /// Committed messages are remembered at least this long, whatever the order retention.
@@ -85,6 +92,10 @@ pub(crate) struct Cause {
     pub(crate) metadata: Option<String>,
     /// The application that acts.
     pub(crate) application: Option<ApplicationId>,
+    /// What an update changes of the order.
+    pub(crate) patch: Option<OrderPatch>,
+    /// Where an update says that the courier is.
+    pub(crate) position: Option<Position>,
     /// The dispute that an update opens, and what may be answered to it.
     pub(crate) opens: Option<(DisputeId, DisputeOffer)>,
     /// What a merchant's answer to a dispute says, once it is checked.
@@ -108,6 +119,8 @@ pub(crate) struct Placement {
 pub(crate) enum Plan {
     /// Commit this.
     Commit(Box<Transition>),
+    /// A wrong code: commit this, which counts it, and say so.
+    Wrong(Box<Transition>),
     /// It is so already; remember the message, when it has a key, and say so.
     NoChange(Option<MessageRecord>),
     /// The message committed these events before.
@@ -127,8 +140,12 @@ pub(crate) enum Refusal {
     OrderExists,
     /// Not where the order stands.
     Illegal(Illegal),
+    /// An action that is no step from where the order stands, for a reason outside the lifecycle.
+    Conflict { status: OrderStatus, legal: Vec<&'static str>, why: &'static str },
     /// An action that has happened.
     AlreadyDone { status: OrderStatus, legal: Vec<&'static str> },
+    /// A patch that makes of the order what no order can be.
+    Unpatchable,
     /// The dispute's id stands for a dispute of another order.
     DisputeExists,
     /// An answer to a dispute that the dispute does not offer.
@@ -146,9 +163,19 @@ pub(crate) fn plan_update(rules: &Rules, loaded: &Loaded, command: &Command, cau
     if loaded.dispute.as_ref().is_some_and(|dispute| dispute.order != order.id && now < dispute.kept_until) {
         return Plan::Refused(Refusal::DisputeExists);
     }
+    let body = match cause.patch.as_ref().map(|patch| patch::patched(order, loaded.body.as_ref(), patch)).transpose() {
+        Ok(body) => body,
+        Err(refusal) => return Plan::Refused(refusal),
+    };
     match decide(&order.lifecycle, now, command) {
         Ok(Decision::AlreadyDone { .. }) => Plan::NoChange(remembered(rules, order.id, cause, now)),
-        Ok(decision) => commit(rules, order, &decision, cause, now),
+        Ok(decision) => {
+            let mut plan = commit(rules, order, &decision, cause, now);
+            if let (Plan::Commit(transition), Some(body)) = (&mut plan, body) {
+                transition.write_body(body);
+            }
+            plan
+        }
         Err(illegal) => Plan::Refused(Refusal::Illegal(illegal)),
     }
 }
@@ -166,6 +193,10 @@ pub(crate) fn plan_action(
     let Some(order) = order else { return Plan::Refused(Refusal::UnknownOrder) };
     if let Some(plan) = answered_before(loaded, cause, now) {
         return plan;
+    }
+    if !order.progress.allows(action) {
+        let (status, legal) = (order.lifecycle.status, legal_actions(order, now));
+        return Plan::Refused(Refusal::Conflict { status, legal, why: "this is not the next step of the delivery" });
     }
     match decide(&order.lifecycle, now, &Command::Act(action)) {
         Ok(Decision::AlreadyDone { status }) => {
@@ -189,6 +220,9 @@ pub(crate) fn plan_timer(rules: &Rules, order: &Order, command: &Command, now: T
 fn commit(rules: &Rules, order: &Order, decision: &Decision, cause: &Cause, now: Timestamp) -> Plan {
     let next = decision.next().unwrap_or(&order.lifecycle).clone();
     let mut transition = advance(rules, order, next, decision.events(), cause, now);
+    if cause.position.is_some() && !transition.order.lifecycle.status.is_final() && !transition.order.is_erased {
+        transition.order.position.clone_from(&cause.position);
+    }
     transition.dispute = cause
         .opens
         .clone()
@@ -224,21 +258,11 @@ fn remembered(rules: &Rules, order: OrderId, cause: &Cause, now: Timestamp) -> O
 
 /// The actions that would change something.
 fn legal_actions(order: &Order, now: Timestamp) -> Vec<&'static str> {
-    const ACTIONS: [Action; 9] = [
-        Action::Confirm,
-        Action::StartPreparation,
-        Action::ReadyToPickup,
-        Action::Dispatch,
-        Action::RequestCancellation(CancellationCode::InternalDifficulty),
-        Action::AcceptCancellation,
-        Action::DenyCancellation,
-        Action::PickedUp,
-        Action::Delivered,
-    ];
     let changes = |action: &Action| {
-        decide(&order.lifecycle, now, &Command::Act(*action)).is_ok_and(|decision| !decision.events().is_empty())
+        order.progress.allows(*action)
+            && decide(&order.lifecycle, now, &Command::Act(*action)).is_ok_and(|decision| !decision.events().is_empty())
     };
     let disputed = order.lifecycle.dispute.as_ref().filter(|dispute| now < dispute.expires_at);
     let answers = disputed.map(|_| Verdict::ALL.map(Verdict::name));
-    ACTIONS.into_iter().filter(changes).map(Action::name).chain(answers.into_iter().flatten()).collect()
+    Action::EACH.into_iter().filter(changes).map(Action::name).chain(answers.into_iter().flatten()).collect()
 }

@@ -1,10 +1,11 @@
 //! Plans a new order.
 
 use order_model::Timestamp;
-use order_model::lifecycle::{place, timing};
+use order_model::lifecycle::{DeliveryProgress, place, timing};
 
 use super::transition::append;
 use super::{Cause, Placement, Plan, Refusal, Rules, answered_before, remembered};
+use crate::codes::{CodeChecks, OrderBody};
 use crate::order::Order;
 use crate::store::{Loaded, Transition};
 
@@ -34,6 +35,7 @@ fn first_transition(
         id: placement.id,
         merchant: placement.merchant,
         version: 1,
+        body_version: 1,
         lifecycle,
         category: placement.category,
         sales_channel: placement.sales_channel.clone(),
@@ -46,8 +48,13 @@ fn first_transition(
         last_event_expires_at: now,
         kept_until: timing::expires_at(placement.promised_at, now, rules.order_retention),
         open_requests: Vec::new(),
+        progress: DeliveryProgress::NEW,
+        pickup_code: CodeChecks::default(),
+        drop_code: CodeChecks::default(),
+        position: None,
         due_at: None,
     };
-    let transition = append(rules, order, None, &[event], cause, now);
-    Transition { body: Some(placement.body.clone()), ..transition }
+    let mut transition = append(rules, order, None, &[event], cause, now);
+    transition.write_body(OrderBody::split(&placement.body));
+    transition
 }

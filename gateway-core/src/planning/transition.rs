@@ -41,9 +41,13 @@ pub(super) fn append(
         if asks {
             order.open_requests.push(OpenRequest { sequence: event.event.sequence, id: event.event.id });
         }
+        order.progress = order.progress.after(event.event.code);
         order.last_event_expires_at = event.event.expires_at;
         order.kept_until = order.kept_until.max(event.event.expires_at);
         stored.push(event);
+    }
+    if order.lifecycle.status.is_final() {
+        order.position = None;
     }
     forget_answered_requests(&mut order);
     let conclude_at = timing::conclude_at(order.promised_at, order.placed_at, rules.conclude_after);

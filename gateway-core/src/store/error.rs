@@ -45,6 +45,11 @@ impl StoreError {
         matches!(self, Self::Unavailable { .. })
     }
 
+    /// Two items that are written together were read apart, again and again.
+    pub(super) fn torn(operation: &'static str) -> Self {
+        Self::Unavailable { operation, code: "TornRead".to_owned(), source: None }
+    }
+
     /// DynamoDB did not do all of a batch, attempt after attempt.
     pub(super) fn throttled(operation: &'static str) -> Self {
         Self::Unavailable { operation, code: "UnprocessedKeys".to_owned(), source: None }

@@ -23,11 +23,11 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
-use bytes::Bytes;
 use order_model::OrderId;
 use order_model::lifecycle::DisputeId;
 
 use crate::clock_guard::ClockGuard;
+use crate::codes::OrderBody;
 use crate::disputes::DisputeRecord;
 use crate::order::Order;
 use crate::telemetry;
@@ -37,7 +37,7 @@ pub(crate) use event_item::StoredEvent;
 pub(crate) use keys::{DUE_SHARDS, KeySpace, MessageKey, UNPUBLISHED_SHARDS, spread};
 pub(crate) use message_item::MessageRecord;
 #[cfg(test)]
-pub(crate) use order_item::round_trip;
+pub(crate) use order_item::{as_an_older_version_stored, round_trip};
 use tables::PK;
 pub use tables::{create_tables, events_table, orders_table};
 pub(crate) use transaction::{CommitOutcome, Transition};
@@ -50,6 +50,8 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 const ATTEMPTS_MAX: u32 = 2;
 /// Repetitions of a batch read whose answer was incomplete.
 const BATCH_ATTEMPTS_MAX: usize = 4;
+/// Reads of an order and its body of which a commit tears one at most: bodies change once or twice.
+const TORN_READS_MAX: usize = 3;
 
 /// The store.
 pub(crate) struct Store {
@@ -67,6 +69,8 @@ pub(crate) struct Loaded {
     pub(crate) message: Option<MessageRecord>,
     /// The dispute, when it was asked for and is known.
     pub(crate) dispute: Option<DisputeRecord>,
+    /// The order's body, when it was asked for.
+    pub(crate) body: Option<OrderBody>,
 }
 
 /// What to read beside an order.
@@ -76,6 +80,8 @@ pub(crate) struct Beside<'a> {
     pub(crate) message: Option<MessageKey>,
     /// This dispute.
     pub(crate) dispute: Option<&'a DisputeId>,
+    /// The order's body.
+    pub(crate) body: bool,
 }
 
 impl Store {
@@ -96,13 +102,27 @@ impl Store {
         Self { client: Client::from_conf(config), orders: orders_table(prefix), events: events_table(prefix) }
     }
 
-    /// Reads an order and what is asked for beside it: strongly consistent, in one call.
+    /// Reads an order and what is asked for beside it: strongly consistent, in one call. An order and its body are two items,
+    /// which a commit in between tears apart: then both are read again.
     pub(crate) async fn load(&self, order: OrderId, beside: Beside<'_>) -> Result<Loaded, StoreError> {
+        for _ in 0..TORN_READS_MAX {
+            let (loaded, body_version) = self.load_once(order, beside).await?;
+            let expected = loaded.order.as_ref().map_or(0, |order| order.body_version);
+            if !beside.body || [expected, body_version].contains(&0) || expected == body_version {
+                return Ok(loaded);
+            }
+        }
+        Err(StoreError::torn("load"))
+    }
+
+    async fn load_once(&self, order: OrderId, beside: Beside<'_>) -> Result<(Loaded, u64), StoreError> {
         let message = beside.message;
         let order_key = keys::order_key(order);
         let message_key = message.map(|message| message.partition_key());
         let dispute_key = beside.dispute.map(keys::dispute_key);
-        let wanted = std::iter::once(order_key.clone()).chain(message_key.clone()).chain(dispute_key.clone()).collect();
+        let body_key = beside.body.then(|| keys::body_key(order));
+        let others = [message_key.clone(), dispute_key.clone(), body_key.clone()];
+        let wanted = std::iter::once(order_key.clone()).chain(others.into_iter().flatten()).collect();
         let mut items = self.read_orders_table("load", wanted).await?;
         let decoded = items.remove(&order_key).map(|item| order_item::decode(order, &item)).transpose()?;
         let message = match (message, message_key.and_then(|key| items.remove(&key))) {
@@ -111,7 +131,9 @@ impl Store {
         };
         let dispute = dispute_key.and_then(|key| items.remove(&key));
         let dispute = dispute.as_ref().map(dispute_item::decode).transpose()?;
-        Ok(Loaded { order: decoded, message, dispute })
+        let body = body_key.and_then(|key| items.remove(&key)).map(order_item::decode_body).transpose()?;
+        let (body, body_version) = body.unzip();
+        Ok((Loaded { order: decoded, message, dispute, body }, body_version.unwrap_or_default()))
     }
 
     /// Reads a dispute: strongly consistent.
@@ -121,14 +143,13 @@ impl Store {
         items.remove(&key).as_ref().map(dispute_item::decode).transpose()
     }
 
-    /// Reads an order and its body: strongly consistent, in one call. The body alone may be missing.
-    pub(crate) async fn load_with_body(&self, order: OrderId) -> Result<Option<(Order, Option<Bytes>)>, StoreError> {
-        let (order_key, body_key) = (keys::order_key(order), keys::body_key(order));
-        let mut items = self.read_orders_table("load body", vec![order_key.clone(), body_key.clone()]).await?;
-        let Some(item) = items.remove(&order_key) else { return Ok(None) };
-        let decoded = order_item::decode(order, &item)?;
-        let body = items.remove(&body_key).map(order_item::decode_body).transpose()?;
-        Ok(Some((decoded, body)))
+    /// Reads an order and its body, as [`Self::load`] does. The body alone may be missing.
+    pub(crate) async fn load_with_body(
+        &self,
+        order: OrderId,
+    ) -> Result<Option<(Order, Option<OrderBody>)>, StoreError> {
+        let loaded = self.load(order, Beside { body: true, ..Beside::default() }).await?;
+        Ok(loaded.order.map(|order| (order, loaded.body)))
     }
 
     async fn read_orders_table(

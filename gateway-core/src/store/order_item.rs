@@ -3,6 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
 use event_feed::TraceId;
+use order_model::lifecycle::DeliveryProgress;
 use order_model::lifecycle::state::Lifecycle;
 use order_model::lifecycle::stored::StoredLifecycle;
 use order_model::{EventCategory, EventId, MerchantId, OrderId};
@@ -11,7 +12,9 @@ use super::attributes::{Item, ItemBuilder, ItemReader};
 use super::error::StoreError;
 use super::keys::{body_key, due_shard, order_key};
 use super::tables::{DUE_AT, DUE_SHARD, PK};
+use crate::codes::{CodeChecks, OrderBody};
 use crate::order::{OpenRequest, Order};
+use crate::position::Position;
 
 const FORMAT: i64 = 1;
 const BODY_FORMAT: i64 = 1;
@@ -34,6 +37,17 @@ const KEPT_UNTIL: &str = "keptUntil";
 /// Per request 4 bytes of sequence and 16 of id.
 const OPEN_REQUESTS: &str = "openRequests";
 const BODY: &str = "body";
+/// Beside the body, never in it.
+const DROP_CODE: &str = "dropCode";
+/// [`DeliveryProgress::to_stored`]. Absent in what older versions wrote, as are the next three.
+const PROGRESS: &str = "deliveryProgress";
+/// Misses, and 1 once it was right.
+const PICKUP_CHECKS: &str = "pickupCodeChecks";
+const DROP_CHECKS: &str = "dropCodeChecks";
+/// Of the body, on both items. Absent in what older versions wrote.
+const BODY_VERSION: &str = "bodyVersion";
+/// JSON of ours, in which fields may be added.
+const POSITION: &str = "courierPosition";
 
 const LIFECYCLE_FORMAT: &str = "lifecycleFormat";
 const ORDER_TYPE: &str = "orderType";
@@ -61,6 +75,7 @@ pub(super) fn encode(order: &Order) -> Item {
     let item = ItemBuilder::new(FORMAT)
         .text(PK, order_key(order.id))
         .number(VERSION, i64::try_from(order.version).unwrap_or(i64::MAX))
+        .number(BODY_VERSION, i64::try_from(order.body_version).unwrap_or(i64::MAX))
         .bytes(MERCHANT, order.merchant.as_bytes())
         .number(CATEGORY, i64::from(order.category.number()))
         .text(SALES_CHANNEL, &order.sales_channel)
@@ -73,12 +88,49 @@ pub(super) fn encode(order: &Order) -> Item {
         .instant(LAST_EVENT_EXPIRES_AT, order.last_event_expires_at)
         .instant(KEPT_UNTIL, order.kept_until)
         .bytes(OPEN_REQUESTS, requests)
+        .bytes(PROGRESS, order.progress.to_stored())
+        .bytes(PICKUP_CHECKS, encode_checks(order.pickup_code))
+        .bytes(DROP_CHECKS, encode_checks(order.drop_code))
         .expires_at(order.kept_until);
+    let item = match &order.position {
+        Some(position) => item.text(POSITION, serde_json::to_string(position).expect("texts always serialise")),
+        None => item,
+    };
     let item = encode_lifecycle(item, &order.lifecycle.to_stored());
     match order.due_at {
         Some(due_at) => item.text(DUE_SHARD, due_shard(order.id)).instant(DUE_AT, due_at).build(),
         None => item.build(),
     }
+}
+
+fn encode_checks(checks: CodeChecks) -> [u8; 2] {
+    [checks.misses, u8::from(checks.is_confirmed)]
+}
+
+fn decode_checks(read: ItemReader<'_>, name: &'static str) -> Result<CodeChecks, StoreError> {
+    if !read.has(name) {
+        return Ok(CodeChecks::default());
+    }
+    let [misses, confirmed] = read.array(name)?;
+    Ok(CodeChecks { misses, is_confirmed: confirmed != 0 })
+}
+
+fn decode_body_version(read: ItemReader<'_>) -> Result<u64, StoreError> {
+    if read.has(BODY_VERSION) { read.number(BODY_VERSION) } else { Ok(0) }
+}
+
+fn decode_progress(read: ItemReader<'_>) -> Result<DeliveryProgress, StoreError> {
+    if !read.has(PROGRESS) {
+        return Ok(DeliveryProgress::UNKNOWN);
+    }
+    DeliveryProgress::from_stored(read.array(PROGRESS)?).ok_or_else(|| read.malformed(PROGRESS))
+}
+
+fn decode_position(read: ItemReader<'_>) -> Result<Option<Position>, StoreError> {
+    if !read.has(POSITION) {
+        return Ok(None);
+    }
+    serde_json::from_str(read.text(POSITION)?).map(Some).map_err(|_| read.malformed(POSITION))
 }
 
 fn encode_lifecycle(item: ItemBuilder, stored: &StoredLifecycle) -> ItemBuilder {
@@ -106,6 +158,7 @@ pub(super) fn decode(id: OrderId, item: &Item) -> Result<Order, StoreError> {
         id,
         merchant: MerchantId::from_bytes(read.array(MERCHANT)?),
         version: read.number(VERSION)?,
+        body_version: decode_body_version(read)?,
         lifecycle: decode_lifecycle(read)?,
         category: EventCategory::from_number(read.number(CATEGORY)?).ok_or_else(|| read.malformed(CATEGORY))?,
         sales_channel: read.text(SALES_CHANNEL)?.to_owned(),
@@ -118,6 +171,10 @@ pub(super) fn decode(id: OrderId, item: &Item) -> Result<Order, StoreError> {
         last_event_expires_at: read.instant(LAST_EVENT_EXPIRES_AT)?,
         kept_until: read.instant(KEPT_UNTIL)?,
         open_requests: decode_requests(read)?,
+        progress: decode_progress(read)?,
+        pickup_code: decode_checks(read, PICKUP_CHECKS)?,
+        drop_code: decode_checks(read, DROP_CHECKS)?,
+        position: decode_position(read)?,
         due_at: read.optional_instant(DUE_AT)?,
     })
 }
@@ -159,18 +216,26 @@ fn decode_lifecycle(read: ItemReader<'_>) -> Result<Lifecycle, StoreError> {
 }
 
 /// The body item, kept as long as its order.
-pub(super) fn encode_body(order: &Order, body: &Bytes) -> Item {
-    ItemBuilder::new(BODY_FORMAT)
+pub(super) fn encode_body(order: &Order, body: &OrderBody) -> Item {
+    let item = ItemBuilder::new(BODY_FORMAT)
         .text(PK, body_key(order.id))
-        .bytes(BODY, body.to_vec())
-        .expires_at(order.kept_until)
-        .build()
+        .bytes(BODY, body.json.to_vec())
+        .number(BODY_VERSION, i64::try_from(order.body_version).unwrap_or(i64::MAX))
+        .expires_at(order.kept_until);
+    match &body.drop_code {
+        Some(code) => item.text(DROP_CODE, code).build(),
+        None => item.build(),
+    }
 }
 
-pub(super) fn decode_body(mut item: Item) -> Result<Bytes, StoreError> {
-    ItemReader::open(&item, BODY_KIND, BODY_FORMAT)?.bytes(BODY)?;
+/// The body, and the version that wrote it.
+pub(super) fn decode_body(mut item: Item) -> Result<(OrderBody, u64), StoreError> {
+    let read = ItemReader::open(&item, BODY_KIND, BODY_FORMAT)?;
+    read.bytes(BODY)?;
+    let version = decode_body_version(read)?;
+    let drop_code = if read.has(DROP_CODE) { Some(read.text(DROP_CODE)?.to_owned()) } else { None };
     match item.remove(BODY) {
-        Some(AttributeValue::B(body)) => Ok(Bytes::from(body.into_inner())),
+        Some(AttributeValue::B(body)) => Ok((OrderBody::stored(Bytes::from(body.into_inner()), drop_code), version)),
         _ => Err(StoreError::Malformed { kind: BODY_KIND, attribute: BODY }),
     }
 }
@@ -179,4 +244,35 @@ pub(super) fn decode_body(mut item: Item) -> Result<Bytes, StoreError> {
 #[cfg(test)]
 pub(crate) fn round_trip(order: &Order) -> Order {
     decode(order.id, &encode(order)).unwrap()
+}
+
+/// What is read of an order that a version stored which knew no deliveries.
+#[cfg(test)]
+pub(crate) fn as_an_older_version_stored(order: &Order) -> Order {
+    let mut item = encode(order);
+    for newer in [DISPUTE_ASKS, BODY_VERSION, PROGRESS, PICKUP_CHECKS, DROP_CHECKS, POSITION] {
+        item.remove(newer);
+    }
+    decode(order.id, &item).unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_and_its_code_are_kept_apart_and_an_old_body_is_split_when_it_is_read() {
+        let order = crate::planning::sample_order();
+        let body = OrderBody::split(&Bytes::from_static(br#"{"delivery":{"dropCode":"1"},"x":1.50}"#));
+        let item = encode_body(&order, &body);
+        assert_eq!(decode_body(item.clone()).unwrap(), (body.clone(), 1));
+        let AttributeValue::B(json) = &item[BODY] else { panic!("bytes") };
+        assert_eq!(json.as_ref(), br#"{"delivery":{},"x":1.50}"#);
+        let mut old = item;
+        old.remove(DROP_CODE);
+        old.remove(BODY_VERSION);
+        let whole = br#"{"delivery":{"dropCode":"1"},"x":1.50}"#.to_vec();
+        old.insert(BODY.to_owned(), AttributeValue::B(aws_sdk_dynamodb::primitives::Blob::new(whole)));
+        assert_eq!(decode_body(old).unwrap(), (body, 0));
+    }
 }

@@ -5,7 +5,6 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
-use bytes::Bytes;
 use order_model::lifecycle::DisputeId;
 use order_model::{OrderId, Timestamp};
 
@@ -16,6 +15,7 @@ use super::message_item::{self, MessageRecord};
 use super::queries::conditional;
 use super::tables::PK;
 use super::{Store, dispute_item, order_item};
+use crate::codes::OrderBody;
 use crate::disputes::DisputeRecord;
 use crate::order::Order;
 use crate::telemetry;
@@ -30,13 +30,21 @@ pub(crate) struct Transition {
     /// The version decided on; `None` when there was no order.
     pub(crate) expected_version: Option<u64>,
     /// The body, where it is new or changes.
-    pub(crate) body: Option<Bytes>,
+    pub(crate) body: Option<OrderBody>,
     /// The new events, in sequence.
     pub(crate) events: Vec<StoredEvent>,
     /// The dispute that it opens.
     pub(crate) dispute: Option<(DisputeId, DisputeRecord)>,
     /// What to remember of the message that asked for it.
     pub(crate) message: Option<MessageRecord>,
+}
+
+impl Transition {
+    /// Has it write this body.
+    pub(crate) fn write_body(&mut self, body: OrderBody) {
+        self.order.body_version = self.order.version;
+        self.body = Some(body);
+    }
 }
 
 /// How a commit ended.

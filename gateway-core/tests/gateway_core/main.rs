@@ -3,10 +3,13 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod deadlines;
+mod deliveries;
 mod disputes;
 mod events_of_order;
 mod ingest;
 mod merchant;
 mod open_delivery;
+mod patches;
 mod platform;
 mod relay;
+mod reports;

@@ -78,8 +78,10 @@ pub enum Refusal {
 pub struct CachedOrder {
     /// Whose order it is; the caller checks it against the scope.
     pub merchant: MerchantId,
-    /// The order as the partner API shows it, JSON.
+    /// The order as the partner API shows it, JSON. Empty when it was patched and not read again: nobody has it as it is.
     pub body: Bytes,
+    /// The sequence of the last event that the body takes account of; 0 when that is not known.
+    pub sequence: u32,
 }
 
 /// How a node says that partitions stand.

@@ -165,7 +165,7 @@ impl RemoteFeed {
             Err(status) => return Err(PrimaryError::Rpc(status)),
         };
         let merchant = conversions::merchant_id(&reply.merchant_id).map_err(PrimaryError::Malformed)?;
-        Ok(Some(CachedOrder { merchant, body: reply.body }))
+        Ok(Some(CachedOrder { merchant, body: reply.body, sequence: reply.sequence }))
     }
 
     async fn ask_standing(&self) -> Result<Standing, PrimaryError> {

@@ -32,6 +32,9 @@ const MARGIN: Duration = Duration::from_millis(10);
 /// How long a node may take to say how partitions stand: the router asks every second.
 const STANDING_DEADLINE: Duration = Duration::from_millis(500);
 
+/// How long, after one node has shown a cached order, the others may take to show a newer one.
+const NEWER_ORDER_WAIT: Duration = Duration::from_millis(100);
+
 /// The primary feed of a cluster. [`PrimaryFeed::run`] must be running: it connects, and learns who is who.
 pub struct RoutedFeed {
     partitions: PartitionCount,
@@ -267,19 +270,34 @@ impl RoutedFeed {
     }
 
     async fn ask_cached_order(&self, order: OrderId) -> Result<Option<CachedOrder>, PrimaryError> {
-        // Each node caches what it has consumed, wherever that is led.
+        // Each node caches what it has consumed, wherever that is led: one may have the order and another its patch, so
+        // that the newest of all answers counts. Who does not answer soon after the first is not waited for.
         let nodes = self.nodes.all();
         let mut asking: FuturesUnordered<_> = nodes.iter().map(|node| node.feed.cached_order(order)).collect();
-        let mut answer = Err(PrimaryError::Disconnected);
-        while let Some(answered) = asking.next().await {
+        let mut answer: Result<Option<CachedOrder>, PrimaryError> = Err(PrimaryError::Disconnected);
+        loop {
+            let (failed, best) = match &answer {
+                Ok(found) => (false, found.as_ref().map(known)),
+                Err(_) => (true, None),
+            };
+            let answered = match best {
+                Some(_) => tokio::time::timeout(NEWER_ORDER_WAIT, asking.next()).await.unwrap_or_default(),
+                None => asking.next().await,
+            };
             match answered {
-                Ok(Some(found)) => return Ok(Some(found)),
-                Ok(None) => answer = Ok(None),
-                Err(error) => answer = answer.or(Err(error)),
+                None => return answer,
+                Some(Ok(Some(found))) if best.is_none_or(|best| known(&found) > best) => answer = Ok(Some(found)),
+                Some(answered) if failed => answer = answered,
+                Some(_) => {}
             }
         }
-        answer
     }
+}
+
+/// How much a cached order knows: at one sequence, whoever has read the patched order again knows more than who only heard
+/// that it was patched.
+fn known(cached: &CachedOrder) -> (u32, bool) {
+    (cached.sequence, !cached.body.is_empty())
 }
 
 impl PrimaryFeed for RoutedFeed {

@@ -9,15 +9,17 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use order_model::lifecycle::CancellationCode;
+use order_model::{MerchantId, OrderId};
 use proto::conversions::to_bytes;
-use proto::gateway_core::{ActRequest, Action, Conflict};
+use proto::gateway_core::{ActReply, ActRequest, Action, Conflict};
 
 use super::cancellation_codes::Reason;
 use super::path;
 use crate::api::Api;
 use crate::body::{BODY_MAX_BYTES, read_body};
+use crate::calls::CallError;
 use crate::errors::ApiError;
 use crate::oauth::Authorised;
 use crate::orders::{Note, idempotency_key, refusal, visible_order};
@@ -85,18 +87,27 @@ async fn carry_out(
         Action::RequestCancellation => cancellation_code(&note.code)?.code().to_owned(),
         _ => String::new(),
     };
+    let act = ActRequest { action: action.into(), reason: note.reason, code, idempotency_key, ..ActRequest::default() };
+    let asked = ask(api, authorised, &parts.headers, (order, visible.merchant), act).await;
+    Ok(asked.map_err(|error| refusal(&error))?.conflict)
+}
+
+/// Has the core do `act` to an order that the application may see; who asks is filled in here.
+pub(super) async fn ask(
+    api: &Api,
+    authorised: &Authorised,
+    headers: &HeaderMap,
+    (order, merchant): (OrderId, MerchantId),
+    act: ActRequest,
+) -> Result<ActReply, CallError> {
     let request = ActRequest {
         order_id: to_bytes(order.as_bytes()),
         application_id: authorised.application().as_str().to_owned(),
-        merchant_id: to_bytes(visible.merchant.as_bytes()),
-        action: action.into(),
-        reason: note.reason,
-        code,
-        trace_id: to_bytes(&api.trace_of(&parts.headers).0),
-        idempotency_key,
-        dispute: None,
+        merchant_id: to_bytes(merchant.as_bytes()),
+        trace_id: to_bytes(&api.trace_of(headers).0),
+        ..act
     };
-    Ok(api.core.act(request).await.map_err(|error| refusal(&error))?.conflict)
+    api.core.act(request).await
 }
 
 /// Our code for what a client sent; ours is taken, too.
@@ -108,28 +119,30 @@ fn cancellation_code(sent: &str) -> Result<CancellationCode, ApiError> {
     })
 }
 
-fn unprocessable(conflict: &Conflict) -> ApiError {
-    let state = if conflict.state.is_empty() { String::new() } else { format!(" The order is {}.", conflict.state) };
-    let legal = match conflict.legal.as_slice() {
-        [] => String::new(),
-        legal => {
-            let names: Vec<&str> = legal.iter().map(|name| own_name(name)).collect();
-            format!(" Possible now: {}.", names.join(", "))
-        }
-    };
-    ApiError::unprocessable(format!("This cannot be done, or has been done before.{state}{legal}"))
+pub(super) fn unprocessable(conflict: &Conflict) -> ApiError {
+    ApiError::unprocessable(refused(conflict))
 }
 
-/// What an action of the core is called here.
-fn own_name(action: &str) -> &str {
+/// Why an order cannot do what was asked, and what it can.
+pub(super) fn refused(conflict: &Conflict) -> String {
+    let state = if conflict.state.is_empty() { String::new() } else { format!(" The order is {}.", conflict.state) };
+    let names: Vec<&str> = conflict.legal.iter().filter_map(|name| own_name(name)).collect();
+    let legal = if names.is_empty() { String::new() } else { format!(" Possible now: {}.", names.join(", ")) };
+    format!("This cannot be done, or has been done before.{state}{legal}")
+}
+
+/// What an action of the core is called here; `None` for one that this dialect does not have.
+fn own_name(action: &str) -> Option<&str> {
     match action {
-        "startPreparation" => "preparing",
-        "readyToPickup" => "readyForPickup",
-        same => same,
+        "startPreparation" => Some("preparing"),
+        "readyToPickup" => Some("readyForPickup"),
+        "confirm" | "dispatch" | "pickedUp" | "delivered" => Some(action),
+        "requestCancellation" | "acceptCancellation" | "denyCancellation" => Some(action),
+        _ => None,
     }
 }
 
-fn empty(status: StatusCode) -> Response {
+pub(super) fn empty(status: StatusCode) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     response

@@ -2,12 +2,13 @@
 //!
 //! Called by the routes for the rows of `operations::open_delivery`. The feed, the core and presence are the same as under the
 //! iFood-style paths; this only speaks another language: one event has one id in both, and an acknowledgment in either counts
-//! for that application. Deliberately absent: what pulls from the POS (onboarding, `menuUpdated`), webhooks, logistics, and the
-//! actions whose effect the core cannot carry out (`validateCode`, `tracking`, `PATCH details`).
+//! for that application. Deliberately absent: what pulls from the POS (onboarding, `menuUpdated`), webhooks, and `/v1/logistics`,
+//! which the document has a logistics service serve and an ordering application call: we send no couriers of our own.
 
 mod acknowledgment;
 mod actions;
 mod cancellation_codes;
+mod delivery_code;
 mod event;
 mod event_types;
 mod generations;
@@ -16,11 +17,13 @@ mod json;
 mod merchant_names;
 mod merchant_status;
 mod order;
+mod order_changes;
 mod order_details;
 mod path;
 mod polling;
 mod prefix;
 mod token;
+mod tracking;
 mod versions;
 
 use order_model::SharedClock;
@@ -31,11 +34,14 @@ pub use prefix::{InvalidPrefix, OpenDeliveryPrefix};
 pub(crate) use acknowledgment::acknowledge;
 pub(crate) use actions::{act, answer_cancellation, request_cancellation};
 pub(crate) use cancellation_codes::Reason;
+pub(crate) use delivery_code::validate_code;
 pub(crate) use event_types::names as event_type_names;
 pub(crate) use merchant_status::merchant_status;
+pub(crate) use order_changes::change_details;
 pub(crate) use order_details::details;
 pub(crate) use polling::poll;
 pub(crate) use token::issue;
+pub(crate) use tracking::{EVENTS as COURIER_EVENTS, track};
 pub(crate) use versions::versions;
 
 /// What this dialect's handlers share.

@@ -29,7 +29,9 @@ pub(crate) async fn details(api: Arc<Api>, authorised: Authorised, request: Requ
         }
         Err(CallError::Unavailable) => {
             // Not in the cache says nothing about the order: it may be an old one, so this is no 404.
-            let cached = api.feed.cached_order(order).await.ok_or_else(ApiError::unavailable)?;
+            // Nor is one that was patched shown as it was before.
+            let cached = api.feed.cached_order(order).await.filter(|cached| !cached.body.is_empty());
+            let cached = cached.ok_or_else(ApiError::unavailable)?;
             if !authorised.scope().contains(cached.merchant) {
                 return Err(unknown());
             }

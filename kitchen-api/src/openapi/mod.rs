@@ -205,6 +205,7 @@ fn answers(answers: Answers) -> Vec<(&'static str, Response)> {
         }
         Answers::Created(name) => vec![("201", with("Done, and kept.", reference(name)))],
         Answers::Page => vec![("200", page("A page.").build())],
+        Answers::Changed => vec![("200", without("Done, and kept."))],
         Answers::File => vec![("200", file())],
         Answers::Pdf => vec![("200", pdf())],
         Answers::Accepted => vec![("202", without("Done, and kept."))],

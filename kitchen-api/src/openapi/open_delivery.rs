@@ -4,7 +4,7 @@ use utoipa::openapi::{RefOr, Schema, Type};
 
 use super::shapes::{Named, array, array_of, object, one_of, reference, text, texts, typed};
 use crate::merchants::shift_list::DAYS;
-use crate::open_delivery::{Reason, event_type_names};
+use crate::open_delivery::{COURIER_EVENTS, Reason, event_type_names};
 
 pub(super) fn schemas() -> Vec<Named> {
     let reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.name()).collect();
@@ -48,6 +48,10 @@ pub(super) fn schemas() -> Vec<Named> {
             "RequestDenied",
             object(&[("reason?", text()), ("code?", one_of(&["DISH_ALREADY_DONE", "OUT_FOR_DELIVERY"]))]),
         ),
+        ("DeliveryConfirmationCode", texts(&["orderId", "deliveryCode"])),
+        ("OrderTracking", object(&[("deliveryTrackingInfo", reference("DeliveryTrackingInfo"))])),
+        ("DeliveryTrackingInfo", tracking()),
+        ("OrderDetails", texts(&["preparationStartDateTime?"])),
         ("TimePeriods", texts(&["startTime", "endTime"])),
         ("Hours", object(&[("dayOfWeek", array_of(one_of(&DAYS))), ("timePeriods", reference("TimePeriods"))])),
         ("ServiceHours", object(&[("weekHours", array("Hours")), ("holidayHours", array("Hours"))])),
@@ -69,6 +73,18 @@ pub(super) fn schemas() -> Vec<Named> {
             ]),
         ),
     ]
+}
+
+fn tracking() -> RefOr<Schema> {
+    let events: Vec<&str> = COURIER_EVENTS.iter().map(|(name, _)| *name).collect();
+    object(&[
+        ("event?", object(&[("type", one_of(&events)), ("message?", text()), ("datetime?", text())])),
+        ("deliveryPerson?", texts(&["id?", "name?", "pictureURL?"])),
+        ("vehicle?", object(&[("type?", array_of(text())), ("licencePlate?", text())])),
+        ("eta?", typed(Type::Object)),
+        ("problem?", typed(Type::Object)),
+        ("externalTrackingURL?", text()),
+    ])
 }
 
 fn event_type() -> RefOr<Schema> {

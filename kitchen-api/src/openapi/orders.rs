@@ -3,7 +3,7 @@
 use order_model::lifecycle::CancellationCode;
 use utoipa::openapi::{ArrayBuilder, RefOr, Schema, Type};
 
-use super::shapes::{Named, object, one_of, reference, text, texts, typed};
+use super::shapes::{Named, object, one_of, reference, shaped, text, texts, typed};
 
 pub(super) fn schemas() -> Vec<Named> {
     let anything = || typed(Type::Object);
@@ -30,6 +30,31 @@ pub(super) fn schemas() -> Vec<Named> {
             object(&[("reason?", text()), ("cancellationCode", one_of(&codes))])
         }),
         ("CancellationReason", texts(&["cancelCodeId", "description"])),
+        ("Code", object(&[("code", shaped("^[!-~]{1,64}$"))])),
+        ("CodeChecked", object(&[("success", typed(Type::Boolean))])),
+        (
+            "Tracking",
+            object(&[
+                ("orderId", text()),
+                ("latitude", typed(Type::Number)),
+                ("longitude", typed(Type::Number)),
+                ("eta?", typed(Type::Number)),
+                ("etaToDestination?", typed(Type::Number)),
+                ("etaToOrigin?", typed(Type::Number)),
+                ("deliveryTime?", text()),
+                ("date?", text()),
+                ("trackDate?", text()),
+            ]),
+        ),
+        ("VirtualBag", anything()),
+        (
+            "Worker",
+            object(&[
+                ("workerName", shaped(r"^\S(.{0,118}\S)?$")),
+                ("workerPhone?", shaped("^.{0,120}$")),
+                ("workerVehicleType?", shaped("^.{0,120}$")),
+            ]),
+        ),
         ("DisputeReason", texts(&["reason?", "detailReason?"])),
         ("DisputeAlternative", object(&[("type?", text()), ("metadata", reference("DisputeTerms"))])),
         (

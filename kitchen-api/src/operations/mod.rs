@@ -8,11 +8,13 @@ mod authentication;
 mod catalog;
 mod documentation;
 mod events;
+mod logistics;
 mod merchants;
 mod open_delivery;
 mod orders;
 mod presence_history;
 mod replay;
+mod shipping;
 mod simulator;
 
 use std::num::NonZeroU32;
@@ -26,8 +28,9 @@ pub(crate) use open_delivery::OpenDeliveryOperation;
 /// Every operation.
 pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
     let merchant = [authentication::ROWS, events::ROWS, orders::ROWS, merchants::ROWS, catalog::ROWS];
+    let couriers = [logistics::ROWS, shipping::ROWS];
     let own = [replay::ROWS, presence_history::ROWS, simulator::ROWS, documentation::ROWS];
-    merchant.into_iter().chain([open_delivery::ROWS]).chain(own).flatten()
+    merchant.into_iter().chain(couriers).chain([open_delivery::ROWS]).chain(own).flatten()
 }
 
 /// An operation.
@@ -51,6 +54,24 @@ pub(crate) enum Operation {
     AcceptDispute,
     RejectDispute,
     ProposeAlternative,
+    ValidatePickupCode,
+    VerifyDeliveryCode,
+    Tracking,
+    VirtualBag,
+    RequestDriver,
+    ShippingRequestDriver,
+    CancelDriverRequest,
+    ShippingCancel,
+    LogisticsOrder,
+    AssignDriver,
+    GoToOrigin,
+    ArriveAtOrigin,
+    LogisticsDispatch,
+    ArriveAtDestination,
+    LogisticsVerifyCode,
+    ConfirmAddressChange,
+    AcceptAddressChange,
+    DenyAddressChange,
     ListMerchants,
     GetMerchant,
     MerchantStatuses,
@@ -125,6 +146,8 @@ pub(crate) enum Answers {
     Created(&'static str),
     /// 200 with HTML, and so are refusals.
     Page,
+    /// 200 without a body.
+    Changed,
     /// 200 with a script or a style.
     File,
     /// 200 with a PDF.

@@ -19,12 +19,16 @@ pub(crate) enum OpenDeliveryOperation {
     RequestCancellation,
     AcceptCancellation,
     DenyCancellation,
+    ValidateCode,
+    Track,
+    ChangeDetails,
     MerchantStatus,
 }
 
 use OpenDeliveryOperation::{
-    AcceptCancellation, Acknowledge, Confirm, Delivered, DenyCancellation, Dispatch, GetOrder, MerchantStatus,
-    PickedUp, Poll, Preparing, ReadyForPickup, RequestCancellation, Token, Versions,
+    AcceptCancellation, Acknowledge, ChangeDetails, Confirm, Delivered, DenyCancellation, Dispatch, GetOrder,
+    MerchantStatus, PickedUp, Poll, Preparing, ReadyForPickup, RequestCancellation, Token, Track, ValidateCode,
+    Versions,
 };
 
 const IDEMPOTENCY_KEY: &[Parameter] =
@@ -148,6 +152,32 @@ pub(super) const ROWS: &[Row] = &[
             &["/v1/orders/{orderId}/denyCancellation"],
             "Denies the consumer's request to cancel.",
         )
+    },
+    Row {
+        verb: Verb::Post,
+        summary: "Whether the customer's code is the order's; wrong ones are counted and bounded. Gives no event of this dialect.",
+        answers: Answers::One("DeliveryConfirmationCode"),
+        parameters: &[query("deliveryCode", "The code that the customer gave.")],
+        errors: &[400],
+        ..row(ValidateCode, "od_validate_code", &["/v1/orders/{orderId}/validateCode"])
+    },
+    Row {
+        takes: Takes::One("OrderTracking"),
+        ..action(
+            Track,
+            "od_tracking",
+            &["/v1/orders/{orderId}/tracking"],
+            "Says how far the merchant's own courier is. Moves no order: that is for dispatch and delivered.",
+        )
+    },
+    Row {
+        verb: Verb::Patch,
+        summary: "Changes when the kitchen begins.",
+        takes: Takes::One("OrderDetails"),
+        answers: Answers::Changed,
+        parameters: IDEMPOTENCY_KEY,
+        errors: &[400, 404, 408, 413],
+        ..row(ChangeDetails, "od_change_details", &["/v1/orders/{orderId}/details"])
     },
     Row {
         tag: "merchant",

@@ -2,7 +2,12 @@
 
 use super::{Answers, IDEMPOTENCY_KEY, Operation, Row, Takes, Verb, get, per_minute};
 
-const fn action(operation: Operation, id: &'static str, paths: &'static [&'static str], summary: &'static str) -> Row {
+pub(super) const fn action(
+    operation: Operation,
+    id: &'static str,
+    paths: &'static [&'static str],
+    summary: &'static str,
+) -> Row {
     Row {
         verb: Verb::Post,
         summary,
@@ -16,7 +21,7 @@ const fn action(operation: Operation, id: &'static str, paths: &'static [&'stati
 
 pub(super) const ROWS: &[Row] = &[
     Row {
-        summary: "The order as it was placed.",
+        summary: "The order.",
         answers: Answers::One("Order"),
         errors: &[404],
         per_minute: per_minute(3_000),
@@ -70,8 +75,53 @@ pub(super) const ROWS: &[Row] = &[
         "Denies the consumer's request to cancel.",
     ),
     Row {
+        takes: Takes::One("Code"),
+        answers: Answers::One("CodeChecked"),
+        ..action(
+            Operation::ValidatePickupCode,
+            "validate_pickup_code",
+            &["/order/v1.0/orders/{id}/validatePickupCode"],
+            "Whether the courier's code is the order's; wrong ones are counted and bounded.",
+        )
+    },
+    Row {
+        takes: Takes::One("Code"),
+        answers: Answers::One("CodeChecked"),
+        ..action(
+            Operation::VerifyDeliveryCode,
+            "verify_delivery_code",
+            &["/order/v1.0/orders/{id}/verifyDeliveryCode"],
+            "Confirms the delivery by the customer's code; a wrong one is 400, and wrong ones are counted and bounded.",
+        )
+    },
+    Row {
+        summary: "Where the courier was last; 404 before there is a position and after the order is over.",
+        answers: Answers::One("Tracking"),
+        errors: &[404],
+        per_minute: per_minute(5_000),
+        ..get(Operation::Tracking, "tracking", &["/order/v1.0/orders/{id}/tracking"])
+    },
+    Row {
+        summary: "What is to be picked of a grocery order; any other order has none.",
+        answers: Answers::One("VirtualBag"),
+        errors: &[404],
+        // Published as 1,000 a second.
+        per_minute: per_minute(60_000),
+        ..get(Operation::VirtualBag, "virtual_bag", &["/order/v1.0/orders/{id}/virtual-bag"])
+    },
+    Row {
+        per_minute: per_minute(120),
+        ..action(
+            Operation::RequestDriver,
+            "request_driver",
+            &["/order/v1.0/orders/{id}/requestDriver"],
+            "Asks the marketplace for a courier.",
+        )
+    },
+    Row {
         takes: Takes::Optional("DisputeReason"),
         answers: Answers::Created("DisputeAnswered"),
+        per_minute: per_minute(1_000),
         ..action(
             Operation::AcceptDispute,
             "accept_dispute",
@@ -82,6 +132,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         takes: Takes::Optional("DisputeReason"),
         answers: Answers::Created("DisputeAnswered"),
+        per_minute: per_minute(1_000),
         ..action(
             Operation::RejectDispute,
             "reject_dispute",
@@ -92,6 +143,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         takes: Takes::Optional("DisputeAlternative"),
         answers: Answers::Created("DisputeAnswered"),
+        per_minute: per_minute(1_000),
         ..action(
             Operation::ProposeAlternative,
             "propose_alternative",

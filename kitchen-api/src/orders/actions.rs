@@ -43,7 +43,7 @@ pub(crate) async fn act(
 }
 
 /// Has the core do `act` to an order that the application may see; who asks and why is filled in here. A conflict is 409.
-pub(super) async fn perform(
+pub(crate) async fn perform(
     api: &Api,
     authorised: &Authorised,
     headers: &HeaderMap,
@@ -66,7 +66,7 @@ pub(super) async fn perform(
 }
 
 /// 202 without a body.
-pub(super) fn accepted() -> Response {
+pub(crate) fn accepted() -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::ACCEPTED;
     response

@@ -29,7 +29,7 @@ pub(crate) fn unknown() -> ApiError {
 }
 
 /// The order id of the path; what is no id is an unknown order.
-pub(super) fn order_in_path(request: &Request) -> Result<OrderId, ApiError> {
+pub(crate) fn order_in_path(request: &Request) -> Result<OrderId, ApiError> {
     path_segment(request.uri().path(), ID_SEGMENT).parse().map_err(|_| unknown())
 }
 
@@ -60,14 +60,16 @@ pub(crate) fn refusal(error: &CallError) -> ApiError {
     }
 }
 
-/// Answers with the order as it was placed.
+/// Answers with the order, patches included.
 pub(crate) async fn details(api: Arc<Api>, authorised: Authorised, request: Request) -> Result<Response, ApiError> {
     let order = order_in_path(&request)?;
     match visible_order(&api, authorised.scope(), order).await {
         Ok(visible) => Ok(json_response(visible.reply.body)),
         Err(CallError::Unavailable) => {
             // Not in the cache says nothing about the order: it may be an old one, so this is no 404.
-            let cached = api.feed.cached_order(order).await.ok_or_else(ApiError::unavailable)?;
+            // Nor is one that was patched shown as it was before.
+            let cached = api.feed.cached_order(order).await.filter(|cached| !cached.body.is_empty());
+            let cached = cached.ok_or_else(ApiError::unavailable)?;
             if authorised.scope().contains(cached.merchant) { Ok(json_response(cached.body)) } else { Err(unknown()) }
         }
         Err(error) => Err(refusal(&error)),

@@ -80,8 +80,8 @@ async fn disputed_order(
 /// What is wrong with the answer, at the field that says it.
 fn refused(objection: Objection) -> ApiError {
     let (message, field) = match objection {
-        // Never asked for.
-        Objection::NoObjection => return ApiError::unavailable(),
+        // Neither is ever said of an answer.
+        Objection::NoObjection | Objection::WrongCode => return ApiError::unavailable(),
         Objection::AlternativeUnknown => return ApiError::not_found("The dispute offers no such alternative."),
         Objection::ReasonNotOffered => ("The reason must be one of those that the dispute lists.", "reason"),
         Objection::AlternativeTypeDiffers => ("The type must be that of the alternative.", "type"),

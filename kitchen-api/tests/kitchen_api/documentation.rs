@@ -72,6 +72,25 @@ async fn the_served_paths_are_these() {
         "post /order/v1.0/orders/{id}/requestCancellation",
         "post /order/v1.0/orders/{id}/acceptCancellation",
         "post /order/v1.0/orders/{id}/denyCancellation",
+        "post /order/v1.0/orders/{id}/validatePickupCode",
+        "post /order/v1.0/orders/{id}/verifyDeliveryCode",
+        "get /order/v1.0/orders/{id}/tracking",
+        "get /order/v1.0/orders/{id}/virtual-bag",
+        "post /order/v1.0/orders/{id}/requestDriver",
+        "post /order/v1.0/orders/{id}/cancelRequestDriver",
+        "post /shipping/v1.0/orders/{id}/requestDriver",
+        "post /shipping/v1.0/orders/{id}/cancelRequestDriver",
+        "post /shipping/v1.0/orders/{id}/cancel",
+        "post /shipping/v1.0/orders/{id}/userConfirmAddress",
+        "post /shipping/v1.0/orders/{id}/acceptDeliveryAddressChange",
+        "post /shipping/v1.0/orders/{id}/denyDeliveryAddressChange",
+        "get /logistics/v1.0/orders/{id}",
+        "post /logistics/v1.0/orders/{id}/assignDriver",
+        "post /logistics/v1.0/orders/{id}/goingToOrigin",
+        "post /logistics/v1.0/orders/{id}/arrivedAtOrigin",
+        "post /logistics/v1.0/orders/{id}/dispatch",
+        "post /logistics/v1.0/orders/{id}/arrivedAtDestination",
+        "post /logistics/v1.0/orders/{id}/verifyDeliveryCode",
         "post /order/v1.0/disputes/{disputeId}/accept",
         "post /order/v1.0/disputes/{disputeId}/reject",
         "post /order/v1.0/disputes/{disputeId}/alternatives/{alternativeId}",
@@ -98,6 +117,9 @@ async fn the_served_paths_are_these() {
         "post /v1/orders/{orderId}/requestCancellation",
         "post /v1/orders/{orderId}/acceptCancellation",
         "post /v1/orders/{orderId}/denyCancellation",
+        "post /v1/orders/{orderId}/validateCode",
+        "post /v1/orders/{orderId}/tracking",
+        "patch /v1/orders/{orderId}/details",
         "get /v1/merchant/{id}/status",
         "get /openapi/open-delivery.json",
         "get /catalog/v2.0/merchants/{id}/catalogs",
@@ -180,6 +202,41 @@ pub fn differences(document: &Value, schema: &Value, value: &Value, at: &str) ->
         }
     }
     found
+}
+
+#[tokio::test]
+async fn deliveries_and_disputes_are_answered_as_documented() {
+    let rig = Rig::start().await;
+    let order = order_model::OrderId::from_bytes([1; 16]);
+    rig.peers.core.put(order, merchant(1), r#"{"id":"x","category":"GROCERY"}"#);
+    rig.peers.core.disputes.lock().insert("d".to_owned(), order);
+    rig.peers.core.orders.lock().get_mut(&order).unwrap().position = Some(proto::gateway_core::CourierPosition {
+        latitude: "-23.55".to_owned(),
+        longitude: "-46.63".to_owned(),
+        eta: "1".to_owned(),
+        date: "\"2026-11-20T12:45:00Z\"".to_owned(),
+        ..Default::default()
+    });
+    let pos = rig.as_application("pos").await;
+    let document = pos.get("/openapi.json").await.json();
+    let one = "/order/v1.0/orders/{id}";
+    let dispute = "/order/v1.0/disputes/{disputeId}";
+    for (method, path, body) in [
+        ("get", format!("{one}/tracking"), json!({})),
+        ("get", format!("{one}/virtual-bag"), json!({})),
+        ("post", format!("{one}/validatePickupCode"), json!({ "code": "1" })),
+        ("post", format!("{one}/verifyDeliveryCode"), json!({ "code": "1" })),
+        ("post", format!("{one}/verifyDeliveryCode"), json!({})),
+        ("post", format!("{dispute}/accept"), json!({ "reason": "R" })),
+        ("post", format!("{dispute}/alternatives/{{alternativeId}}"), json!({ "metadata": {} })),
+    ] {
+        let concrete = path.replace("{id}", &order.to_string()).replace("{disputeId}", "d");
+        let concrete = concrete.replace("{alternativeId}", "a");
+        let answer = pos.send(&method.to_uppercase(), &concrete, &[], body.to_string()).await;
+        let operation = &document["paths"][&path][method];
+        let schema = &operation["responses"][answer.status.as_str()]["content"]["application/json"]["schema"];
+        assert_eq!(differences(&document, schema, &answer.json(), method), [""; 0], "{path}: {}", answer.status);
+    }
 }
 
 #[tokio::test]

@@ -55,7 +55,7 @@ async fn an_order_is_served_in_this_dialect_and_a_foreign_one_is_as_unknown() {
 async fn without_the_core_recent_orders_come_from_the_feeds_cache() {
     let rig = rig().await;
     let pos = rig.as_application("pos").await;
-    let cached = |merchant| CachedOrder { merchant, body: bytes::Bytes::from_static(BODY.as_bytes()) };
+    let cached = |merchant| CachedOrder { merchant, body: bytes::Bytes::from_static(BODY.as_bytes()), sequence: 1 };
     rig.peers.feed.cached.lock().insert(order(1), cached(merchant(1)));
     rig.peers.feed.cached.lock().insert(order(3), cached(merchant(3)));
     rig.peers.core.down.store(true, Ordering::SeqCst);

@@ -50,7 +50,8 @@ async fn an_order_is_served_unchanged_and_a_foreign_one_is_as_unknown() {
 async fn without_the_core_recent_orders_come_from_the_feeds_cache() {
     let rig = rig().await;
     let pos = rig.as_application("pos").await;
-    let cached = |merchant| CachedOrder { merchant, body: bytes::Bytes::from_static(b"{\"cached\":true}") };
+    let cached =
+        |merchant| CachedOrder { merchant, body: bytes::Bytes::from_static(b"{\"cached\":true}"), sequence: 1 };
     rig.peers.feed.cached.lock().insert(order(1), cached(merchant(1)));
     rig.peers.feed.cached.lock().insert(order(3), cached(merchant(3)));
     for fault in [&rig.peers.core.down, &rig.peers.core.hangs] {
@@ -61,6 +62,16 @@ async fn without_the_core_recent_orders_come_from_the_feeds_cache() {
         assert_eq!((answer.status.as_u16(), answer.error_code().as_str()), (503, "ServiceUnavailable"));
         fault.store(false, Ordering::SeqCst);
     }
+}
+
+#[tokio::test]
+async fn an_order_that_was_patched_is_not_shown_as_it_was() {
+    let rig = rig().await;
+    let pos = rig.as_application("pos").await;
+    let stale = CachedOrder { merchant: merchant(1), body: bytes::Bytes::new(), sequence: 3 };
+    rig.peers.feed.cached.lock().insert(order(1), stale);
+    rig.peers.core.down.store(true, Ordering::SeqCst);
+    assert_eq!(pos.get(&path(order(1), "")).await.status, 503);
 }
 
 #[tokio::test]

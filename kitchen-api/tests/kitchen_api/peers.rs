@@ -234,6 +234,8 @@ pub struct Core {
     pub disputes: Mutex<HashMap<String, OrderId>>,
     /// What is wrong with the terms of every action.
     pub objection: Mutex<core::Objection>,
+    /// What every action commits.
+    pub event_ids: Mutex<Vec<Bytes>>,
     pub conflict: Mutex<Option<core::Conflict>>,
     pub down: AtomicBool,
     pub hangs: AtomicBool,
@@ -249,6 +251,8 @@ impl Core {
             state: "PLACED".to_owned(),
             version: 1,
             order_id: conversions::to_bytes(order.as_bytes()),
+            position: None,
+            last_sequence: 1,
             cancellation_reasons: vec![core::CancellationReason {
                 code: "501".to_owned(),
                 description: "PROBLEMAS DE SISTEMA".to_owned(),
@@ -277,7 +281,11 @@ impl GatewayCore for Served<Core> {
         self.0.acts.lock().push(request.into_inner());
         self.0.submissions.pass_gate().await;
         let objection = (*self.0.objection.lock()).into();
-        Ok(Response::new(core::ActReply { conflict: self.0.conflict.lock().clone(), objection, event_ids: Vec::new() }))
+        Ok(Response::new(core::ActReply {
+            conflict: self.0.conflict.lock().clone(),
+            objection,
+            event_ids: self.0.event_ids.lock().clone(),
+        }))
     }
 
     async fn get_order(

@@ -14,9 +14,16 @@ fn limited() -> Config {
 
 /// Asks to cancel an order until that is refused as too much, and says how many were taken.
 async fn cancel_until_refused(client: &Client) -> (usize, Answer) {
-    let path = format!("/order/v1.0/orders/{}/requestCancellation", OrderId::from_bytes([7; 16]));
+    ask_until_refused(client, &path("order", "requestCancellation")).await
+}
+
+fn path(module: &str, tail: &str) -> String {
+    format!("/{module}/v1.0/orders/{}/{tail}", OrderId::from_bytes([7; 16]))
+}
+
+async fn ask_until_refused(client: &Client, path: &str) -> (usize, Answer) {
     for taken in 0..2_000 {
-        let answer = client.post(&path, "{}").await;
+        let answer = client.post(path, "{}").await;
         if answer.status == 429 {
             return (taken, answer);
         }
@@ -72,4 +79,24 @@ async fn a_poll_that_is_one_too_many_says_all_the_same_that_its_merchant_is_ther
     }
     assert!(refused);
     eventually("its merchant beats", || rig.peers.merchants.beats.lock().contains(&merchant(2))).await;
+}
+
+#[tokio::test]
+async fn couriers_and_disputes_have_limits_of_their_own() {
+    let rig = Rig::start_with(limited()).await;
+    let pos = rig.as_application("pos").await;
+    for (path, limit) in [
+        (path("order", "requestDriver"), 120),
+        (path("logistics", "goingToOrigin"), 100),
+        (path("logistics", "arrivedAtDestination"), 100),
+        (path("shipping", "cancel"), 600),
+        (path("shipping", "cancelRequestDriver"), 600),
+        (path("shipping", "userConfirmAddress"), 500),
+        ("/order/v1.0/disputes/none/accept".to_owned(), 1_000),
+    ] {
+        let (taken, refused) = ask_until_refused(&pos, &path).await;
+        assert!(taken >= limit, "{path}: {taken}");
+        assert_eq!(refused.headers["x-ratelimit-limit"], limit.to_string(), "{path}");
+    }
+    assert_eq!(pos.post(&path("shipping", "requestDriver"), "").await.status, 404, "published as 4,000, not 120");
 }

@@ -81,7 +81,7 @@ impl Core {
                 state: "PLACED".to_owned(),
                 version: 1,
                 order_id: place.order_id.clone(),
-                cancellation_reasons: Vec::new(),
+                ..core::GetOrderReply::default()
             };
             self.orders.lock().insert(order, placed);
         }

@@ -1,4 +1,4 @@
-//! What merchants' applications ask: the steps of PARTNER_API 1.4 and 4, and the cancellation of 2.5.
+//! What merchants' applications ask: the steps of PARTNER_API 1.4, 1.7 and 4, and the cancellation of 2.5.
 //!
 //! Unlike an update, an action says what shall happen now, so that past its state it is a repeat (409), never recorded.
 
@@ -31,6 +31,64 @@ pub(crate) fn acted(lifecycle: &Lifecycle, at: Timestamp, action: Action) -> Opt
         Action::DenyCancellation => answered_by_merchant(lifecycle, at, EventCode::ConsumerCancellationDenied),
         Action::PickedUp => picked_up(lifecycle, at),
         Action::Delivered => delivered(lifecycle, at),
+        Action::ValidatePickupCode => told(lifecycle, at, EventCode::PickupCodeValidated),
+        Action::VerifyDeliveryCode | Action::VerifyCodeAtDestination => {
+            told(lifecycle, at, EventCode::DropCodeValidated)
+        }
+        Action::RequestDriver => match lifecycle.status {
+            OrderStatus::Dispatched => None,
+            _ => on_demand(lifecycle, at, EventCode::RequestDriver),
+        },
+        Action::CancelDriverRequest => on_demand(lifecycle, at, EventCode::DeliveryCancellationRequested),
+        Action::AssignDriver => told(lifecycle, at, EventCode::AssignDriver),
+        Action::GoToOrigin => told(lifecycle, at, EventCode::GoingToOrigin),
+        Action::ArriveAtOrigin => told(lifecycle, at, EventCode::ArrivedAtOrigin),
+        Action::Collect => collected(lifecycle, at),
+        Action::ArriveAtDestination => told(lifecycle, at, EventCode::ArrivedAtDestination),
+        Action::ConfirmAddressChange => told(lifecycle, at, EventCode::AddressChangeUserConfirmed),
+        Action::AcceptAddressChange => told(lifecycle, at, EventCode::AddressChangeAccepted),
+        Action::DenyAddressChange => told(lifecycle, at, EventCode::AddressChangeDenied),
+    }
+}
+
+/// Something that moves no order: an event, wherever the table records it. Unlike a late update, an action comes to nothing
+/// once the order is final.
+fn told(lifecycle: &Lifecycle, at: Timestamp, code: EventCode) -> Option<Decision> {
+    if lifecycle.status.is_final() {
+        return None;
+    }
+    match cell(lifecycle.kind, lifecycle.status, code) {
+        Cell::Recorded => Draft::new(lifecycle, at).record_as(code, EventMetadata::OfUpdateOrApplication),
+        Cell::To(_)
+        | Cell::Overtaken
+        | Cell::Repeated
+        | Cell::Asks
+        | Cell::Answers
+        | Cell::OpensDispute
+        | Cell::SettlesDispute
+        | Cell::Illegal => None,
+    }
+}
+
+/// As [`told`], about the marketplace's courier for an order that the merchant delivers: any other needs none, or has one.
+fn on_demand(lifecycle: &Lifecycle, at: Timestamp, code: EventCode) -> Option<Decision> {
+    match lifecycle.kind.route() {
+        Route::MerchantCourier => told(lifecycle, at, code),
+        Route::MarketplaceCourier | Route::Counter | Route::Table => None,
+    }
+}
+
+/// The courier of a logistics integrator leaves: `DSP` for the merchant's delivery, `CLT` for the marketplace's. An order
+/// that the merchant has dispatched already is collected all the same.
+fn collected(lifecycle: &Lifecycle, at: Timestamp) -> Option<Decision> {
+    match (lifecycle.kind.route(), lifecycle.status) {
+        (Route::Counter | Route::Table, _) => None,
+        (Route::MerchantCourier | Route::MarketplaceCourier, OrderStatus::Dispatched) => {
+            told(lifecycle, at, EventCode::Collected)
+        }
+        (Route::MerchantCourier, _) => stepped(lifecycle, at, EventCode::Dispatched),
+        (Route::MarketplaceCourier, status) if status.is_final() => None,
+        (Route::MarketplaceCourier, _) => stepped(lifecycle, at, EventCode::Collected),
     }
 }
 

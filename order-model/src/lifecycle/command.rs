@@ -88,7 +88,8 @@ impl Update {
     }
 }
 
-/// What a merchant's application may ask (PARTNER_API 1.4 and 4).
+/// What a merchant's or a logistics integrator's application may ask (PARTNER_API 1.4, 1.7 and 4). In which order a
+/// courier's steps come is [`super::delivery`]'s to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
     /// `confirm`.
@@ -109,10 +110,62 @@ pub enum Action {
     PickedUp,
     /// `delivered` of Open Delivery: the merchant's own courier has handed the order over.
     Delivered,
+    /// `validatePickupCode`: the courier's code was right. What was wrong never gets here.
+    ValidatePickupCode,
+    /// `verifyDeliveryCode`: the customer's code was right.
+    VerifyDeliveryCode,
+    /// The same, by a logistics integrator, whose courier has to be at the customer.
+    VerifyCodeAtDestination,
+    /// `requestDriver`: the marketplace's courier for a merchant that delivers itself.
+    RequestDriver,
+    /// `cancelRequestDriver`.
+    CancelDriverRequest,
+    /// `assignDriver` of a logistics integrator, as are the next four.
+    AssignDriver,
+    /// `goingToOrigin`.
+    GoToOrigin,
+    /// `arrivedAtOrigin`.
+    ArriveAtOrigin,
+    /// `dispatch`: the courier leaves with the order.
+    Collect,
+    /// `arrivedAtDestination`.
+    ArriveAtDestination,
+    /// `userConfirmAddress`: the customer confirmed the new address.
+    ConfirmAddressChange,
+    /// `acceptDeliveryAddressChange`.
+    AcceptAddressChange,
+    /// `denyDeliveryAddressChange`.
+    DenyAddressChange,
 }
 
 impl Action {
-    /// The name of its endpoint, e.g. `readyToPickup`.
+    /// One of every name.
+    pub const EACH: [Self; 22] = [
+        Self::Confirm,
+        Self::StartPreparation,
+        Self::ReadyToPickup,
+        Self::Dispatch,
+        Self::RequestCancellation(CancellationCode::SystemProblem),
+        Self::AcceptCancellation,
+        Self::DenyCancellation,
+        Self::PickedUp,
+        Self::Delivered,
+        Self::ValidatePickupCode,
+        Self::VerifyDeliveryCode,
+        Self::VerifyCodeAtDestination,
+        Self::RequestDriver,
+        Self::CancelDriverRequest,
+        Self::AssignDriver,
+        Self::GoToOrigin,
+        Self::ArriveAtOrigin,
+        Self::Collect,
+        Self::ArriveAtDestination,
+        Self::ConfirmAddressChange,
+        Self::AcceptAddressChange,
+        Self::DenyAddressChange,
+    ];
+
+    /// The name of its endpoint, e.g. `readyToPickup`; with its module where two modules share one.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Confirm => "confirm",
@@ -124,6 +177,19 @@ impl Action {
             Self::DenyCancellation => "denyCancellation",
             Self::PickedUp => "pickedUp",
             Self::Delivered => "delivered",
+            Self::ValidatePickupCode => "validatePickupCode",
+            Self::VerifyDeliveryCode => "verifyDeliveryCode",
+            Self::VerifyCodeAtDestination => "logistics/verifyDeliveryCode",
+            Self::RequestDriver => "requestDriver",
+            Self::CancelDriverRequest => "cancelRequestDriver",
+            Self::AssignDriver => "assignDriver",
+            Self::GoToOrigin => "goingToOrigin",
+            Self::ArriveAtOrigin => "arrivedAtOrigin",
+            Self::Collect => "logistics/dispatch",
+            Self::ArriveAtDestination => "arrivedAtDestination",
+            Self::ConfirmAddressChange => "userConfirmAddress",
+            Self::AcceptAddressChange => "acceptDeliveryAddressChange",
+            Self::DenyAddressChange => "denyDeliveryAddressChange",
         }
     }
 }

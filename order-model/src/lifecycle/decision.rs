@@ -82,6 +82,8 @@ pub enum EventMetadata {
     OfUpdateOr(Cancellation),
     /// `{CLIENT_ID}`: the application that acted.
     OfApplication,
+    /// What was sent along, as of an update; when nothing was, the application that acted.
+    OfUpdateOrApplication,
     /// `{CANCEL_STAGE, CANCEL_CODE, CANCEL_REASON, CANCEL_ORIGIN, CANCELLATION_REQUESTED_EVENT_ID, TIMEOUT_EVENT, …}`.
     Cancellation(Cancellation),
     /// `{disputeId, createdAt, status}`.

@@ -60,8 +60,13 @@ impl Draft {
     }
 
     /// Done: one informational event.
-    pub(crate) fn record(mut self, code: EventCode) -> Option<Decision> {
-        self.append(code, EventMetadata::OfUpdate);
+    pub(crate) fn record(self, code: EventCode) -> Option<Decision> {
+        self.record_as(code, EventMetadata::OfUpdate)
+    }
+
+    /// As [`Self::record`], with this metadata.
+    pub(crate) fn record_as(mut self, code: EventCode, metadata: EventMetadata) -> Option<Decision> {
+        self.append(code, metadata);
         let event = self.events.pop()?;
         Some(Decision::RecordedOnly { event, next: self.next })
     }

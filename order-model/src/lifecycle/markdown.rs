@@ -140,6 +140,14 @@ fn action_rows(kind: OrderKind, columns: &[OrderStatus]) -> Vec<Row> {
         row("acceptCancellation, denyCancellation (else)", Action::AcceptCancellation, &|lifecycle| lifecycle),
         row("pickedUp", Action::PickedUp, &|lifecycle| lifecycle),
         row("delivered", Action::Delivered, &|lifecycle| lifecycle),
+        row("validatePickupCode (right)", Action::ValidatePickupCode, &|lifecycle| lifecycle),
+        row("verifyDeliveryCode (right)", Action::VerifyDeliveryCode, &|lifecycle| lifecycle),
+        row("requestDriver", Action::RequestDriver, &|lifecycle| lifecycle),
+        row("cancelRequestDriver", Action::CancelDriverRequest, &|lifecycle| lifecycle),
+        row("assignDriver, goingToOrigin, arrivedAtOrigin", Action::AssignDriver, &|lifecycle| lifecycle),
+        row("logistics/dispatch", Action::Collect, &|lifecycle| lifecycle),
+        row("arrivedAtDestination", Action::ArriveAtDestination, &|lifecycle| lifecycle),
+        row("answers to a change of address", Action::AcceptAddressChange, &|lifecycle| lifecycle),
     ]
 }
 

@@ -11,6 +11,7 @@ pub mod cancellation;
 pub mod command;
 pub mod decide;
 pub mod decision;
+pub mod delivery;
 pub mod dispute;
 mod draft;
 pub mod kind;
@@ -28,6 +29,7 @@ pub use cancellation::CancellationCode;
 pub use command::{Action, Command, MissingFacts, Update};
 pub use decide::{decide, place};
 pub use decision::{CancelOrigin, Cancellation, Decision, EventMetadata, Illegal, NewEvent};
+pub use delivery::DeliveryProgress;
 pub use dispute::{
     Dispute, DisputeAnswer, DisputeAsk, DisputeId, DisputeOpening, SettlementStatus, TimeoutAction, Verdict,
 };

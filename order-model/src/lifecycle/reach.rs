@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use crate::event_code::EventCode;
-use crate::lifecycle::cancellation::CancellationCode;
 use crate::lifecycle::command::{Action, Command, Update};
 use crate::lifecycle::decide::{outcome, place};
 use crate::lifecycle::decision::Decision;
@@ -186,19 +185,8 @@ fn probes(open: Option<&DisputeId>) -> impl Iterator<Item = Command> {
         });
         Command::Update(update)
     });
-    let actions = [
-        Action::Confirm,
-        Action::StartPreparation,
-        Action::ReadyToPickup,
-        Action::Dispatch,
-        Action::RequestCancellation(CancellationCode::SystemProblem),
-        Action::AcceptCancellation,
-        Action::DenyCancellation,
-        Action::PickedUp,
-        Action::Delivered,
-    ];
     let timers = [Command::ConfirmTimeout, Command::Conclude, Command::DisputeTimeout];
-    codes.chain(actions.into_iter().map(Command::Act)).chain(answers).chain(timers)
+    codes.chain(Action::EACH.into_iter().map(Command::Act)).chain(answers).chain(timers)
 }
 
 fn probe_dispute(id: &str) -> Dispute {

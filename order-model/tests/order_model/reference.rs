@@ -14,6 +14,8 @@ pub enum Expected {
     Appends(Vec<&'static str>, &'static str),
     /// The one code is recorded.
     Records,
+    /// An action leaves this one code, and nothing changes.
+    Tells(&'static str),
     /// It has happened.
     Already,
     /// It is illegal.
@@ -256,6 +258,31 @@ impl Facts<'_> {
             }
             Action::Delivered if self.status == "DISPATCHED" => Expected::Appends(vec!["DLV", "CON"], "CONCLUDED"),
             Action::PickedUp | Action::Delivered => Expected::Illegal,
+            Action::ValidatePickupCode => self.tells("DPCS"),
+            Action::VerifyDeliveryCode | Action::VerifyCodeAtDestination => self.tells("DDCS"),
+            Action::RequestDriver if by_merchant && self.status != "DISPATCHED" => self.tells("RDR"),
+            Action::CancelDriverRequest if by_merchant => self.tells("DCR"),
+            Action::RequestDriver | Action::CancelDriverRequest => Expected::Illegal,
+            Action::AssignDriver => self.tells("ADR"),
+            Action::GoToOrigin => self.tells("GTO"),
+            Action::ArriveAtOrigin => self.tells("AAO"),
+            Action::Collect if self.kind.order_type != OrderType::Delivery => Expected::Illegal,
+            Action::Collect if self.status == "DISPATCHED" => self.tells("CLT"),
+            Action::Collect if by_merchant => self.step("DSP"),
+            Action::Collect if self.is_final() => Expected::Illegal,
+            Action::Collect => self.step("CLT"),
+            Action::ArriveAtDestination => self.tells("AAD"),
+            Action::ConfirmAddressChange => self.tells("DAU"),
+            Action::AcceptAddressChange => self.tells("DAA"),
+            Action::DenyAddressChange => self.tells("DAD"),
+        }
+    }
+
+    /// An action that is information: taken wherever the information is, unless the order is over.
+    fn tells(&self, code: &'static str) -> Expected {
+        match self.update(code, &Disputed::default()) {
+            Expected::Records if !self.is_final() => Expected::Tells(code),
+            _ => Expected::Illegal,
         }
     }
 

@@ -268,7 +268,7 @@ async fn order_details_come_from_the_cache_where_there_is_one() {
     let router = router(&primary, &store, 0.0);
     let order = OrderId::from_bytes([1; 16]);
     assert_eq!(router.cached_order(order).await, None);
-    let cached = CachedOrder { merchant: merchant_in(3, 0), body: bytes::Bytes::from_static(b"{}") };
+    let cached = CachedOrder { merchant: merchant_in(3, 0), body: bytes::Bytes::from_static(b"{}"), sequence: 1 };
     primary.state.lock().cached = Some(cached.clone());
     assert_eq!(router.cached_order(order).await, Some(cached));
     primary.state.lock().polls = Behaviour::Hang;

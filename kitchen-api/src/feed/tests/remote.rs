@@ -131,7 +131,7 @@ impl OrderEvents for Peer {
             return Err(Status::not_found("order"));
         }
         let merchant_id = conversions::to_bytes(merchant_in(3, 0).as_bytes());
-        Ok(Response::new(GetCachedOrderReply { merchant_id, body: bytes::Bytes::from_static(b"{}") }))
+        Ok(Response::new(GetCachedOrderReply { merchant_id, body: bytes::Bytes::from_static(b"{}"), sequence: 1 }))
     }
 
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusReply>, Status> {

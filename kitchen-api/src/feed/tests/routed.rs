@@ -432,11 +432,15 @@ async fn an_acknowledgment_that_its_leader_cannot_take_costs_no_other_partition_
 #[tokio::test(start_paused = true)]
 async fn a_cached_order_is_looked_for_everywhere_and_a_partition_is_served_where_any_node_serves_it() {
     let cluster = spread().await;
-    let order = CachedOrder { merchant: merchants()[0], body: bytes::Bytes::from_static(b"{}") };
+    let order = CachedOrder { merchant: merchants()[0], body: bytes::Bytes::from_static(b"{}"), sequence: 1 };
     assert_eq!(cluster.feed.cached_order(OrderId::from_bytes([1; 16])).await.unwrap(), None);
     cluster.nodes[2].state.lock().cached = Some(order.clone());
     cluster.nodes[1].is(Mood::IsGone);
-    assert_eq!(cluster.feed.cached_order(OrderId::from_bytes([1; 16])).await.unwrap(), Some(order));
+    assert_eq!(cluster.feed.cached_order(OrderId::from_bytes([1; 16])).await.unwrap(), Some(order.clone()));
+    let patched = CachedOrder { body: bytes::Bytes::new(), sequence: 2, ..order };
+    cluster.nodes[0].state.lock().cached = Some(patched.clone());
+    let newest = cluster.feed.cached_order(OrderId::from_bytes([1; 16])).await.unwrap();
+    assert_eq!(newest, Some(patched), "whoever consumed the patch knows better");
     let unserved = cluster.feed.unserved().await.unwrap();
     assert!(!unserved.contains(&PartitionId(1)) && !unserved.contains(&PartitionId(3)));
     assert!(unserved.contains(&PartitionId(2)) && unserved.contains(&PartitionId(0)));

@@ -16,6 +16,7 @@ use crate::open_delivery::OpenDelivery;
 use crate::presence::BeatKeeper;
 use crate::rate_limits::OperationLimit;
 use crate::store::AuthorisationStore;
+use crate::webhooks::WebhookAdmin;
 
 /// The state of the public API.
 pub(crate) struct Api {
@@ -39,6 +40,8 @@ pub(crate) struct Api {
     pub(crate) core: Core,
     pub(crate) merchants: Merchants,
     pub(crate) catalog: Catalog,
+    /// Where there is a table of webhooks.
+    pub(crate) webhooks: Option<WebhookAdmin>,
 }
 
 impl Api {

@@ -27,6 +27,7 @@ pub mod server;
 mod service;
 pub mod store;
 mod telemetry;
+pub mod webhooks;
 
 pub use catalog::CatalogTable;
 pub use config::{Config, Network, ServerConfig, TlsConfig, TokenConfig};

@@ -26,6 +26,7 @@ use crate::operations::{self, Document, OpenDeliveryOperation, Operation, POLL, 
 use crate::orders::json_response;
 use crate::rate_limits::OperationLimit;
 use crate::telemetry::EndpointMetrics;
+use crate::webhooks::endpoint as webhooks;
 use crate::{catalog, events, merchants, oauth, open_delivery, openapi, orders};
 
 /// The segment of `path` at `index`, from 0; empty when there is none.
@@ -110,6 +111,14 @@ fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>) -> Method
         Operation::Catalog(operation) => {
             wiring.authorised(move |api, authorised, request| catalog::answer(api, authorised, request, operation))
         }
+        Operation::Webhook => wiring.authorised(webhooks::show),
+        Operation::SetWebhook => wiring.authorised(webhooks::set),
+        Operation::RemoveWebhook => wiring.authorised(webhooks::remove),
+        Operation::ResumeWebhook => wiring.authorised(webhooks::resume),
+        Operation::WebhookDeliveries => wiring.authorised(webhooks::deliveries),
+        Operation::WebhookDeadLetters => wiring.authorised(webhooks::dead_letters),
+        Operation::RedeliverWebhook => wiring.authorised(webhooks::redeliver),
+        Operation::RedeliverWebhooks => wiring.authorised(webhooks::redeliver_all),
         Operation::OpenApi(document) => {
             let document = openapi::render(document, &api.open_delivery.prefix);
             wiring.open(move |_, _| std::future::ready(Ok(json_response(document.clone()))))

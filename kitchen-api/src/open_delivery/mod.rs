@@ -2,8 +2,8 @@
 //!
 //! Called by the routes for the rows of `operations::open_delivery`. The feed, the core and presence are the same as under the
 //! iFood-style paths; this only speaks another language: one event has one id in both, and an acknowledgment in either counts
-//! for that application. Deliberately absent: what pulls from the POS (onboarding, `menuUpdated`), webhooks, logistics, and the
-//! actions whose effect the core cannot carry out (`validateCode`, `tracking`, `PATCH details`).
+//! for that application; `webhooks` pushes what `pushed` renders. Deliberately absent: what pulls from the POS (onboarding,
+//! `menuUpdated`), logistics, and the actions whose effect the core cannot carry out (`validateCode`, `tracking`, `PATCH details`).
 
 mod acknowledgment;
 mod actions;
@@ -20,6 +20,7 @@ mod order_details;
 mod path;
 mod polling;
 mod prefix;
+mod pushed;
 mod token;
 mod versions;
 
@@ -35,6 +36,7 @@ pub(crate) use event_types::names as event_type_names;
 pub(crate) use merchant_status::merchant_status;
 pub(crate) use order_details::details;
 pub(crate) use polling::poll;
+pub(crate) use pushed::{merchant_id_of_pos, pushed_event};
 pub(crate) use token::issue;
 pub(crate) use versions::versions;
 

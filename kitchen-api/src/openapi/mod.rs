@@ -10,6 +10,7 @@ mod open_delivery;
 mod open_delivery_order;
 mod orders;
 pub(crate) mod shapes;
+mod webhooks;
 
 use std::collections::BTreeSet;
 
@@ -105,9 +106,14 @@ fn build(document: Document, prefix: &OpenDeliveryPrefix) -> OpenApi {
 fn schemas_of(document: Document) -> Vec<shapes::Named> {
     match document {
         Document::OpenDelivery => [open_delivery::schemas(), open_delivery_order::schemas()].concat(),
-        Document::Merchant | Document::Comanda => {
-            [authentication::schemas(), orders::schemas(), merchants::schemas(), catalog::schemas()].concat()
-        }
+        Document::Merchant | Document::Comanda => [
+            authentication::schemas(),
+            orders::schemas(),
+            merchants::schemas(),
+            catalog::schemas(),
+            webhooks::schemas(),
+        ]
+        .concat(),
     }
 }
 

@@ -19,7 +19,10 @@ pub(super) fn schemas() -> Vec<Named> {
             ]),
         ),
         ("Version", texts(&["version"])),
-        ("OrderVersion", object(&[("version", text()), ("availableEventsMethods", array_of(one_of(&["POLLING"])))])),
+        (
+            "OrderVersion",
+            object(&[("version", text()), ("availableEventsMethods", array_of(one_of(&["POLLING", "WEBHOOK"])))]),
+        ),
         ("VersionOrderingApp", object(&[("merchant", reference("Version")), ("order", reference("OrderVersion"))])),
         ("EventType", event_type()),
         ("OrderEvent", event(&reasons)),

@@ -11,6 +11,7 @@ mod events;
 mod merchants;
 mod open_delivery;
 mod orders;
+mod webhooks;
 
 use std::num::NonZeroU32;
 
@@ -21,7 +22,7 @@ pub(crate) use open_delivery::OpenDeliveryOperation;
 /// Every operation.
 pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
     let merchant = [authentication::ROWS, events::ROWS, orders::ROWS, merchants::ROWS, catalog::ROWS];
-    merchant.into_iter().chain([open_delivery::ROWS, documentation::ROWS]).flatten()
+    merchant.into_iter().chain([open_delivery::ROWS, webhooks::ROWS, documentation::ROWS]).flatten()
 }
 
 /// An operation.
@@ -56,6 +57,14 @@ pub(crate) enum Operation {
     SetOpeningHours,
     OpenDelivery(OpenDeliveryOperation),
     Catalog(CatalogOperation),
+    Webhook,
+    SetWebhook,
+    RemoveWebhook,
+    ResumeWebhook,
+    WebhookDeliveries,
+    WebhookDeadLetters,
+    RedeliverWebhook,
+    RedeliverWebhooks,
     OpenApi(Document),
 }
 

@@ -33,3 +33,7 @@ mod sign_in;
 mod store_status;
 mod tls;
 mod tokens;
+mod webhook_platform;
+mod webhooks;
+mod webhooks_failing;
+mod webhooks_open_delivery;

@@ -20,6 +20,7 @@ mod open_delivery;
 mod openapi;
 mod operations;
 mod orders;
+mod pos_menu;
 pub mod presence;
 mod rate_limits;
 mod routes;

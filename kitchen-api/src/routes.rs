@@ -119,6 +119,7 @@ fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>) -> Method
         Operation::WebhookDeadLetters => wiring.authorised(webhooks::dead_letters),
         Operation::RedeliverWebhook => wiring.authorised(webhooks::redeliver),
         Operation::RedeliverWebhooks => wiring.authorised(webhooks::redeliver_all),
+        Operation::PosMenu => wiring.authorised(open_delivery::pos_menu),
         Operation::OpenApi(document) => {
             let document = openapi::render(document, &api.open_delivery.prefix);
             wiring.open(move |_, _| std::future::ready(Ok(json_response(document.clone()))))
@@ -162,6 +163,9 @@ impl Wiring {
             Od::AcceptCancellation => answer(Action::AcceptCancellation),
             Od::DenyCancellation => answer(Action::DenyCancellation),
             Od::MerchantStatus => self.authorised(open_delivery::merchant_status),
+            Od::MerchantOnboarding => self.authorised(open_delivery::onboard),
+            Od::MerchantReading => self.authorised(open_delivery::merchant_reading),
+            Od::MenuUpdated => self.authorised(open_delivery::menu_updated),
         }
     }
 

@@ -3,6 +3,7 @@
 //! Called by the routes. Profiles and presence are merchant-connection's; whether a store is open is judged here, by
 //! [`status`], from both. The check-in QR code is absent.
 
+pub(crate) mod closing;
 mod identifiers;
 pub(crate) mod interruptions;
 mod interruptions_endpoint;

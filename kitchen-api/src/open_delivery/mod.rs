@@ -2,8 +2,8 @@
 //!
 //! Called by the routes for the rows of `operations::open_delivery`. The feed, the core and presence are the same as under the
 //! iFood-style paths; this only speaks another language: one event has one id in both, and an acknowledgment in either counts
-//! for that application; `webhooks` pushes what `pushed` renders. Deliberately absent: what pulls from the POS (onboarding,
-//! `menuUpdated`), logistics, and the actions whose effect the core cannot carry out (`validateCode`, `tracking`, `PATCH details`).
+//! for that application; `webhooks` pushes what `pushed` renders, `pos_menu` reads the POS's document. Deliberately absent:
+//! logistics, and the actions whose effect the core cannot carry out (`validateCode`, `tracking`, `PATCH details`).
 
 mod acknowledgment;
 mod actions;
@@ -13,8 +13,10 @@ mod event_types;
 mod generations;
 mod hours;
 mod json;
+mod menu_updated;
 mod merchant_names;
 mod merchant_status;
+mod onboarding;
 mod order;
 mod order_details;
 mod path;
@@ -33,7 +35,9 @@ pub(crate) use acknowledgment::acknowledge;
 pub(crate) use actions::{act, answer_cancellation, request_cancellation};
 pub(crate) use cancellation_codes::Reason;
 pub(crate) use event_types::names as event_type_names;
+pub(crate) use menu_updated::menu_updated;
 pub(crate) use merchant_status::merchant_status;
+pub(crate) use onboarding::{merchant_reading, onboard, pos_menu};
 pub(crate) use order_details::details;
 pub(crate) use polling::poll;
 pub(crate) use pushed::{merchant_id_of_pos, pushed_event};

@@ -201,6 +201,9 @@ fn answers(answers: Answers) -> Vec<(&'static str, Response)> {
             vec![("200", with("What is pending, unordered.", array(name))), ("204", without("Nothing is pending."))]
         }
         Answers::Created(name) => vec![("201", with("Done, and kept.", reference(name)))],
+        Answers::CreatedOrDone(name) => {
+            vec![("201", with("Done, and kept.", reference(name))), ("204", without("Changed, and kept."))]
+        }
         Answers::Page => vec![("200", page("A page.").build())],
         Answers::Accepted => vec![("202", without("Done, and kept."))],
         Answers::Gone => vec![("204", without("Gone."))],

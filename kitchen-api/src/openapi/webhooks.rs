@@ -66,6 +66,7 @@ pub(super) fn schemas() -> Vec<Named> {
             ]),
         ),
         ("WebhookAttempt", object(&[("at", text()), ("latencyMs", count()), ("result", text()), ("status?", count())])),
+        ("PosMenu", object(&[("id", text()), ("lastUpdate", text()), ("TTL", count()), ("status", text())])),
         ("WebhookRedelivery", object(&[("redelivered", count()), ("more", flag())])),
     ]
 }

@@ -65,6 +65,7 @@ pub(crate) enum Operation {
     WebhookDeadLetters,
     RedeliverWebhook,
     RedeliverWebhooks,
+    PosMenu,
     OpenApi(Document),
 }
 
@@ -119,6 +120,8 @@ pub(crate) enum Answers {
     ManyOrNone(&'static str),
     /// 201 with this schema.
     Created(&'static str),
+    /// 201 with this schema for what is new, 204 without a body for what was changed.
+    CreatedOrDone(&'static str),
     /// 200 with HTML, and so are refusals.
     Page,
     /// 202 without a body.

@@ -1,4 +1,4 @@
-//! Webhooks of ours: an application's own, and what was sent to it.
+//! Webhooks of ours: an application's own, what was sent to it, and what is read of POSes beside them.
 
 use super::{Answers, Document, Operation, Row, Takes, Verb, get, query};
 
@@ -85,6 +85,17 @@ pub(super) const ROWS: &[Row] = &[
             "redeliver_webhooks",
             &["/comanda/v1/webhook/dead-letters/redeliver"],
             "Sends dead letters again, up to 200; `more` says whether to ask again.",
+        )
+    },
+    Row {
+        answers: Answers::One("PosMenu"),
+        errors: &[404],
+        tag: "menu",
+        ..webhook(
+            Operation::PosMenu,
+            "pos_menu",
+            &["/comanda/v1/merchants/{id}/menu"],
+            "The document that was read last of the merchant's POS, as it was sent (Open Delivery's `Merchant`).",
         )
     },
 ];

@@ -14,6 +14,7 @@ use super::shown;
 use super::store::{Lane, WebhookStore, WebhookStoreError};
 use super::subscription::{Subscription, Unacceptable, Wanted};
 use crate::entropy::Entropy;
+use crate::pos_menu::PosMenus;
 
 /// Deliveries of one page.
 pub const PAGE_MAX: u16 = 100;
@@ -74,6 +75,11 @@ impl WebhookAdmin {
     #[must_use]
     pub(crate) fn with_app_id(self, app_id: String) -> Self {
         Self { app_id: Some(app_id), ..self }
+    }
+
+    /// What is read of the POSes, which is kept beside the webhooks and reached by the same rules.
+    pub(crate) fn pos_menus(&self) -> PosMenus {
+        PosMenus { store: self.store.clone(), rules: self.rules, entropy: self.entropy.clone() }
     }
 
     /// Sets or changes the webhook of an application, and answers with it, and with its secret if one was made just now: it is never

@@ -18,7 +18,7 @@ use super::subscription::Subscription;
 /// Merchants named in one keep-alive (PARTNER_API, 2.7).
 pub const KEEPALIVE_MERCHANTS_MAX: usize = 1_000;
 /// Who we are to a receiver.
-const USER_AGENT: &str = concat!("comanda-webhooks/", env!("CARGO_PKG_VERSION"));
+pub(super) const USER_AGENT: &str = concat!("comanda-webhooks/", env!("CARGO_PKG_VERSION"));
 
 /// A request, without its URL.
 #[derive(Debug, Clone)]

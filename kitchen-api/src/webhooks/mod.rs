@@ -48,16 +48,20 @@ use self::caretaker::Caretaker;
 use self::dispatch::Workshop;
 use self::intake::Intake;
 use self::lanes::Lanes;
-use self::sender::Sender;
 use crate::api::Api;
 use crate::merchants::uuid_text;
+use crate::pos_menu::{MenuReader, PosMenus};
 
 pub use admin::{AdminError, Redelivered, WebhookAdmin};
 pub use config::{WebhookConfig, WebhookDependencies};
 pub use dial::DialRules;
+pub(crate) use dial::Refusal;
 pub use dialect::Dialect;
 pub use dialer::{Resolver, SystemResolver};
 pub(crate) use new_event::app_id;
+pub(crate) use schedule::Outcome;
+pub(crate) use sender::Sender;
+pub(crate) use store::WebhookStore;
 pub use store::{WebhookStoreError, create_tables};
 pub use subscription::{PresenceMode, Unacceptable, Wanted};
 
@@ -109,11 +113,20 @@ impl Webhooks {
             let intake = Intake { shop: Arc::clone(shop), feed, dead_letters, event_id_key: self.event_id_key };
             tasks.spawn(intake.run(shutdown.clone()));
         }
+        tasks.spawn(self.menu_reader().run(shutdown.clone()));
         tasks.spawn(watch_depth(Arc::clone(&self.feed), shutdown.clone()));
         self.keep_caretakers(&shutdown).await;
         while tasks.join_next().await.is_some() {}
         self.shop.attempts.close();
         self.shop.attempts.wait().await;
+    }
+
+    /// What reads the documents of POSes, over the same client.
+    fn menu_reader(&self) -> MenuReader {
+        let shop = &self.shop;
+        let (api, rules, entropy) = (Arc::clone(&shop.api), shop.config.dial, shop.api.entropy.clone());
+        let menus = PosMenus { store: shop.store.clone(), rules, entropy };
+        MenuReader { api, menus, sender: shop.sender.clone(), look_interval: shop.config.look_interval }
     }
 
     /// Keeps a caretaker for each webhook there is, and says how it goes.

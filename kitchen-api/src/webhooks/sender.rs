@@ -1,6 +1,6 @@
 //! Sends one request to one receiver, within limits on time and size, and says how it went.
 //!
-//! Used by [`super::dispatch`] and [`super::presence`]. One HTTP client for all receivers: HTTP/1.1, TLS by rustls over
+//! Used by [`super::dispatch`], [`super::presence`] and, to read documents of POSes, by `crate::pos_menu`. One HTTP client for all receivers: HTTP/1.1, TLS by rustls over
 //! [`super::dialer`]. Redirects are not followed, cookies and compression are absent, and what a receiver answers is read for keep-alives only.
 
 use std::error::Error;
@@ -8,17 +8,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use order_model::SharedClock;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::dial::{DialRules, Refusal};
 use super::dialer::{DialError, Dialer, Resolver};
-use super::message::Message;
+use super::message::{Message, USER_AGENT};
 use super::schedule::Outcome;
 
 /// From the look-up of the name to the status of the answer (PARTNER_API, 2.7).
@@ -93,6 +94,40 @@ impl Sender {
             Ok(Ok(body)) => (outcome, body.to_bytes()),
             Ok(Err(_)) | Err(_) => (outcome, Bytes::new()),
         }
+    }
+
+    /// Gets a document from a POS with its key, at most `most_bytes`; none when it is longer or breaks off.
+    pub(crate) async fn fetch(
+        &self,
+        url: &str,
+        api_key: Option<&SecretString>,
+        most_bytes: usize,
+    ) -> (Outcome, Option<Bytes>) {
+        let deadline = tokio::time::Instant::now() + WHOLE_TIMEOUT;
+        let response = match tokio::time::timeout(ANSWER_TIMEOUT, self.get(url, api_key)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(outcome)) => return (outcome, None),
+            Err(_elapsed) => return (Outcome::TimedOut, None),
+        };
+        let outcome = Outcome::Answered(response.status().as_u16());
+        if outcome != Outcome::Answered(200) {
+            return (outcome, None);
+        }
+        let body = Limited::new(response.into_body(), most_bytes).collect();
+        match tokio::time::timeout_at(deadline, body).await {
+            Ok(Ok(body)) => (outcome, Some(body.to_bytes())),
+            Ok(Err(_)) | Err(_) => (outcome, None),
+        }
+    }
+
+    async fn get(&self, url: &str, api_key: Option<&SecretString>) -> Result<http::Response<Incoming>, Outcome> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        if let Some(key) = api_key.and_then(|key| HeaderValue::from_str(key.expose_secret()).ok()) {
+            headers.insert(HeaderName::from_static("x-api-key"), key);
+        }
+        self.request(Method::GET, url, Message { headers, body: Bytes::new() }).await
     }
 
     async fn post(&self, url: &str, message: Message) -> Result<http::Response<Incoming>, Outcome> {

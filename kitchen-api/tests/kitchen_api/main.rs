@@ -26,6 +26,7 @@ mod opening_hours;
 mod orders;
 mod peers;
 mod polling;
+mod pos_menu;
 mod rate_limits;
 mod rig;
 mod shutdown;

@@ -9,10 +9,12 @@
 //! application#<id>       health            failing_since_ms, what failed last
 //! application#<id>       lease             who looks after it, until when; next_keepalive_ms
 //! deliveries#<id>        <event id>        the delivery with its event and its latest attempts, version; kept for a week
+//! merchant#<id>          pos-menu          where its POS serves its document, how reading it went, version
+//! merchant#<id>          pos-document#<generation>#<part>   a part of that document
 //! ```
 //!
 //! The sparse index `due` (lane, at_ms) lists what waits (`waiting#<id>`, by when it is due) and the dead letters (`dead#<id>`, by when they
-//! died). It may lag: who takes a delivery reads the item itself and writes it where its version is still the one that was read.
+//! died), and the documents of POSes (`pos-menus`, by when they are to be read). It may lag: who takes a delivery reads the item itself and writes it where its version is still the one that was read.
 //!
 //! A signing secret is kept as it is, because it has to sign; a client secret's hash cannot. The table is encrypted at rest by DynamoDB and
 //! read by this crate alone, which answers with no stored secret.
@@ -21,6 +23,7 @@ mod applications;
 mod deliveries;
 mod delivery_item;
 mod item;
+mod pos_menus;
 mod requests;
 mod subscriptions;
 mod table;

@@ -16,6 +16,7 @@ use crate::open_delivery::OpenDelivery;
 use crate::presence::BeatKeeper;
 use crate::rate_limits::OperationLimit;
 use crate::store::{AuthorisationStore, RequestTable};
+use crate::webhooks::WebhookAdmin;
 
 /// The state of the public API.
 pub(crate) struct Api {
@@ -41,6 +42,8 @@ pub(crate) struct Api {
     pub(crate) catalog: Catalog,
     /// What is remembered of requests with an Idempotency-Key, and of simulated orders.
     pub(crate) requests: RequestTable,
+    /// Where there is a table of webhooks.
+    pub(crate) webhooks: Option<WebhookAdmin>,
 }
 
 impl Api {

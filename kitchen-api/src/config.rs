@@ -9,6 +9,7 @@ use secrecy::SecretString;
 
 use crate::feed::FeedConfig;
 use crate::open_delivery::OpenDeliveryPrefix;
+use crate::webhooks::WebhookConfig;
 
 /// Settings of the service.
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub struct Config {
     pub tokens: TokenConfig,
     /// The feed: partitions and the share of polls that are compared.
     pub feed: FeedConfig,
+    /// Webhooks: where they may go, how many at a time, when a receiver is paused.
+    pub webhooks: WebhookConfig,
     /// Proxies whose `X-Forwarded-For` counts. Default none.
     pub trusted_proxies: Vec<Network>,
     /// Our address as clients see it, e.g. `https://api.example.com`, for links in answers. Default none: the listener's.
@@ -54,6 +57,7 @@ impl Config {
             server: ServerConfig::default(),
             tokens,
             feed: FeedConfig::default(),
+            webhooks: WebhookConfig::default(),
             trusted_proxies: Vec::new(),
             public_url: None,
             open_delivery_prefix: OpenDeliveryPrefix::default(),

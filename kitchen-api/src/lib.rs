@@ -23,6 +23,7 @@ mod open_delivery;
 mod openapi;
 mod operations;
 mod orders;
+mod pos_menu;
 pub mod presence;
 mod rate_limits;
 mod replay;
@@ -32,6 +33,7 @@ mod service;
 mod simulator;
 pub mod store;
 mod telemetry;
+pub mod webhooks;
 
 pub use catalog::CatalogTable;
 pub use config::{Config, Network, ServerConfig, TlsConfig, TokenConfig};

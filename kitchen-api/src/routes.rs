@@ -26,6 +26,7 @@ use crate::operations::{self, Document, OpenDeliveryOperation, Operation, POLL, 
 use crate::orders::json_response;
 use crate::rate_limits::{OperationLimit, caller};
 use crate::telemetry::EndpointMetrics;
+use crate::webhooks::endpoint as webhooks;
 use crate::{
     catalog, documentation, events, idempotency, logistics, merchants, oauth, open_delivery, openapi, orders, replay,
     simulator,
@@ -140,6 +141,15 @@ fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>) -> Method
         Operation::Catalog(operation) => {
             wiring.authorised(move |api, authorised, request| catalog::answer(api, authorised, request, operation))
         }
+        Operation::Webhook => wiring.authorised(webhooks::show),
+        Operation::SetWebhook => wiring.authorised(webhooks::set),
+        Operation::RemoveWebhook => wiring.authorised(webhooks::remove),
+        Operation::ResumeWebhook => wiring.authorised(webhooks::resume),
+        Operation::WebhookDeliveries => wiring.authorised(webhooks::deliveries),
+        Operation::WebhookDeadLetters => wiring.authorised(webhooks::dead_letters),
+        Operation::RedeliverWebhook => wiring.authorised(webhooks::redeliver),
+        Operation::RedeliverWebhooks => wiring.authorised(webhooks::redeliver_all),
+        Operation::PosMenu => wiring.authorised(open_delivery::pos_menu),
         Operation::OpenApi(document) => {
             let document = openapi::render(document, &api.open_delivery.prefix);
             wiring.open(move |_, _| std::future::ready(Ok(json_response(document.clone()))))
@@ -192,6 +202,9 @@ impl Wiring {
             Od::Track => self.authorised(open_delivery::track),
             Od::ChangeDetails => self.authorised(open_delivery::change_details),
             Od::MerchantStatus => self.authorised(open_delivery::merchant_status),
+            Od::MerchantOnboarding => self.authorised(open_delivery::onboard),
+            Od::MerchantReading => self.authorised(open_delivery::merchant_reading),
+            Od::MenuUpdated => self.authorised(open_delivery::menu_updated),
         }
     }
 

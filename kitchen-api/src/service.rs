@@ -35,6 +35,7 @@ use crate::routes::Routes;
 use crate::server::tls::{TlsError, acceptor};
 use crate::server::{Options, serve};
 use crate::store::{ApplicationStore, AuthorisationStore, RequestTable};
+use crate::webhooks::{WebhookAdmin, WebhookDependencies, Webhooks, app_id};
 
 /// How often the core is told that polls are served; it counts the gaps against its confirm deadlines.
 const REPORT_SERVING_EVERY: Duration = Duration::from_secs(1);
@@ -59,6 +60,8 @@ pub struct Dependencies {
     pub merchant_connection: PresenceNodes,
     /// Both feeds.
     pub feed: FeedDependencies,
+    /// What webhooks need; without it none are sent, and their endpoints answer 503.
+    pub webhooks: Option<WebhookDependencies>,
 }
 
 /// Why the service cannot be built.
@@ -95,6 +98,7 @@ pub struct Service {
     options: Options,
     api: Arc<Api>,
     applications: Arc<dyn ApplicationStore>,
+    webhooks: Option<Webhooks>,
     handle: Handle,
 }
 
@@ -114,12 +118,19 @@ impl Service {
             core,
             merchant_connection,
             feed,
+            webhooks,
         } = dependencies;
+        let event_id_key = feed.event_id_key;
         let tokens = Tokens::new(&config.tokens, clock.clone(), entropy.clone()).map_err(Error::Key)?;
         let tls = config.tls.as_ref().map(acceptor).transpose().map_err(Error::Tls)?;
         let bind = |source| Error::Bind { address: config.address, source };
         let listener = TcpListener::bind(config.address).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
+        let admin = webhooks.as_ref().map(|given| {
+            let (client, rules) = (given.dynamodb.clone(), config.webhooks.dial);
+            WebhookAdmin::new(client, &given.table_prefix, rules, clock.clone(), entropy.clone())
+                .with_app_id(app_id(&event_id_key))
+        });
         let api = Arc::new(Api {
             catalog: Catalog::new(catalog, clock.clone(), entropy.clone()),
             requests,
@@ -140,11 +151,13 @@ impl Service {
             beats: BeatKeeper::new(merchant_connection.clone(), clock.clone()),
             core: Core::new(core, &clock, config.call_timeout),
             merchants: Merchants::new(merchant_connection, &clock, config.call_timeout),
+            webhooks: admin,
             clock,
         });
+        let webhooks = webhooks.map(|given| Webhooks::new(config.webhooks.clone(), given, &api, event_id_key));
         let options = Options { config: config.server.clone(), tls, drain_timeout: config.drain_timeout };
         let handle = Handle { api: Arc::clone(&api), address, state: Arc::default() };
-        Ok(Self { config, listener, options, api, applications, handle })
+        Ok(Self { config, listener, options, api, applications, webhooks, handle })
     }
 
     /// The API for the same process.
@@ -174,7 +187,7 @@ impl Service {
     }
 
     async fn serve_until(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let Self { config, listener, options, api, applications, handle } = self;
+        let Self { config, listener, options, api, applications, webhooks, handle } = self;
         // What requests need outlives them.
         let background = CancellationToken::new();
         let mut tasks = JoinSet::new();
@@ -188,6 +201,9 @@ impl Service {
         tasks.spawn(run_feed(api.feed.clone(), background.clone()));
         tasks.spawn(api.catalog.worker().run(background.clone()));
         tasks.spawn(run_beats(api.beats.clone(), background.clone()));
+        if let Some(webhooks) = webhooks {
+            tasks.spawn(webhooks.run(shutdown.clone()));
+        }
         tasks.spawn(report_serving(Arc::clone(&api), config.instance, shutdown.clone()));
         handle.state.serving.store(true, Ordering::Release);
         tracing::info!(address = %handle.address, tls = config.tls.is_some(), "kitchen-api serves");

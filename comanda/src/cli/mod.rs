@@ -4,6 +4,7 @@
 
 mod cluster;
 mod setting_flags;
+mod webhook;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use cluster::{CertificatesArgs, ClusterCommand, ClusterNode};
 pub use setting_flags::SettingFlags;
+pub use webhook::{WebhookApplication, WebhookCommand, WebhookPage, WebhookSet};
 
 /// Order events from the queue to the restaurant and back.
 #[derive(Debug, Parser)]
@@ -239,6 +241,9 @@ pub enum AppCommand {
         #[allow(missing_docs, reason = "flattened")]
         rest: SettingsOnly,
     },
+    /// An application's webhook: where its events are pushed to, and what became of them
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
 }
 
 /// An application and merchants.

@@ -6,7 +6,7 @@ use order_model::{ApplicationId, MerchantId};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use super::configuration;
+use super::{configuration, webhook};
 use crate::cli::{AppCommand, AppMerchants, SettingsOnly};
 use crate::failure::{Context, Failure};
 use crate::platform::aws::AwsClients;
@@ -50,6 +50,7 @@ pub async fn execute(command: AppCommand) -> Result<(), Failure> {
         }
         AppCommand::Grant(arguments) => grant(&arguments).await,
         AppCommand::Revoke(arguments) => revoke(&arguments).await,
+        AppCommand::Webhook(command) => webhook::execute(command).await,
     }
 }
 

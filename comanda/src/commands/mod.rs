@@ -14,6 +14,7 @@ mod order;
 mod pos;
 mod run;
 mod sample_order;
+mod webhook;
 
 use std::future::Future;
 

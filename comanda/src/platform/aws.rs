@@ -88,6 +88,8 @@ pub const ORDERS: &str = "orders";
 pub const ORDER_EVENTS_FEED: &str = "order-events-feed";
 /// Feeds connection-polling.
 pub const CONNECTION_POLLING_FEED: &str = "connection-polling-feed";
+/// Feeds the webhooks of kitchen-api.
+pub const WEBHOOKS_FEED: &str = "webhooks-feed";
 /// Topic of order events.
 pub const ORDER_EVENTS: &str = "order-events";
 /// Topic of presence transitions.

@@ -38,6 +38,12 @@ impl ProductionSecrets {
             Some(key) if key == dev_event_id_key() => refuse("event_id_key", "is the development key: production needs one of its own".to_owned()),
             Some(_) => {}
         }
+        if needs_tokens && settings.webhooks_allow_loopback {
+            refuse(
+                "webhooks_allow_loopback",
+                "is for `dev` only: whoever sets a webhook would reach this machine".to_owned(),
+            );
+        }
         if needs_tokens {
             match &settings.token_signing_key {
                 None => refuse("token_signing_key", "is missing: set COMANDA_TOKEN_SIGNING_KEY_FILE to a PKCS#8 PEM file, such as from `openssl genpkey -algorithm ed25519`".to_owned()),

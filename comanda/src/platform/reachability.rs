@@ -36,9 +36,11 @@ fn needs(role: Role, names: &AwsNames) -> Needs {
             topics: none(),
             tables: vec!["polling-index"],
         },
-        Role::KitchenApi => {
-            Needs { queues: Vec::new(), topics: none(), tables: vec!["catalog", "partner-apps", "requests"] }
-        }
+        Role::KitchenApi => Needs {
+            queues: with_dead_letters(aws::WEBHOOKS_FEED),
+            topics: none(),
+            tables: vec!["catalog", "partner-apps", "requests", "webhooks"],
+        },
     }
 }
 

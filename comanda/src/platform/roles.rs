@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
+use hyper_rustls::ConfigBuilderExt;
 use kitchen_api::config::{ServerConfig, TlsConfig, TokenConfig};
 use kitchen_api::feed::{FeedConfig, FeedDependencies, LeaderMap, PrimaryFeed, RemoteFeed, RoutedFeed, SharedRandom};
 use kitchen_api::presence::PresenceNodes;
 use kitchen_api::store::ApplicationStore;
+use kitchen_api::webhooks::{DialRules, SystemResolver, WebhookConfig, WebhookDependencies};
 use kitchen_api::{Applications, Entropy};
 use order_model::PartitionCount;
 use parking_lot::Mutex;
 use secrecy::SecretString;
 
 use super::adapters::LocalFeed;
-use super::aws::{CONNECTION_POLLING_FEED, MERCHANT_STATUS, ORDER_EVENTS, ORDER_EVENTS_FEED, ORDERS};
+use super::aws::{CONNECTION_POLLING_FEED, MERCHANT_STATUS, ORDER_EVENTS, ORDER_EVENTS_FEED, ORDERS, WEBHOOKS_FEED};
 use super::cluster::Builder;
 use super::grid::node::{GridNode, Wanted};
 use super::grid::peers::GridPeers;
@@ -212,6 +214,7 @@ pub(super) async fn kitchen_api(builder: &Builder<'_>) -> Result<(kitchen_api::S
         core: builder.core()?,
         merchant_connection: presence,
         feed,
+        webhooks: Some(webhooks(builder)?),
     };
     match kitchen_api::Service::build(config, dependencies).await {
         Err(kitchen_api::Error::Bind { address, source }) => Err(listeners::refused("http_addr", address, &source)),
@@ -247,8 +250,39 @@ fn kitchen_api_config(builder: &Builder<'_>) -> Result<kitchen_api::Config, Fail
         limits_requests,
         drain_timeout: settings.drain_timeout,
         feed: FeedConfig { shadow_ratio: f64::from(settings.shadow_reads_per_mille) / 1000.0, ..FeedConfig::default() },
+        webhooks: WebhookConfig {
+            dial: DialRules { allow_loopback: settings.webhooks_allow_loopback },
+            ..WebhookConfig::default()
+        },
         ..kitchen_api::Config::new(tokens)
     })
+}
+
+fn webhooks(builder: &Builder<'_>) -> Result<WebhookDependencies, Failure> {
+    Ok(WebhookDependencies {
+        dynamodb: builder.aws.dynamodb.clone(),
+        table_prefix: builder.settings.aws_prefix.clone(),
+        feed: builder.queue(WEBHOOKS_FEED),
+        dead_letters: builder.dead_letters(WEBHOOKS_FEED),
+        resolver: Arc::new(SystemResolver::default()),
+        tls: Arc::new(receivers_tls(builder.secrets.refuses_dev_applications)?),
+    })
+}
+
+/// How certificates of webhooks' receivers are judged: by the system's authorities. `dev` does without where there are none.
+fn receivers_tls(is_production: bool) -> Result<rustls::ClientConfig, Failure> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let versions = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let versions = versions.context("choosing TLS versions")?;
+    let with_roots = match versions.clone().with_native_roots() {
+        Ok(with_roots) => with_roots,
+        Err(error) if is_production => return Err(Failure::of("reading the system's certificate authorities", &error)),
+        Err(_) => {
+            tracing::warn!("the system has no certificate authorities: no webhook reaches an HTTPS receiver");
+            versions.with_root_certificates(rustls::RootCertStore::empty())
+        }
+    };
+    Ok(with_roots.with_no_client_auth())
 }
 
 fn tls(settings: &Settings) -> Result<Option<TlsConfig>, Failure> {

@@ -130,6 +130,12 @@ pub const SETTINGS: &[Setting] = &[
         Some("10"),
         "Polls in a thousand that are also read from the fallback and compared, 0 to 1000",
     ),
+    plain(
+        "webhooks_allow_loopback",
+        "COMANDA_WEBHOOKS_ALLOW_LOOPBACK",
+        Some("false"),
+        "For development: webhooks may go to loopback addresses, any port and http; `run` refuses it",
+    ),
     plain("aws_prefix", "COMANDA_AWS_PREFIX", Some(""), "Prefix of every queue, topic and table name"),
     plain("aws_endpoint", "AWS_ENDPOINT_URL", None, "Endpoint of all three AWS services; unset: AWS itself"),
     plain(

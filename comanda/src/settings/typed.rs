@@ -61,6 +61,8 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// Shadow reads, 0 to 1000 in a thousand.
     pub shadow_reads_per_mille: u16,
+    /// Whether webhooks may go to this machine.
+    pub webhooks_allow_loopback: bool,
     /// Prefix of AWS names.
     pub aws_prefix: String,
     /// Endpoint of AWS.
@@ -149,6 +151,7 @@ impl Settings {
             order_retention: reader.duration("order_retention", hour, 365 * day),
             drain_timeout: reader.duration("drain_timeout", Duration::from_millis(100), hour),
             shadow_reads_per_mille: reader.number("shadow_reads_per_mille", 0, 1000).try_into().unwrap_or(u16::MAX),
+            webhooks_allow_loopback: reader.flag("webhooks_allow_loopback"),
             aws_prefix: reader.prefix(),
             aws_endpoint: reader.url("aws_endpoint", "expected a URL such as http://127.0.0.1:4566"),
             internal: InternalAddresses {
@@ -243,6 +246,14 @@ impl Reader<'_> {
         match self.text(key).unwrap_or_default().parse::<u64>() {
             Ok(number) if (min..=max).contains(&number) => number,
             Ok(_) | Err(_) => self.refuse(key, &format!("expected a whole number from {min} to {max}")).unwrap_or(min),
+        }
+    }
+
+    fn flag(&mut self, key: &str) -> bool {
+        match self.text(key).unwrap_or_default().as_str() {
+            "true" => true,
+            "false" => false,
+            _ => self.refuse(key, "expected true or false").unwrap_or(false),
         }
     }
 

@@ -167,6 +167,7 @@ async fn build(merchants: &[MerchantId]) -> (Service, kitchen_api::Handle, order
             clock,
             random: Arc::new(Mutex::new(rand::rngs::StdRng::seed_from_u64(1))),
         },
+        webhooks: None,
     };
     let config = Config {
         address: "127.0.0.1:0".parse().unwrap(),

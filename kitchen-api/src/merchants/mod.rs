@@ -5,6 +5,7 @@
 
 pub(crate) mod checkin_qrcode;
 mod checkin_sheet;
+pub(crate) mod closing;
 mod identifiers;
 pub(crate) mod interruptions;
 mod interruptions_endpoint;

@@ -1,18 +1,34 @@
 //! One event in this dialect, rendered from its header; its body is looked at only where the type has metadata.
 //!
-//! Pure; used by `polling`. Metadata is what the core or an internal app wrote (PARTNER_API 2.1), so nothing in it is relied on:
+//! Pure; used by `polling` and, for webhooks, by `pushed`. Metadata is what the core or an internal app wrote (PARTNER_API 2.1), so nothing in it is relied on:
 //! what cannot be read becomes the least that the document requires, because no event may be lost for its metadata.
 
 use event_feed::FeedEvent;
-use order_model::EventCode;
 use order_model::lifecycle::CancellationCode;
+use order_model::{EventCode, EventId, OrderId, Timestamp};
 
 use super::cancellation_codes::Reason;
 use super::event_types;
 use super::json::{Object, Writer};
 
+/// What of an event is rendered.
+pub(super) struct Header<'a> {
+    pub(super) id: EventId,
+    pub(super) code: EventCode,
+    pub(super) order: OrderId,
+    pub(super) created_at: Timestamp,
+    /// The event as the iFood-style polls show it.
+    pub(super) body: &'a [u8],
+}
+
 /// The event as JSON; `None` where this dialect has no word for it. `base_url` is where our paths begin.
 pub(super) fn render(event: &FeedEvent, base_url: &str) -> Option<String> {
+    let (id, code, order, created_at) = (event.id, event.code, event.order, event.created_at);
+    render_header(&Header { id, code, order, created_at, body: &event.body }, base_url)
+}
+
+/// The same, of what is left of an event.
+pub(super) fn render_header(event: &Header<'_>, base_url: &str) -> Option<String> {
     let event_type = event_types::of_code(event.code)?;
     let mut json = Writer::default();
     json.text("eventId", &event.id.to_string())
@@ -24,9 +40,9 @@ pub(super) fn render(event: &FeedEvent, base_url: &str) -> Option<String> {
     Some(json.finish())
 }
 
-fn metadata(event: &FeedEvent) -> Option<String> {
+fn metadata(event: &Header<'_>) -> Option<String> {
     let sent = || {
-        let body = std::str::from_utf8(&event.body).ok().and_then(Object::read);
+        let body = std::str::from_utf8(event.body).ok().and_then(Object::read);
         body.and_then(|body| body.object("metadata")).unwrap_or_default()
     };
     match event.code {

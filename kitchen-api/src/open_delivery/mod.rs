@@ -2,8 +2,9 @@
 //!
 //! Called by the routes for the rows of `operations::open_delivery`. The feed, the core and presence are the same as under the
 //! iFood-style paths; this only speaks another language: one event has one id in both, and an acknowledgment in either counts
-//! for that application. Deliberately absent: what pulls from the POS (onboarding, `menuUpdated`), webhooks, and `/v1/logistics`,
-//! which the document has a logistics service serve and an ordering application call: we send no couriers of our own.
+//! for that application; `webhooks` pushes what `pushed` renders, `pos_menu` reads the POS's document. Deliberately absent:
+//! `/v1/logistics`, which the document has a logistics service serve and an ordering application call: we send no couriers
+//! of our own.
 
 mod acknowledgment;
 mod actions;
@@ -14,14 +15,17 @@ mod event_types;
 mod generations;
 mod hours;
 mod json;
+mod menu_updated;
 mod merchant_names;
 mod merchant_status;
+mod onboarding;
 mod order;
 mod order_changes;
 mod order_details;
 mod path;
 mod polling;
 mod prefix;
+mod pushed;
 mod token;
 mod tracking;
 mod versions;
@@ -36,10 +40,13 @@ pub(crate) use actions::{act, answer_cancellation, request_cancellation};
 pub(crate) use cancellation_codes::Reason;
 pub(crate) use delivery_code::validate_code;
 pub(crate) use event_types::names as event_type_names;
+pub(crate) use menu_updated::menu_updated;
 pub(crate) use merchant_status::merchant_status;
+pub(crate) use onboarding::{merchant_reading, onboard, pos_menu};
 pub(crate) use order_changes::change_details;
 pub(crate) use order_details::details;
 pub(crate) use polling::poll;
+pub(crate) use pushed::{merchant_id_of_pos, pushed_event};
 pub(crate) use token::issue;
 pub(crate) use tracking::{EVENTS as COURIER_EVENTS, track};
 pub(crate) use versions::versions;

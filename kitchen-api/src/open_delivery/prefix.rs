@@ -11,9 +11,10 @@ use crate::operations::Document;
 /// The longest prefix, in bytes; a URI has 8 KiB in all.
 const PREFIX_MAX_BYTES: usize = 128;
 /// First segments that are other dialects': below them their own errors are answered.
-const TAKEN: [&str; 12] = [
+const TAKEN: [&str; 13] = [
     "authentication",
     "catalog",
+    "comanda",
     "events",
     "financial",
     "logistics",

@@ -15,10 +15,11 @@ use crate::orders::json_response;
 const VERSION: &str = "1.6.0";
 
 /// Answers with our versions.
-pub(crate) async fn versions(_: Arc<Api>, _: Request) -> Result<Response, ApiError> {
+pub(crate) async fn versions(api: Arc<Api>, _: Request) -> Result<Response, ApiError> {
+    let methods: &[&str] = if api.webhooks.is_some() { &["POLLING", "WEBHOOK"] } else { &["POLLING"] };
     let body = json!({
         "merchant": { "version": VERSION },
-        "order": { "version": VERSION, "availableEventsMethods": ["POLLING"] },
+        "order": { "version": VERSION, "availableEventsMethods": methods },
     });
     Ok(json_response(Bytes::from(body.to_string())))
 }

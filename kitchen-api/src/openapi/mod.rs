@@ -12,6 +12,7 @@ mod orders;
 mod replay;
 pub(crate) mod shapes;
 mod simulator;
+mod webhooks;
 
 use std::collections::BTreeSet;
 
@@ -115,6 +116,7 @@ fn schemas_of(document: Document) -> Vec<shapes::Named> {
             catalog::schemas(),
             replay::schemas(),
             simulator::schemas(),
+            webhooks::schemas(),
         ]
         .concat(),
     }
@@ -204,6 +206,9 @@ fn answers(answers: Answers) -> Vec<(&'static str, Response)> {
             vec![("200", with("What is pending, unordered.", array(name))), ("204", without("Nothing is pending."))]
         }
         Answers::Created(name) => vec![("201", with("Done, and kept.", reference(name)))],
+        Answers::CreatedOrDone(name) => {
+            vec![("201", with("Done, and kept.", reference(name))), ("204", without("Changed, and kept."))]
+        }
         Answers::Page => vec![("200", page("A page.").build())],
         Answers::Changed => vec![("200", without("Done, and kept."))],
         Answers::File => vec![("200", file())],

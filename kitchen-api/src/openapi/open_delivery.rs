@@ -5,9 +5,11 @@ use utoipa::openapi::{RefOr, Schema, Type};
 use super::shapes::{Named, array, array_of, object, one_of, reference, text, texts, typed};
 use crate::merchants::shift_list::DAYS;
 use crate::open_delivery::{COURIER_EVENTS, Reason, event_type_names};
+use crate::pos_menu::{Entity, Reading};
 
 pub(super) fn schemas() -> Vec<Named> {
     let reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.name()).collect();
+    let (entities, readings) = (Entity::ALL.map(Entity::name), Reading::ALL.map(Reading::name));
     vec![
         ("TokenRequest", texts(&["grant_type", "client_id", "client_secret"])),
         (
@@ -19,7 +21,10 @@ pub(super) fn schemas() -> Vec<Named> {
             ]),
         ),
         ("Version", texts(&["version"])),
-        ("OrderVersion", object(&[("version", text()), ("availableEventsMethods", array_of(one_of(&["POLLING"])))])),
+        (
+            "OrderVersion",
+            object(&[("version", text()), ("availableEventsMethods", array_of(one_of(&["POLLING", "WEBHOOK"])))]),
+        ),
         ("VersionOrderingApp", object(&[("merchant", reference("Version")), ("order", reference("OrderVersion"))])),
         ("EventType", event_type()),
         ("OrderEvent", event(&reasons)),
@@ -62,6 +67,24 @@ pub(super) fn schemas() -> Vec<Named> {
                 ("status", one_of(&["AVAILABLE", "UNAVAILABLE"])),
                 ("services", array("Service")),
                 ("orderingAppMerchantId", text()),
+            ]),
+        ),
+        ("GetMerchantURL", texts(&["baseURL", "apiKey?"])),
+        (
+            "MerchantAPIInfo",
+            object(&[
+                ("getMerchantURL", reference("GetMerchantURL")),
+                ("ordersWebhookURL?", text()),
+                ("orderingAppMerchantId?", text()),
+            ]),
+        ),
+        ("MerchantStatus", object(&[("lastRead", text()), ("status", one_of(&readings)), ("moreInfo?", text())])),
+        (
+            "MerchantUpdate",
+            object(&[
+                ("merchantStatus?", one_of(&["AVAILABLE", "UNAVAILABLE"])),
+                ("entityType?", one_of(&entities)),
+                ("updatedObjects?", array_of(typed(Type::Object))),
             ]),
         ),
         (

@@ -16,6 +16,7 @@ mod presence_history;
 mod replay;
 mod shipping;
 mod simulator;
+mod webhooks;
 
 use std::num::NonZeroU32;
 
@@ -29,7 +30,7 @@ pub(crate) use open_delivery::OpenDeliveryOperation;
 pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
     let merchant = [authentication::ROWS, events::ROWS, orders::ROWS, merchants::ROWS, catalog::ROWS];
     let couriers = [logistics::ROWS, shipping::ROWS];
-    let own = [replay::ROWS, presence_history::ROWS, simulator::ROWS, documentation::ROWS];
+    let own = [replay::ROWS, presence_history::ROWS, simulator::ROWS, webhooks::ROWS, documentation::ROWS];
     merchant.into_iter().chain(couriers).chain([open_delivery::ROWS]).chain(own).flatten()
 }
 
@@ -88,6 +89,15 @@ pub(crate) enum Operation {
     CheckinQrcode,
     OpenDelivery(OpenDeliveryOperation),
     Catalog(CatalogOperation),
+    Webhook,
+    SetWebhook,
+    RemoveWebhook,
+    ResumeWebhook,
+    WebhookDeliveries,
+    WebhookDeadLetters,
+    RedeliverWebhook,
+    RedeliverWebhooks,
+    PosMenu,
     OpenApi(Document),
     DocumentationPage,
     DocumentationFile,
@@ -144,6 +154,8 @@ pub(crate) enum Answers {
     ManyOrNone(&'static str),
     /// 201 with this schema.
     Created(&'static str),
+    /// 201 with this schema for what is new, 204 without a body for what was changed.
+    CreatedOrDone(&'static str),
     /// 200 with HTML, and so are refusals.
     Page,
     /// 200 without a body.

@@ -23,12 +23,15 @@ pub(crate) enum OpenDeliveryOperation {
     Track,
     ChangeDetails,
     MerchantStatus,
+    MerchantOnboarding,
+    MerchantReading,
+    MenuUpdated,
 }
 
 use OpenDeliveryOperation::{
     AcceptCancellation, Acknowledge, ChangeDetails, Confirm, Delivered, DenyCancellation, Dispatch, GetOrder,
-    MerchantStatus, PickedUp, Poll, Preparing, ReadyForPickup, RequestCancellation, Token, Track, ValidateCode,
-    Versions,
+    MenuUpdated, MerchantOnboarding, MerchantReading, MerchantStatus, PickedUp, Poll, Preparing, ReadyForPickup,
+    RequestCancellation, Token, Track, ValidateCode, Versions,
 };
 
 const IDEMPOTENCY_KEY: &[Parameter] =
@@ -38,6 +41,8 @@ const POLL_PARAMETERS: &[Parameter] = &[
     header("x-polling-merchants", "Merchant ids, the POS's own or our UUIDs, comma-separated, at most 100."),
     query("eventType", "Event types, at most 15. Pending events it hides count as acknowledged."),
 ];
+
+const MERCHANT_ID: &[Parameter] = &[query("merchantId", "The merchant: the POS's own id or our UUID.")];
 
 const fn row(operation: OpenDeliveryOperation, id: &'static str, paths: &'static [&'static str]) -> Row {
     Row { document: Document::OpenDelivery, ..get(Operation::OpenDelivery(operation), id, paths) }
@@ -185,5 +190,33 @@ pub(super) const ROWS: &[Row] = &[
         answers: Answers::One("MerchantAvailability"),
         errors: &[404],
         ..row(MerchantStatus, "od_merchant_status", &["/v1/merchant/{id}/status"])
+    },
+    Row {
+        verb: Verb::Put,
+        tag: "merchant",
+        summary: "Says where the POS serves the merchant's document, and has it read.",
+        takes: Takes::One("MerchantAPIInfo"),
+        answers: Answers::CreatedOrDone("MerchantAPIInfo"),
+        parameters: MERCHANT_ID,
+        errors: &[400, 404, 408, 413],
+        ..row(MerchantOnboarding, "od_merchant_onboarding", &["/v1/merchantOnboarding"])
+    },
+    Row {
+        tag: "merchant",
+        summary: "How reading the merchant's document went.",
+        answers: Answers::One("MerchantStatus"),
+        parameters: MERCHANT_ID,
+        errors: &[400, 404],
+        ..row(MerchantReading, "od_merchant_reading", &["/v1/merchantStatus"])
+    },
+    Row {
+        verb: Verb::Post,
+        tag: "merchant",
+        summary: "Without a body: has the document read. With one: opens or closes the store, changes parts of the document, or both.",
+        takes: Takes::Optional("MerchantUpdate"),
+        answers: Answers::Done,
+        parameters: &[query("merchantId", "The merchant, where the application has several.")],
+        errors: &[400, 404, 408, 413],
+        ..row(MenuUpdated, "od_menu_updated", &["/v1/menuUpdated", "/v1/merchantUpdate"])
     },
 ];

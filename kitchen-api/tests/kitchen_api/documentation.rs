@@ -16,6 +16,7 @@ async fn every_documented_operation_is_served_and_every_other_method_is_not() {
     for (path, item) in documents.iter().flat_map(|document| document["paths"].as_object().unwrap()) {
         let concrete = path.replace("{id}", "00000000-0000-4000-8000-000000000001").replace("{operation}", "delivery");
         let concrete = concrete.replace("{interruptionId}", "none").replace("{file}", "page.js");
+        let concrete = concrete.replace("{interruptionId}", "none").replace("{eventId}", "none");
         let concrete = concrete.replace("{orderId}", "00000000-0000-4000-8000-000000000009");
         let concrete = concrete.replace("{disputeId}", "none").replace("{alternativeId}", "none");
         let catalog = ["{catalogId}", "{categoryId}", "{itemId}", "{productId}", "{batchId}"];
@@ -148,6 +149,19 @@ async fn the_served_paths_are_these() {
         "put /catalog/v2.0/merchants/{id}/products/{productId}",
         "delete /catalog/v2.0/merchants/{id}/products/{productId}",
         "get /catalog/v2.0/merchants/{id}/batch/{batchId}",
+        "put /v1/merchantOnboarding",
+        "get /v1/merchantStatus",
+        "post /v1/menuUpdated",
+        "post /v1/merchantUpdate",
+        "get /comanda/v1/merchants/{id}/menu",
+        "get /comanda/v1/webhook",
+        "put /comanda/v1/webhook",
+        "delete /comanda/v1/webhook",
+        "post /comanda/v1/webhook/resume",
+        "get /comanda/v1/webhook/deliveries",
+        "post /comanda/v1/webhook/deliveries/{eventId}/redeliver",
+        "get /comanda/v1/webhook/dead-letters",
+        "post /comanda/v1/webhook/dead-letters/redeliver",
         "get /openapi.json",
         "get /openapi/merchant.json",
         "get /openapi/comanda.json",

@@ -265,5 +265,6 @@ pub fn dependencies(peers: &Peers, applications: Arc<dyn ApplicationStore>, cloc
             clock,
             random: Arc::new(Mutex::new(rand::rngs::StdRng::seed_from_u64(1))),
         },
+        webhooks: None,
     }
 }

@@ -1,0 +1,62 @@
+//! Keep-alives: asks a receiver who is online, and counts the answer as a poll would be (PARTNER_API, 2.7).
+//!
+//! Called by [`super::caretaker`], which says when. An answer in time with 202 is a beat: of all stores of the application, or of those that
+//! it lists. Anything else is none, and says nothing about the receiver's health: not every receiver knows keep-alives.
+
+use order_model::MerchantId;
+
+use super::dispatch::Workshop;
+use super::message::{KEEPALIVE_MERCHANTS_MAX, keepalive, online_merchants};
+use super::schedule::Outcome;
+use super::subscription::{PresenceMode, Subscription};
+use super::view::access_of;
+use crate::merchants::uuid_text;
+
+/// The one status that says "online".
+const ONLINE: Outcome = Outcome::Answered(202);
+
+/// Asks once, in as many requests as it takes.
+pub(super) async fn ask(shop: &Workshop, webhook: &Subscription) {
+    match webhook.presence {
+        PresenceMode::None => {}
+        PresenceMode::All => ask_for_all(shop, webhook).await,
+        PresenceMode::PerMerchant => ask_for_each(shop, webhook).await,
+    }
+}
+
+async fn ask_for_all(shop: &Workshop, webhook: &Subscription) {
+    let message = keepalive(&uuid_text(shop.api.entropy.bytes()), None, webhook, shop.api.clock.now());
+    let sent = shop.sender.send(&webhook.url, message).await;
+    count(webhook, sent.outcome);
+    let Some(access) = access_of(&shop.api.directory, &webhook.application) else { return };
+    if sent.outcome == ONLINE {
+        shop.api.beats.beat(&access.everything);
+    }
+}
+
+async fn ask_for_each(shop: &Workshop, webhook: &Subscription) {
+    let Some(access) = access_of(&shop.api.directory, &webhook.application) else { return };
+    for asked in access.scope.merchants().chunks(KEEPALIVE_MERCHANTS_MAX) {
+        let id = uuid_text(shop.api.entropy.bytes());
+        let message = keepalive(&id, Some(asked), webhook, shop.api.clock.now());
+        let (outcome, body) = shop.sender.ask(&webhook.url, message).await;
+        count(webhook, outcome);
+        if outcome != ONLINE {
+            continue;
+        }
+        // Grants may have changed meanwhile: what counts is the scope of now.
+        let Some(access) = access_of(&shop.api.directory, &webhook.application) else { return };
+        let online: Vec<MerchantId> = online_merchants(&body)
+            .into_iter()
+            .filter(|merchant| asked.binary_search(merchant).is_ok() && access.scope.contains(*merchant))
+            .collect();
+        if let Ok(authorised) = access.scope.authorise(&online) {
+            shop.api.beats.beat(&authorised);
+        }
+    }
+}
+
+fn count(webhook: &Subscription, outcome: Outcome) {
+    let mode = webhook.presence.name();
+    metrics::counter!("comanda_webhooks_keepalives_total", "mode" => mode, "outcome" => outcome.code()).increment(1);
+}

@@ -1,0 +1,211 @@
+//! Receivers that fail: retries, dead letters, pauses, isolation, and a process that dies in between.
+
+use std::time::Duration;
+
+use kitchen_api::Service;
+use message_bus::in_memory::Faults;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::client::Client;
+use crate::rig::{Rig, eventually, merchant};
+use crate::webhook_platform::{Ground, HANGS, Receiver, all_are, log_once, set};
+
+fn ifood(receiver: &Receiver) -> Value {
+    json!({ "url": receiver.url(), "dialect": "IFOOD", "secret": "pos-secret" })
+}
+
+#[tokio::test]
+async fn a_receiver_that_hangs_slows_no_other() {
+    let (ground, hanging, healthy) = (Ground::new().await, Receiver::start().await, Receiver::start().await);
+    let rig = ground.start().await;
+    let (pos, other) = (rig.as_application("pos").await, rig.as_application("other").await);
+    hanging.answers(HANGS);
+    set(&pos, &ifood(&hanging)).await;
+    set(&other, &ifood(&healthy)).await;
+    for order in 1..=60 {
+        ground.publish(merchant(1), order).await;
+    }
+    eventually("the receiver hangs", || hanging.count() >= 8).await;
+    let started = tokio::time::Instant::now();
+    for order in 1..=30 {
+        ground.publish(merchant(3), 100 + order).await;
+    }
+    eventually("the healthy one has everything", || healthy.count() >= 30).await;
+    assert!(started.elapsed() < Duration::from_secs(5), "before the first request to the other one times out");
+    assert_eq!(hanging.count(), 8, "no more at a time");
+    ground.is_recorded().await;
+    hanging.answers(202);
+    let log = log_once(&pos, "the rest arrives once it answers", |log| {
+        log.iter().filter(|one| one["status"] == "DELIVERED").count() >= 42
+    });
+    // A page of the log has the 50 newest; the eight that hung wait for their retry.
+    log.await;
+}
+
+/// Lets time pass until nothing waits any more.
+async fn until_dead(rig: &Rig, pos: &Client) -> Vec<Value> {
+    for _ in 0..20 {
+        let log = log_once(pos, "an attempt is over", |log| {
+            log.iter().all(|one| one["attempts"].as_array().is_some_and(|attempts| !attempts.is_empty()))
+        });
+        let log = log.await;
+        if log.iter().all(|one| one["status"] == "DEAD") {
+            return log;
+        }
+        rig.clock.jump(Duration::from_secs(200));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    panic!("never dead");
+}
+
+#[tokio::test]
+async fn a_failing_receiver_is_tried_for_15_min_then_it_is_a_dead_letter_that_can_be_asked_for() {
+    let (ground, receiver) = (Ground::new().await, Receiver::start().await);
+    let rig = ground.start().await;
+    let pos = rig.as_application("pos").await;
+    receiver.answers(503);
+    set(&pos, &ifood(&receiver)).await;
+    let event = ground.publish(merchant(1), 1).await.to_string();
+    receiver.has(1).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(receiver.count(), 1, "not again before 30 s");
+    rig.clock.jump(Duration::from_secs(37));
+    receiver.has(2).await;
+    let dead = until_dead(&rig, &pos).await;
+    assert_eq!((&dead[0]["reason"], &dead[0]["eventId"]), (&json!("RETRIES_EXHAUSTED"), &json!(event)));
+    let results: Vec<&Value> = dead[0]["attempts"].as_array().unwrap().iter().map(|one| &one["result"]).collect();
+    assert!(results.len() >= 4 && results.iter().all(|result| *result == "SERVER_ERROR"), "{results:?}");
+    let shown = pos.get("/comanda/v1/webhook").await.json();
+    assert_eq!((&shown["deadLetters"], &shown["lastFailure"]), (&json!(1), &json!("SERVER_ERROR")));
+    assert!(shown["failingSince"].is_string());
+    receiver.answers(200);
+    let before = receiver.count();
+    let again = format!("/comanda/v1/webhook/deliveries/{event}/redeliver");
+    assert_eq!(pos.post(&again, "").await.status, 202);
+    receiver.has(before + 1).await;
+    assert_eq!(receiver.all()[before].json()["id"], event.as_str(), "the same id");
+    log_once(&pos, "delivered", all_are("DELIVERED", 1)).await;
+    let answer = pos.post(&again, "").await;
+    assert_eq!((answer.status.as_u16(), answer.error_code().as_str()), (409, "NotADeadLetter"));
+}
+
+#[tokio::test]
+async fn a_refusal_or_a_redirect_is_a_dead_letter_at_once_and_all_of_them_can_be_asked_for() {
+    let (ground, receiver) = (Ground::new().await, Receiver::start().await);
+    let rig = ground.start().await;
+    let pos = rig.as_application("pos").await;
+    set(&pos, &ifood(&receiver)).await;
+    for (number, status) in [400, 404, 302, 307].into_iter().enumerate() {
+        receiver.answers(status);
+        ground.publish(merchant(1), u8::try_from(number + 1).unwrap()).await;
+        log_once(&pos, "dead", all_are("DEAD", number + 1)).await;
+    }
+    assert_eq!(receiver.count(), 4, "no redirect is followed, nothing is tried again");
+    let dead = pos.get("/comanda/v1/webhook/dead-letters").await.json();
+    assert_eq!(dead["deliveries"].as_array().unwrap().len(), 4);
+    assert_eq!(dead["deliveries"][2]["attempts"][0]["result"], "REDIRECTED");
+    receiver.answers(204);
+    let answer = pos.post("/comanda/v1/webhook/dead-letters/redeliver", "").await.json();
+    assert_eq!(answer, json!({ "redelivered": 4, "more": false }));
+    log_once(&pos, "all delivered", all_are("DELIVERED", 4)).await;
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_gone_is_paused_and_what_waits_is_sent_once_it_is_resumed() {
+    let (ground, receiver) = (Ground::new().await, Receiver::start().await);
+    let rig = ground.start().await;
+    let pos = rig.as_application("pos").await;
+    receiver.answers(410);
+    set(&pos, &ifood(&receiver)).await;
+    ground.publish(merchant(1), 1).await;
+    log_once(&pos, "dead", all_are("DEAD", 1)).await;
+    let mut shown = Value::Null;
+    for _ in 0..100 {
+        shown = pos.get("/comanda/v1/webhook").await.json();
+        if shown["status"] == "PAUSED" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!((&shown["status"], &shown["pauseReason"]), (&json!("PAUSED"), &json!("GONE")));
+    receiver.answers(202);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    ground.publish(merchant(1), 2).await;
+    ground.is_recorded().await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(receiver.count(), 1, "it waits");
+    assert_eq!(pos.get("/comanda/v1/webhook").await.json()["waiting"], 1);
+    assert_eq!(pos.post("/comanda/v1/webhook/resume", "").await.status, 202);
+    receiver.has(2).await;
+    assert_eq!(pos.get("/comanda/v1/webhook").await.json()["status"], "ACTIVE");
+}
+
+#[tokio::test]
+async fn a_receiver_that_fails_for_long_is_paused() {
+    let (ground, receiver) = (Ground::new().await, Receiver::start().await);
+    let rig = ground.start_with(|config| config.pause_after = Duration::from_secs(60)).await;
+    let pos = rig.as_application("pos").await;
+    receiver.answers(500);
+    set(&pos, &ifood(&receiver)).await;
+    ground.publish(merchant(1), 1).await;
+    receiver.has(1).await;
+    rig.clock.jump(Duration::from_secs(70));
+    receiver.has(2).await;
+    for _ in 0..200 {
+        let shown = pos.get("/comanda/v1/webhook").await.json();
+        if shown["status"] == "PAUSED" {
+            assert_eq!(shown["pauseReason"], "FAILING");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("never paused");
+}
+
+#[tokio::test]
+async fn a_process_that_dies_while_it_delivers_loses_nothing() {
+    let (ground, receiver) = (Ground::new().await, Receiver::start().await);
+    receiver.answers(HANGS);
+    let (config, given) = ground.parts(|_| ());
+    let doomed = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let started = doomed.spawn(async move {
+        let service = Service::build(config, given).await.unwrap();
+        let handle = service.handle();
+        tokio::spawn(service.run(CancellationToken::new()));
+        handle
+    });
+    let handle = started.await.unwrap();
+    eventually("the first is ready", || handle.readiness().is_ok()).await;
+    let client = Client::new(handle.address());
+    let token = client.ask_for_token("pos", "pos-secret").await.json()["accessToken"].as_str().unwrap().to_owned();
+    let pos = client.with_token(&token);
+    set(&pos, &ifood(&receiver)).await;
+    for order in 1..=12 {
+        ground.publish(merchant(1), order).await;
+    }
+    ground.is_recorded().await;
+    eventually("requests are under way", || receiver.count() >= 1).await;
+    doomed.shutdown_background();
+    receiver.answers(202);
+    let second = ground.start().await;
+    let pos = second.as_application("pos").await;
+    // The leases of what was under way, and of the receiver itself.
+    ground.clock.jump(Duration::from_secs(31));
+    log_once(&pos, "everything is delivered", all_are("DELIVERED", 12)).await;
+}
+
+#[tokio::test]
+async fn a_queue_that_repeats_itself_makes_one_delivery_of_each_event() {
+    let (ground, receiver) = (Ground::new().await, Receiver::start().await);
+    ground.feed.set_faults(Faults { duplicated_percent: 100, duplicates: 3, ..Faults::default() });
+    let rig = ground.start().await;
+    let pos = rig.as_application("pos").await;
+    set(&pos, &ifood(&receiver)).await;
+    for order in 1..=5 {
+        ground.publish(merchant(1), order).await;
+    }
+    log_once(&pos, "delivered", all_are("DELIVERED", 5)).await;
+    ground.is_recorded().await;
+    assert_eq!(receiver.count(), 5);
+}

@@ -29,7 +29,7 @@ pub(crate) struct OperationLimit {
 
 /// Who is counted by itself: an application; of a distributed one, which runs at thousands of restaurants, each restaurant, or
 /// they would take each other's polls away.
-type Caller = (ApplicationId, Option<MerchantId>);
+pub(crate) type Caller = (ApplicationId, Option<MerchantId>);
 
 type Counts = RateLimiter<Caller, DashMapStateStore<Caller>, MonotonicClock, NoOpMiddleware<Reading>>;
 
@@ -52,7 +52,7 @@ impl OperationLimit {
 }
 
 /// An authorisation is known by the first of its merchants: two for the same one share its limit.
-fn caller(authorised: &Authorised) -> Caller {
+pub(crate) fn caller(authorised: &Authorised) -> Caller {
     let restaurant = match authorised.access().kind() {
         Kind::Centralised => None,
         Kind::Distributed => authorised.scope().merchants().iter().min().copied(),

@@ -7,6 +7,7 @@
 mod authentication;
 mod catalog;
 mod documentation;
+mod event_stream;
 mod events;
 mod merchants;
 mod open_delivery;
@@ -20,7 +21,8 @@ pub(crate) use open_delivery::OpenDeliveryOperation;
 
 /// Every operation.
 pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
-    let merchant = [authentication::ROWS, events::ROWS, orders::ROWS, merchants::ROWS, catalog::ROWS];
+    let merchant =
+        [authentication::ROWS, events::ROWS, event_stream::ROWS, orders::ROWS, merchants::ROWS, catalog::ROWS];
     merchant.into_iter().chain([open_delivery::ROWS, documentation::ROWS]).flatten()
 }
 
@@ -33,6 +35,8 @@ pub(crate) enum Operation {
     Activate,
     Poll,
     Acknowledge,
+    EventStream,
+    UnacknowledgedEvents,
     GetOrder,
     Confirm,
     StartPreparation,
@@ -106,6 +110,8 @@ pub(crate) enum Answers {
     OneOrBatch(&'static str),
     /// 200 with an array of events, or 204.
     Events,
+    /// 200 with server-sent events.
+    EventStream,
     /// 200 with an array of this schema, or 204.
     ManyOrNone(&'static str),
     /// 201 with this schema.

@@ -1,0 +1,45 @@
+//! Events beyond polling, ours alone: the same events as a stream, and how many are pending.
+
+use super::events::{ACKNOWLEDGE_HIDDEN, CATEGORIES, EXCLUDE_HEARTBEAT, GROUPS, MERCHANTS, PARTIAL, TYPES};
+use super::{Answers, Document, Operation, Parameter, Row, get, header, per_minute, query};
+
+/// As of a poll, but for the wait: a stream has no end.
+const STREAM_PARAMETERS: &[Parameter] = &[
+    MERCHANTS,
+    TYPES,
+    GROUPS,
+    CATEGORIES,
+    EXCLUDE_HEARTBEAT,
+    ACKNOWLEDGE_HIDDEN,
+    PARTIAL,
+    header("last-event-id", "Taken and ignored: what was not acknowledged comes again, whatever was read."),
+];
+
+const PENDING_PARAMETERS: &[Parameter] = &[
+    header("x-polling-merchants", "Merchant UUIDs, comma-separated, at most 500; without it all of the application's."),
+    query("page", "From 1."),
+    query("size", "1 to 20, by default 20."),
+];
+
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        document: Document::Comanda,
+        tag: "events",
+        summary: "Pending events as server-sent events, as they come. Acknowledge them as polled ones.",
+        answers: Answers::EventStream,
+        parameters: STREAM_PARAMETERS,
+        errors: &[400],
+        per_minute: per_minute(600),
+        ..get(Operation::EventStream, "event_stream", &["/comanda/v1/events/stream"])
+    },
+    Row {
+        document: Document::Comanda,
+        tag: "events",
+        summary: "How many events each merchant has pending, how old the oldest is, and how many more one answer holds.",
+        answers: Answers::One("UnacknowledgedPage"),
+        parameters: PENDING_PARAMETERS,
+        errors: &[400],
+        per_minute: per_minute(60),
+        ..get(Operation::UnacknowledgedEvents, "unacknowledged_events", &["/comanda/v1/events/unacknowledged"])
+    },
+];

@@ -10,6 +10,7 @@
 //! * Outside the default categories an event only hides, even if a sent `types` would not have matched it either: the
 //!   poll did not look at that category at all.
 //! * An unknown category shows wherever `FOOD` shows: a new category must not lose an order.
+//! * A poll that asks to keep what it hides acknowledges nothing, whatever was sent.
 //! * What the dialect of the poll has no word for only hides, whatever else was sent: another dialect may still want it.
 
 use order_model::{EventCategory, EventCode, EventGroup};
@@ -79,11 +80,19 @@ pub struct Filter {
     pub groups: Option<Vec<EventGroup>>,
     /// `categories`.
     pub categories: CategoryFilter,
+    /// `acknowledgeHidden=false`, ours: what does not match stays pending, instead of counting as acknowledged.
+    pub keeps_hidden: bool,
 }
 
 impl Default for Filter {
     fn default() -> Self {
-        Self { dialect: Dialect::Merchant, types: None, groups: None, categories: CategoryFilter::Default }
+        Self {
+            dialect: Dialect::Merchant,
+            types: None,
+            groups: None,
+            categories: CategoryFilter::Default,
+            keeps_hidden: false,
+        }
     }
 }
 
@@ -120,12 +129,15 @@ impl Filter {
         }
         match &self.categories {
             CategoryFilter::Default if !shows_by_default(category) => return Verdict::Hide,
-            CategoryFilter::Sent(sent) if !sent.contains(&as_asked_for(category)) => {
-                return Verdict::HideAndAcknowledge;
-            }
+            CategoryFilter::Sent(sent) if !sent.contains(&as_asked_for(category)) => return self.hide(),
             CategoryFilter::Default | CategoryFilter::All | CategoryFilter::Sent(_) => {}
         }
-        if self.names(code) { Verdict::Show } else { Verdict::HideAndAcknowledge }
+        if self.names(code) { Verdict::Show } else { self.hide() }
+    }
+
+    /// What becomes of an event that does not match what was sent.
+    fn hide(&self) -> Verdict {
+        if self.keeps_hidden { Verdict::Hide } else { Verdict::HideAndAcknowledge }
     }
 
     /// Whether `types` or `groups` names `code`, or neither was sent.
@@ -164,7 +176,7 @@ mod tests {
             dialect: Dialect::Merchant,
             types: sent(types.is_empty()).then(|| types.to_vec()),
             groups: sent(groups.is_empty()).then(|| groups.to_vec()),
-            categories: CategoryFilter::Default,
+            ..Filter::default()
         }
     }
 
@@ -182,6 +194,15 @@ mod tests {
         let types = codes(&[EventCode::Placed], &[]);
         assert_eq!(types.verdict_on(EventCode::Confirmed, EventCategory::Food), Verdict::HideAndAcknowledge);
         assert_eq!(types.verdict_on(EventCode::Confirmed, EventCategory::Anotai), Verdict::Hide, "not looked at");
+    }
+
+    #[test]
+    fn a_poll_may_keep_what_it_hides() {
+        for filter in [codes(&[EventCode::Placed], &[]), categories(&[EventCategory::Grocery])] {
+            let of = |filter: &Filter| filter.verdict_on(EventCode::Confirmed, EventCategory::Food);
+            assert_eq!(of(&filter), Verdict::HideAndAcknowledge);
+            assert_eq!(of(&Filter { keeps_hidden: true, ..filter }), Verdict::Hide);
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::catalog::Catalog;
 use crate::config::Network;
 use crate::directory::Directory;
 use crate::entropy::Entropy;
+use crate::events::Waits;
 use crate::feed::FeedRouter;
 use crate::oauth::{Attempts, Tokens};
 use crate::open_delivery::OpenDelivery;
@@ -37,6 +38,7 @@ pub(crate) struct Api {
     pub(crate) poll_limit: Option<OperationLimit>,
     pub(crate) feed: FeedRouter,
     pub(crate) beats: BeatKeeper,
+    pub(crate) waits: Waits,
     pub(crate) core: Core,
     pub(crate) merchants: Merchants,
     pub(crate) catalog: Catalog,

@@ -42,6 +42,8 @@ pub struct Config {
     pub directory_refresh: Duration,
     /// How long one call of another service may take. Default 2 s.
     pub call_timeout: Duration,
+    /// How many requests may wait for events.
+    pub waits: WaitLimits,
     /// The name under which this instance reports that it serves polls. Default `kitchen-api`.
     pub instance: String,
     /// How long requests in flight may take once a shutdown was asked for. Default 10 s.
@@ -65,9 +67,30 @@ impl Config {
             limits_requests: true,
             directory_refresh: Duration::from_secs(1),
             call_timeout: Duration::from_secs(2),
+            waits: WaitLimits::default(),
             instance: "kitchen-api".to_owned(),
             drain_timeout: Duration::from_secs(10),
         }
+    }
+}
+
+/// How many requests may wait for events at once. Who finds no place is answered 429. A caller is an application or, of a
+/// distributed one, a restaurant.
+#[derive(Debug, Clone)]
+pub struct WaitLimits {
+    /// Polls that wait, of everybody. Default 65,536: a terminal each of 60,000 restaurants, some 3 KB each.
+    pub polls: usize,
+    /// Of one caller. Default 3,000: as many as wait when the published 6,000 a minute wait 30 s each.
+    pub polls_per_caller: usize,
+    /// Streams of everybody. Default 4,096. Each holds one page at most.
+    pub streams: usize,
+    /// Of one caller. Default 256.
+    pub streams_per_caller: usize,
+}
+
+impl Default for WaitLimits {
+    fn default() -> Self {
+        Self { polls: 65_536, polls_per_caller: 3_000, streams: 4_096, streams_per_caller: 256 }
     }
 }
 
@@ -91,7 +114,7 @@ pub struct ServerConfig {
     pub header_timeout: Duration,
     /// From the end of the headers to the end of the body. Default 30 s.
     pub body_timeout: Duration,
-    /// From the request to the start of its answer, the body's time apart. Default 10 s.
+    /// From the request to the start of its answer, the body's time and the time it asks to wait apart. Default 10 s.
     pub request_timeout: Duration,
     /// A connection on which nothing moves for this long is closed; a POS polls every 30 s. Default 75 s.
     pub idle_timeout: Duration,

@@ -93,6 +93,8 @@ fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>) -> Method
         Operation::Activate => wiring.open(oauth::activate),
         Operation::Poll => wiring.authorised(events::poll),
         Operation::Acknowledge => wiring.authorised(events::acknowledge),
+        Operation::EventStream => wiring.authorised(events::stream),
+        Operation::UnacknowledgedEvents => wiring.authorised(events::unacknowledged),
         Operation::GetOrder => wiring.authorised(orders::details),
         Operation::Confirm => act(Action::Confirm),
         Operation::StartPreparation => act(Action::StartPreparation),
@@ -265,6 +267,8 @@ struct Shared {
     router: Router,
     api: Arc<Api>,
     poll_metrics: EndpointMetrics,
+    /// Polls that wait: how long they take is what they asked for.
+    held_poll_metrics: EndpointMetrics,
 }
 
 /// The answer to one request: there already, being waited for, or the router's.
@@ -275,7 +279,9 @@ type Answer = Result<Response, Infallible>;
 impl Routes {
     pub(crate) fn new(api: &Arc<Api>) -> Self {
         let poll_metrics = EndpointMetrics::new(POLL.id, api.clock.clone());
-        Self { shared: Arc::new(Shared { router: router(api), api: Arc::clone(api), poll_metrics }) }
+        let held_poll_metrics = EndpointMetrics::new("poll_held", api.clock.clone());
+        let router = router(api);
+        Self { shared: Arc::new(Shared { router, api: Arc::clone(api), poll_metrics, held_poll_metrics }) }
     }
 
     fn poll(&self, request: &Request) -> Answering {
@@ -285,6 +291,13 @@ impl Routes {
         let response = match begun {
             Ok(Polled::Answered(response)) => response,
             Err(error) => error.into_response(),
+            Ok(Polled::Held(answer)) => {
+                let shared = Arc::clone(&self.shared);
+                let answer = async { answer.await.unwrap_or_else(ApiError::into_response) };
+                return Either::Right(Either::Left(Box::pin(async move {
+                    Ok(shared.held_poll_metrics.measure_from(started_at, answer).await)
+                })));
+            }
             Ok(Polled::Waiting(answer)) => {
                 let shared = Arc::clone(&self.shared);
                 let answer = async { answer.await.unwrap_or_else(ApiError::into_response) };

@@ -25,6 +25,7 @@ use crate::catalog::{Catalog, CatalogTable};
 use crate::config::Config;
 use crate::directory::{Directory, keep_fresh};
 use crate::entropy::Entropy;
+use crate::events::Waits;
 use crate::feed::{FeedDependencies, FeedRouter};
 use crate::oauth::{Attempts, KeyError, Limits, Tokens};
 use crate::open_delivery::OpenDelivery;
@@ -148,6 +149,7 @@ impl Service {
                 .filter(|_| config.limits_requests)
                 .map(|per_minute| OperationLimit::new(per_minute, clock.clone())),
             feed: FeedRouter::new(&config.feed, feed),
+            waits: Waits::new(&config.waits),
             beats: BeatKeeper::new(merchant_connection.clone(), clock.clone()),
             core: Core::new(core, &clock, config.call_timeout),
             merchants: Merchants::new(merchant_connection, &clock, config.call_timeout),
@@ -208,11 +210,12 @@ impl Service {
         handle.state.serving.store(true, Ordering::Release);
         tracing::info!(address = %handle.address, tls = config.tls.is_some(), "kitchen-api serves");
         {
-            let state = Arc::clone(&handle.state);
+            let (state, waiting) = (Arc::clone(&handle.state), api.waits.draining.clone());
             let asked_to_stop = shutdown.clone();
             tasks.spawn(async move {
                 asked_to_stop.cancelled().await;
                 state.draining.store(true, Ordering::Release);
+                waiting.cancel();
             });
         }
         serve(listener, options, Routes::new(&api), shutdown).await;

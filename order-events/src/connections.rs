@@ -1,7 +1,7 @@
 //! Polls and acknowledgments of kitchen-api in other processes, over plain connections ([`proto::frames`]).
 //!
 //! One task owns a connection: it reads what has come, answers every poll of it there and then, and writes all the answers
-//! at once. Acknowledgments wait for a quorum and run beside it. A peer that does not read its answers is not
+//! at once. Acknowledgments wait for a quorum and run beside it. To a peer that watches, news go as they come. A peer that does not read its answers is not
 //! read either; each has a connection of its own, so nobody else waits. Who may connect is decided before.
 
 use std::convert::Infallible;
@@ -12,17 +12,19 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
+use proto::conversions::to_bytes;
 use proto::feed::AcknowledgeRequest;
 use proto::frames::{FrameError, Incoming, Outgoing};
 use proto::order_events::reply::Outcome;
 use proto::order_events::request::Call;
-use proto::order_events::{Reply, Request};
+use proto::order_events::{News, Reply, Request, Watching};
 use proto::transport::Connection;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use crate::news::Subscription;
 use crate::rpc;
 use crate::service::Handle;
 
@@ -34,6 +36,9 @@ const OUTGOING_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Requests answered in one go: hundreds of empty polls take a millisecond, and others have their turn then.
 const REQUESTS_AT_ONCE_MAX: usize = 256;
+
+/// The correlation of what nobody asked for.
+const UNASKED: u64 = 0;
 
 /// The most acknowledgments of one connection under way at once; further ones are refused, so that polls never wait for
 /// them. A quorum takes milliseconds, a partition that has lost its leader up to a second.
@@ -116,13 +121,15 @@ struct Conversation<C> {
     /// A place for each acknowledgment that may be under way.
     acknowledging: mpsc::Sender<Reply>,
     acknowledged: mpsc::Receiver<Reply>,
+    /// Once the peer watches.
+    watching: Option<Subscription>,
 }
 
 impl<C: Connection> Conversation<C> {
     fn new(handle: Handle, io: C) -> Self {
         let (acknowledging, acknowledged) = mpsc::channel(ACKNOWLEDGMENTS_MAX);
         let (incoming, outgoing) = (Incoming::default(), Outgoing::default());
-        Self { handle, io, incoming, outgoing, taken: 0, acknowledging, acknowledged }
+        Self { handle, io, incoming, outgoing, taken: 0, acknowledging, acknowledged, watching: None }
     }
 
     /// Ready when the peer has gone.
@@ -132,6 +139,7 @@ impl<C: Connection> Conversation<C> {
                 let Poll::Ready(Some(reply)) = self.acknowledged.poll_recv(context) else { break };
                 self.put(reply);
             }
+            self.tell_news(context);
             let (mut taken, mut is_drained) = (0, false);
             while self.has_room() && taken < REQUESTS_AT_ONCE_MAX && !is_drained {
                 match self.incoming.take()? {
@@ -159,6 +167,16 @@ impl<C: Connection> Conversation<C> {
         }
     }
 
+    /// What there is no room for now waits where it is gathered, which is bounded.
+    fn tell_news(&mut self, context: &mut Context<'_>) {
+        while self.has_room() {
+            let Some(Poll::Ready(news)) = self.watching.as_mut().map(|news| news.poll_next(context)) else { return };
+            let merchant_ids = news.merchants.iter().map(|merchant| to_bytes(merchant.as_bytes())).collect();
+            let outcome = Some(Outcome::News(News { merchant_ids, is_cut: news.is_cut }));
+            self.put(Reply { correlation: UNASKED, outcome });
+        }
+    }
+
     fn has_room(&self) -> bool {
         self.outgoing.len() < OUTGOING_BYTES_MAX
     }
@@ -171,6 +189,10 @@ impl<C: Connection> Conversation<C> {
                 Ok(place) => return acknowledge(self.handle.clone(), correlation, request, place),
                 Err(_) => rpc::refuse_all(&self.handle, &request).map(Outcome::Acknowledge),
             },
+            Some(Call::Watch(_)) => {
+                self.watching = Some(self.handle.subscribe());
+                Ok(Outcome::Watching(Watching {}))
+            }
             None => Ok(Outcome::Error("call is absent".to_owned())),
         };
         self.put(reply(correlation, outcome));

@@ -130,8 +130,13 @@ impl Shared {
         Ok(events.iter().zip(outcomes).filter(|(event, outcome)| self.count(source, event, *outcome)).count())
     }
 
-    /// Counts what became of an event; whether it was new. A new order is fetched for the cache in the background.
+    /// Counts what became of an event; whether it was new. A new order is fetched for the cache in the background, and
+    /// whoever waits for news is told. A repetition is told too: whoever brought the event in before may have ended before
+    /// it could tell.
     fn count(&self, source: Source, event: &FeedEvent, outcome: Appended) -> bool {
+        if source == Source::Live && outcome != Appended::Expired {
+            self.subscribers.tell(event.merchant);
+        }
         match outcome {
             Appended::Added | Appended::AddedAboveGap => {
                 let age = self.clock.now().since(event.created_at);

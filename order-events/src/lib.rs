@@ -15,6 +15,7 @@ mod gaps;
 mod import;
 mod ingest;
 mod leading;
+mod news;
 mod order_cache;
 mod poll;
 mod rebuild;
@@ -30,6 +31,7 @@ mod upkeep;
 pub use replicated_grid::{Leadership, NodeId};
 
 pub use leading::{PartitionStatus, Rebuilding};
+pub use news::{News, Subscription};
 pub use order_cache::CachedOrder;
 pub use poll::{PollFlags, PollOutcome, RefusalReason, Refused};
 pub use service::{Config, Dependencies, Error, Handle, Service, single_node};

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::consumer::{self, Consumer};
 use crate::fence::{self, Serving};
 use crate::ingest::ACKNOWLEDGE_DEADLINE;
+use crate::news::{Subscribers, Subscription};
 use crate::order_cache::{self, CachedOrder, OrderCache};
 use crate::poll::{PollFlags, PollOutcome};
 use crate::rebuild::{self, Progress};
@@ -125,6 +126,8 @@ pub(crate) struct Shared {
     pub(crate) orders_to_cache: mpsc::Sender<OrderId>,
     pub(crate) progress: Mutex<Progress>,
     pub(crate) telemetry: Arc<Telemetry>,
+    /// Who wants to know of new events.
+    pub(crate) subscribers: Arc<Subscribers>,
     soft: Vec<SoftState>,
     fence_epochs: Mutex<Vec<u64>>,
     turn: AtomicUsize,
@@ -186,6 +189,12 @@ impl Handle {
         self.shared.orders.get(order, self.shared.clock.monotonic())
     }
 
+    /// Tells, from now on, which merchants get something new that this process brings in, wherever it is led. The event
+    /// is applied by then: a poll of its leader shows it, unless it stands above a gap.
+    pub fn subscribe(&self) -> Subscription {
+        self.shared.subscribers.subscribe()
+    }
+
     /// Who this process is in the grid.
     pub fn node(&self) -> NodeId {
         self.shared.node
@@ -232,6 +241,7 @@ impl Service {
             orders_to_cache,
             progress: Mutex::default(),
             telemetry: Arc::new(Telemetry::register()),
+            subscribers: Arc::default(),
             soft: config.partitions.iter().map(|_| SoftState::default()).collect(),
             fence_epochs: Mutex::default(),
             turn: AtomicUsize::new(0),

@@ -115,6 +115,7 @@ pub fn filter_to_wire(filter: &Filter) -> feed::Filter {
             Dialect::Merchant => feed::Dialect::Merchant.into(),
             Dialect::OpenDelivery => feed::Dialect::OpenDelivery.into(),
         },
+        keeps_hidden: filter.keeps_hidden,
     }
 }
 
@@ -136,7 +137,7 @@ pub fn filter_from_wire(filter: Option<&feed::Filter>) -> Result<Filter, Status>
         feed::Dialect::OpenDelivery => Dialect::OpenDelivery,
     };
     let (types, groups) = (filter.types_sent.then_some(types?), filter.groups_sent.then_some(groups?));
-    Ok(Filter { dialect, types, groups, categories })
+    Ok(Filter { dialect, types, groups, categories, keeps_hidden: filter.keeps_hidden })
 }
 
 /// Authorised merchants for the wire: the application and its merchants.
@@ -173,12 +174,14 @@ mod tests {
                 types: Some(vec![]),
                 groups: Some(vec![EventGroup::Delivery]),
                 categories: CategoryFilter::All,
+                keeps_hidden: true,
             },
             Filter {
                 dialect: Dialect::Merchant,
                 types: Some(vec![EventCode::Placed]),
                 groups: None,
                 categories: CategoryFilter::Sent(vec![EventCategory::Anotai]),
+                keeps_hidden: false,
             },
         ];
         for filter in filters {

@@ -1,12 +1,13 @@
 //! order-events in the same process, behind the trait that kitchen-api asks: a poll is a plain call.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 use kitchen_api::feed::{
-    CachedOrder, LeaderHint, LeaderMap, NodeId, PollOutcome, PollQuery, PrimaryError, PrimaryFeed, Refusal, Refused,
-    Standing,
+    CachedOrder, LeaderHint, LeaderMap, News, NodeId, PollOutcome, PollQuery, PrimaryError, PrimaryFeed, Refusal,
+    Refused, Standing,
 };
 use order_events::{Handle, PollFlags, RefusalReason};
 use order_model::{ApplicationId, EventId, OrderId, PartitionId};
@@ -16,18 +17,55 @@ use tokio_util::sync::CancellationToken;
 pub struct LocalFeed {
     handle: Handle,
     leaders: Option<LeaderMap>,
+    /// Where news go, and whether they do by now.
+    news: OnceLock<News>,
+    tells_news: AtomicBool,
 }
 
 impl LocalFeed {
     /// Over a service's handle.
     pub fn new(handle: Handle) -> Self {
-        Self { handle, leaders: None }
+        Self { handle, leaders: None, news: OnceLock::new(), tells_news: AtomicBool::new(false) }
     }
 
     /// The same, as one node of several: what it knows of leaders goes to `leaders`.
     #[must_use]
     pub fn telling(self, leaders: LeaderMap) -> Self {
         Self { leaders: Some(leaders), ..self }
+    }
+
+    /// Tells the leader map, if there is one, every change of leadership as soon as this process knows it.
+    async fn tell_leaders(&self) {
+        let mut leadership = self.handle.leadership();
+        while let (Some(leaders), Some(node)) = (&self.leaders, NodeId::from_number(self.handle.node().0)) {
+            let now = Arc::clone(&leadership.borrow_and_update());
+            let hint = |(number, of): (u16, &order_events::Leadership)| LeaderHint {
+                partition: PartitionId(number),
+                leader: of.leader.and_then(|leader| NodeId::from_number(leader.0)),
+                term: of.term,
+            };
+            leaders.learn(node, (0..).zip(now.iter()).map(hint));
+            if leadership.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Tells whoever waits what this process brings in, from the first who waits on.
+    async fn tell_news(&self) {
+        let Some(news) = self.news.get() else { return };
+        news.wanted().await;
+        let mut subscription = self.handle.subscribe();
+        self.tells_news.store(true, Ordering::Relaxed);
+        // What came before is found by looking.
+        news.doubt();
+        loop {
+            let told = subscription.next().await;
+            news.tell(&told.merchants);
+            if told.is_cut {
+                news.doubt();
+            }
+        }
     }
 
     fn answer(&self, query: &PollQuery<'_>) -> PollOutcome {
@@ -92,24 +130,23 @@ impl PrimaryFeed for LocalFeed {
         ready(Ok(Standing { node, leaders: leaders.collect(), unserved })).boxed()
     }
 
-    /// Tells the leader map, if there is one, every change of leadership as soon as this process knows it.
+    fn bring_news(&self, news: &News) {
+        // One router has this feed.
+        let _ = self.news.set(news.clone());
+    }
+
+    fn brings_all_news(&self) -> bool {
+        self.tells_news.load(Ordering::Relaxed)
+    }
+
+    /// Tells who leads and what is new, to whoever wants to know.
     fn run(&self, shutdown: CancellationToken) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            let mut leadership = self.handle.leadership();
-            while let (Some(leaders), Some(node)) = (&self.leaders, NodeId::from_number(self.handle.node().0)) {
-                let now = Arc::clone(&leadership.borrow_and_update());
-                let hint = |(number, of): (u16, &order_events::Leadership)| LeaderHint {
-                    partition: PartitionId(number),
-                    leader: of.leader.and_then(|leader| NodeId::from_number(leader.0)),
-                    term: of.term,
-                };
-                leaders.learn(node, (0..).zip(now.iter()).map(hint));
-                tokio::select! {
-                    () = shutdown.cancelled() => return,
-                    changed = leadership.changed() => if changed.is_err() { break },
-                }
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                _ = async { tokio::join!(self.tell_leaders(), self.tell_news(), shutdown.cancelled()) } => {}
             }
-            shutdown.cancelled().await;
+            self.tells_news.store(false, Ordering::Relaxed);
         })
     }
 }

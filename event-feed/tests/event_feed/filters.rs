@@ -14,12 +14,15 @@ pub fn any_filter() -> impl Strategy<Value = Filter> {
         subsequence(EventCategory::ALL[..4].to_vec(), 0..4).prop_map(CategoryFilter::Sent),
     ];
     let dialect = select(vec![Dialect::Merchant, Dialect::OpenDelivery]);
-    (dialect, types, groups, categories).prop_map(|(dialect, types, groups, categories)| Filter {
-        dialect,
-        types,
-        groups,
-        categories,
-    })
+    (dialect, types, groups, categories, any::<bool>()).prop_map(
+        |(dialect, types, groups, categories, keeps_hidden)| Filter {
+            dialect,
+            types,
+            groups,
+            categories,
+            keeps_hidden,
+        },
+    )
 }
 
 proptest! {
@@ -33,13 +36,24 @@ proptest! {
         if filter.asks_for_nothing() {
             prop_assert_eq!(verdict, Verdict::Hide);
         } else if verdict == Verdict::HideAndAcknowledge {
-            prop_assert!(codes_sent || categories_sent);
+            prop_assert!((codes_sent || categories_sent) && !filter.keeps_hidden);
         }
         if !filter.dialect.has(code) {
             prop_assert_eq!(verdict, Verdict::Hide);
-        } else if verdict == Verdict::Hide && !filter.asks_for_nothing() {
+        } else if verdict == Verdict::Hide && !filter.asks_for_nothing() && !filter.keeps_hidden {
             prop_assert_eq!(filter.categories, CategoryFilter::Default);
         }
+    }
+
+    /// What is shown is the same; only what becomes of the rest differs.
+    #[test]
+    fn keeping_what_is_hidden_changes_nothing_else(
+        filter in any_filter(), code in select(EventCode::ALL), category in select(EventCategory::ALL.to_vec()),
+    ) {
+        let keeping = Filter { keeps_hidden: true, ..filter.clone() }.verdict_on(code, category);
+        let acknowledging = Filter { keeps_hidden: false, ..filter }.verdict_on(code, category);
+        prop_assert_eq!(keeping == Verdict::Show, acknowledging == Verdict::Show);
+        prop_assert!(keeping != Verdict::HideAndAcknowledge);
     }
 
     #[test]

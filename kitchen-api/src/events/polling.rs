@@ -16,6 +16,7 @@ use futures::future::BoxFuture;
 use http::{HeaderValue, StatusCode, header};
 
 use super::query::{PollQuery, Requested, requested_merchants};
+use super::waiting;
 use crate::api::Api;
 use crate::errors::ApiError;
 use crate::feed::{Begun, PollOutcome};
@@ -27,22 +28,27 @@ pub(crate) enum Polled {
     Answered(Response),
     /// Not yet; boxed, so that polls that need not wait do not carry it around.
     Waiting(BoxFuture<'static, Result<Response, ApiError>>),
+    /// Not before there is an event, or the time it asked for is over.
+    Held(BoxFuture<'static, Result<Response, ApiError>>),
 }
 
 /// Answers a poll, waiting where that is needed.
 pub(crate) async fn poll(api: Arc<Api>, authorised: Authorised, request: Request) -> Result<Response, ApiError> {
     match begin(&api, authorised, &request)? {
         Polled::Answered(response) => Ok(response),
-        Polled::Waiting(answer) => answer.await,
+        Polled::Waiting(answer) | Polled::Held(answer) => answer.await,
     }
 }
 
 /// Begins a poll. Authorisation comes before filtering, and the beat before anything that can fail for a reason of
 /// ours: a restaurant must not go offline because we could not answer it.
 pub(crate) fn begin(api: &Arc<Api>, authorised: Authorised, request: &Request) -> Result<Polled, ApiError> {
+    let query = PollQuery::read(request.uri().query())?;
+    if query.is_more_than_a_read() {
+        return waiting::begin(api, authorised, request, query);
+    }
     let named = requested_merchants(request.headers(), authorised.scope())?;
     let merchants = merchants_of(&named, &authorised);
-    let query = PollQuery::read(request.uri().query());
     if query.is_heartbeat {
         api.beats.beat(merchants);
     }
@@ -76,7 +82,7 @@ async fn finish(
     page.map(|page| answer(&page.events)).map_err(|_| ApiError::unavailable())
 }
 
-fn answer(events: &[FeedEvent]) -> Response {
+pub(super) fn answer(events: &[FeedEvent]) -> Response {
     if events.is_empty() {
         return no_content();
     }
@@ -85,7 +91,7 @@ fn answer(events: &[FeedEvent]) -> Response {
     response
 }
 
-fn no_content() -> Response {
+pub(super) fn no_content() -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     response

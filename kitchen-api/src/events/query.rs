@@ -1,6 +1,10 @@
 //! What a poll asks for: the header `x-polling-merchants` and the filters of its query, read as tolerantly as clients need.
 //!
-//! Pure; used by `polling`. Unknown codes, groups and categories are ignored; what is left of a filter may be nothing.
+//! Pure; used by `polling` and `stream`. Unknown codes, groups and categories are ignored; what is left of a filter may be
+//! nothing. What is ours alone (`wait`, `acknowledgeHidden`, `partial`) is read strictly: whoever asks for it should know
+//! that it was understood.
+
+use std::time::Duration;
 
 use event_feed::{AuthorisedMerchants, CategoryFilter, Dialect, Filter, Scope};
 use http::header::{HeaderMap, HeaderName};
@@ -8,11 +12,12 @@ use order_model::{EventCategory, EventCode, EventGroup, MerchantId};
 
 use crate::errors::ApiError;
 use crate::oauth::form_pairs;
+use crate::server::WAIT_MAX;
 
 /// Merchants that one poll may name, and merchants above which it must name some.
 pub(super) const POLLING_MERCHANTS_MAX: usize = 500;
 /// Names the merchants of a poll.
-const POLLING_MERCHANTS: &str = "x-polling-merchants";
+pub(super) const POLLING_MERCHANTS: &str = "x-polling-merchants";
 /// The same as a header map looks it up, without reading the name for each poll.
 static POLLING_MERCHANTS_HEADER: HeaderName = HeaderName::from_static(POLLING_MERCHANTS);
 
@@ -22,24 +27,60 @@ pub(super) struct PollQuery {
     pub(super) filter: Filter,
     /// Whether the poll says that its merchants are connected.
     pub(super) is_heartbeat: bool,
+    /// `wait`: how long nothing may be answered while nothing is pending.
+    wait_s: u8,
+    /// `partial`: merchants that the application may not see are listed, and the others served.
+    pub(super) is_partial: bool,
 }
 
 impl PollQuery {
     /// Reads a query string. A filter that is there but blank (`types=`) counts as not sent: a client that fills in a
     /// template must not lose its orders over it.
-    pub(super) fn read(query: Option<&str>) -> Self {
-        let mut read = Self { filter: Filter::default(), is_heartbeat: true };
-        let Some(query) = query else { return read };
+    ///
+    /// # Errors
+    /// 400 for a value of ours that is none.
+    pub(super) fn read(query: Option<&str>) -> Result<Self, ApiError> {
+        let mut read = Self { filter: Filter::default(), is_heartbeat: true, wait_s: 0, is_partial: false };
+        let Some(query) = query else { return Ok(read) };
         for (name, value) in form_pairs(query) {
             match &*name {
                 "types" => extend(&mut read.filter.types, &value, code),
                 "groups" => extend(&mut read.filter.groups, &value, EventGroup::parse_filter),
                 "categories" => extend_categories(&mut read.filter.categories, &value),
                 "excludeHeartbeat" => read.is_heartbeat = !value.trim().eq_ignore_ascii_case("true"),
+                "acknowledgeHidden" => read.filter.keeps_hidden = !yes_or_no("acknowledgeHidden", &value)?,
+                "wait" => read.wait_s = wait_s(&value)?,
+                "partial" => read.is_partial = yes_or_no("partial", &value)?,
                 _ => {}
             }
         }
-        read
+        Ok(read)
+    }
+
+    /// How long it may wait.
+    pub(super) fn wait(&self) -> Duration {
+        Duration::from_secs(u64::from(self.wait_s))
+    }
+
+    /// Whether it asks for more than one read of merchants that are all the application's.
+    pub(super) fn is_more_than_a_read(&self) -> bool {
+        self.wait_s > 0 || self.is_partial
+    }
+}
+
+fn wait_s(text: &str) -> Result<u8, ApiError> {
+    let wait_s = text.trim().parse().ok().filter(|wait_s| Duration::from_secs(u64::from(*wait_s)) <= WAIT_MAX);
+    wait_s.ok_or_else(|| {
+        let most_s = WAIT_MAX.as_secs();
+        ApiError::bad_request(format!("wait must be a whole number of seconds from 0 to {most_s}.")).at_field("wait")
+    })
+}
+
+fn yes_or_no(field: &'static str, text: &str) -> Result<bool, ApiError> {
+    match text.trim() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(ApiError::bad_request(format!("{field} must be true or false.")).at_field(field)),
     }
 }
 
@@ -90,7 +131,7 @@ pub(super) enum Requested {
 }
 
 /// Merchants as they are read; most polls name one, which needs no list.
-enum Named {
+pub(super) enum Named {
     Nobody,
     One(MerchantId),
     Several(Vec<MerchantId>),
@@ -105,7 +146,7 @@ impl Named {
         }
     }
 
-    fn as_slice(&self) -> &[MerchantId] {
+    pub(super) fn as_slice(&self) -> &[MerchantId] {
         match self {
             Self::Nobody => &[],
             Self::One(merchant) => std::slice::from_ref(merchant),
@@ -116,6 +157,28 @@ impl Named {
 
 /// Reads and authorises the header.
 pub(super) fn requested_merchants(headers: &HeaderMap, scope: &Scope) -> Result<Requested, ApiError> {
+    let named = polled_merchants(headers, scope)?;
+    if named.as_slice().is_empty() {
+        return Ok(Requested::Everything);
+    }
+    let authorised = scope.authorise(named.as_slice());
+    authorised.map(Requested::Named).map_err(|refused| ApiError::forbidden_merchants(refused.merchants))
+}
+
+/// The merchants that a poll names: some, where it would read too many.
+pub(super) fn polled_merchants(headers: &HeaderMap, scope: &Scope) -> Result<Named, ApiError> {
+    let named = named_merchants(headers)?;
+    if named.as_slice().is_empty() && scope.merchants().len() > POLLING_MERCHANTS_MAX {
+        let message = format!(
+            "The application has more than {POLLING_MERCHANTS_MAX} merchants: name some in x-polling-merchants."
+        );
+        return Err(ApiError::bad_request(message).at_field(POLLING_MERCHANTS));
+    }
+    Ok(named)
+}
+
+/// The merchants that the header names.
+pub(super) fn named_merchants(headers: &HeaderMap) -> Result<Named, ApiError> {
     let mut named = Named::Nobody;
     for header in headers.get_all(&POLLING_MERCHANTS_HEADER) {
         let not_uuid = || {
@@ -130,17 +193,7 @@ pub(super) fn requested_merchants(headers: &HeaderMap, scope: &Scope) -> Result<
             named.push(value.parse().map_err(|_| not_uuid())?);
         }
     }
-    if named.as_slice().is_empty() {
-        if scope.merchants().len() > POLLING_MERCHANTS_MAX {
-            let message = format!(
-                "The application has more than {POLLING_MERCHANTS_MAX} merchants: name some in x-polling-merchants."
-            );
-            return Err(ApiError::bad_request(message).at_field(POLLING_MERCHANTS));
-        }
-        return Ok(Requested::Everything);
-    }
-    let authorised = scope.authorise(named.as_slice());
-    authorised.map(Requested::Named).map_err(|refused| ApiError::forbidden_merchants(refused.merchants))
+    Ok(named)
 }
 
 #[cfg(test)]
@@ -152,7 +205,7 @@ mod tests {
     use super::*;
 
     fn filter(query: &str) -> Filter {
-        PollQuery::read(Some(query)).filter
+        PollQuery::read(Some(query)).unwrap().filter
     }
 
     #[test]
@@ -177,9 +230,36 @@ mod tests {
 
     #[test]
     fn only_true_excludes_the_heartbeat() {
-        let is_heartbeat = |query| PollQuery::read(Some(query)).is_heartbeat;
+        let is_heartbeat = |query| PollQuery::read(Some(query)).unwrap().is_heartbeat;
         assert!(!is_heartbeat("excludeHeartbeat=true") && !is_heartbeat("excludeHeartbeat=TRUE"));
         assert!(is_heartbeat("excludeHeartbeat=false") && is_heartbeat("excludeHeartbeat=") && is_heartbeat(""));
+    }
+
+    #[test]
+    fn what_is_ours_is_read_strictly_and_off_by_default() {
+        let plain = PollQuery::read(Some("types=PLC&waiting=9&Partial=true")).unwrap();
+        assert!(!plain.is_more_than_a_read() && !plain.filter.keeps_hidden);
+        assert_eq!(plain.wait(), Duration::ZERO);
+        let all = PollQuery::read(Some("wait=30&partial=true&acknowledgeHidden=false")).unwrap();
+        assert!(all.is_partial && all.filter.keeps_hidden && all.is_more_than_a_read());
+        assert_eq!(all.wait(), Duration::from_secs(30));
+        assert!(!PollQuery::read(Some("wait=0&partial=false&acknowledgeHidden=true")).unwrap().is_more_than_a_read());
+        for (query, field) in [
+            ("wait=31", "wait"),
+            ("wait=-1", "wait"),
+            ("wait=", "wait"),
+            ("wait=1.5", "wait"),
+            ("wait=10s", "wait"),
+            ("wait=300", "wait"),
+            ("partial=", "partial"),
+            ("partial=yes", "partial"),
+            ("acknowledgeHidden=0", "acknowledgeHidden"),
+            ("acknowledgeHidden=", "acknowledgeHidden"),
+        ] {
+            let error = PollQuery::read(Some(query)).err().unwrap();
+            assert_eq!(error.status(), 400, "{query}");
+            assert!(error.to_string().contains(field), "{query}: {error}");
+        }
     }
 
     fn scope(merchants: u16) -> Scope {

@@ -8,17 +8,19 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
+use proto::conversions;
 use proto::frames::{FRAME_BYTES_MAX, FrameError, Incoming, Outgoing};
 use proto::order_events::{Reply, Request, reply, request};
 use proto::transport::BoxedConnection;
 use tokio::sync::oneshot;
 
+use super::news::News;
 use super::primary::PrimaryError;
 
 /// Calls without an answer; further ones fail at once. At 300 ms a poll this is 13,000 polls/s to a peer that answers
@@ -41,6 +43,8 @@ pub(super) struct Link {
     carrier: AtomicWaker,
     sent: AtomicU64,
     answered: AtomicU64,
+    /// Where news go that the peer tells.
+    news: OnceLock<News>,
 }
 
 /// What is gone once the link has broken.
@@ -70,10 +74,17 @@ impl Link {
             carrier: AtomicWaker::new(),
             sent: AtomicU64::new(0),
             answered: AtomicU64::new(0),
+            news: OnceLock::new(),
         });
         let carrier =
             Carrier { io, link: Arc::clone(&link), outgoing: Outgoing::default(), incoming: Incoming::default() };
         (link, carrier)
+    }
+
+    /// Passes on what the peer tells unasked.
+    pub fn pass_news_to(&self, news: News) {
+        // A link has one place for them; a second would be the same.
+        let _ = self.news.set(news);
     }
 
     /// Makes one call. Dropping the future abandons it; without that it waits for as long as the link stands.
@@ -119,6 +130,9 @@ impl Link {
 
     /// Hands an answer to whoever waits for it; an answer that nobody waits for any more is counted.
     fn deliver(&self, reply: Reply) {
+        if let Some(reply::Outcome::News(told)) = &reply.outcome {
+            return self.tell(told);
+        }
         self.answered.fetch_add(1, Ordering::Relaxed);
         let waiter = self.open.lock().as_mut().and_then(|open| open.waiters.remove(&reply.correlation));
         let delivered = match (waiter, reply.outcome) {
@@ -128,6 +142,16 @@ impl Link {
         };
         if !delivered {
             metrics::counter!("comanda_kitchen_api_late_replies_total").increment(1);
+        }
+    }
+
+    /// Passes on what was told; it answers nothing, so it counts as no answer.
+    fn tell(&self, told: &proto::order_events::News) {
+        let Some(news) = self.news.get() else { return };
+        let merchants: Vec<_> = told.merchant_ids.iter().filter_map(|id| conversions::merchant_id(id).ok()).collect();
+        news.tell(&merchants);
+        if told.is_cut || merchants.len() < told.merchant_ids.len() {
+            news.doubt();
         }
     }
 

@@ -13,6 +13,7 @@ use order_model::{ApplicationId, EventId, MerchantId, OrderId, PartitionId};
 use tokio_util::sync::CancellationToken;
 
 use super::leaders::{LeaderHint, NodeId};
+use super::news::News;
 
 /// One poll, borrowed from whoever makes it.
 #[derive(Debug, Clone, Copy)]
@@ -139,6 +140,17 @@ pub trait PrimaryFeed: Send + Sync + 'static {
     /// When the feed cannot be asked.
     fn standing(&self) -> BoxFuture<'_, Result<Standing, PrimaryError>> {
         Box::pin(async move { Ok(Standing { unserved: self.unserved().await?, ..Standing::default() }) })
+    }
+
+    /// Tells `news`, from the moment it is wanted, which merchants get something new, for as long as [`PrimaryFeed::run`]
+    /// runs. A feed that cannot does nothing: whoever waits looks for itself then.
+    fn bring_news(&self, news: &News) {
+        let _ = news;
+    }
+
+    /// Whether nothing new goes untold at the moment.
+    fn brings_all_news(&self) -> bool {
+        false
     }
 
     /// Whether asking has a chance now.

@@ -3,8 +3,9 @@
 //! A gRPC call per poll costs six times the CPU of a local poll, a gRPC stream four times; so polls go over plain frames
 //! ([`super::link`]). While there is no connection every call fails at once, so that polls fall back without waiting.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -12,7 +13,7 @@ use futures::future::BoxFuture;
 use order_model::{ApplicationId, EventId, OrderId, PartitionId};
 use proto::conversions;
 use proto::order_events::order_events_client::OrderEventsClient;
-use proto::order_events::{AcknowledgeReply, GetCachedOrderRequest, StatusRequest, reply, request};
+use proto::order_events::{AcknowledgeReply, GetCachedOrderRequest, StatusRequest, Watch, reply, request};
 use proto::transport::{Connector, Transport};
 use rand::Rng;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +21,7 @@ use tonic::{Code, Status};
 
 use super::leaders::{LeaderMap, NodeId};
 use super::link::{Carrier, Link};
+use super::news::News;
 use super::primary::{CachedOrder, PollOutcome, PollQuery, PrimaryError, PrimaryFeed, Standing};
 use super::shadow::SharedRandom;
 use super::wire;
@@ -48,6 +50,9 @@ pub struct RemoteFeed {
     /// Who it is, 0 while that is not known, and where it says who leads what.
     node: AtomicU64,
     leaders: Option<LeaderMap>,
+    /// Where news go, and whether the peer has said that it tells them.
+    news: OnceLock<News>,
+    tells_news: AtomicBool,
 }
 
 /// Why a connection ended.
@@ -65,7 +70,16 @@ impl RemoteFeed {
     /// A peer reached over `transport`, and over connections made by `connector` for polls; `random` spreads reconnections.
     pub fn new(transport: Transport, connector: Connector, random: SharedRandom) -> Self {
         let client = OrderEventsClient::new(transport);
-        Self { client, connector, link: ArcSwapOption::empty(), random, node: AtomicU64::new(0), leaders: None }
+        Self {
+            client,
+            connector,
+            link: ArcSwapOption::empty(),
+            random,
+            node: AtomicU64::new(0),
+            leaders: None,
+            news: OnceLock::new(),
+            tells_news: AtomicBool::new(false),
+        }
     }
 
     /// The same peer, one of several: what its answers to acknowledgments say of other leaders goes to `leaders`.
@@ -141,9 +155,25 @@ impl RemoteFeed {
             biased;
             broken = carrier.carry() => Ended::Broken(with_sources(&broken)),
             () = silence(&link) => Ended::Silent,
+            never = self.watch(&link) => match never {},
             () = shutdown.cancelled() => Ended::Shutdown,
         };
         (ended, true)
+    }
+
+    /// Has the peer tell its news from when they are wanted until the link ends. What came before it began is found by
+    /// looking, so whoever waits is told to; an older peer does not understand, and then everybody looks for itself.
+    async fn watch(&self, link: &Arc<Link>) -> Infallible {
+        if let Some(news) = self.news.get() {
+            news.wanted().await;
+            link.pass_news_to(news.clone());
+            let answer = Arc::clone(link).call(request::Call::Watch(Watch {})).await;
+            if matches!(answer, Ok(reply::Outcome::Watching(_))) {
+                self.tells_news.store(true, Ordering::Relaxed);
+                news.doubt();
+            }
+        }
+        std::future::pending().await
     }
 
     /// A connection counts as made when the peer has answered over it: what was merely accepted may be refused yet.
@@ -202,6 +232,9 @@ impl Drop for Published<'_> {
     fn drop(&mut self) {
         self.feed.link.store(None);
         self.link.close();
+        if let (true, Some(news)) = (self.feed.tells_news.swap(false, Ordering::Relaxed), self.feed.news.get()) {
+            news.doubt();
+        }
         metrics::gauge!("comanda_kitchen_api_primary_connected").decrement(1.0);
     }
 }
@@ -236,7 +269,10 @@ impl PrimaryFeed for RemoteFeed {
         Box::pin(async move {
             match self.call(request::Call::Poll(wire::poll_request(&query))).await? {
                 reply::Outcome::Poll(reply) => wire::outcome_taken(reply).map_err(PrimaryError::Malformed),
-                reply::Outcome::Acknowledge(_) | reply::Outcome::Error(_) => Err(PrimaryError::Misunderstood),
+                reply::Outcome::Acknowledge(_)
+                | reply::Outcome::Watching(_)
+                | reply::Outcome::News(_)
+                | reply::Outcome::Error(_) => Err(PrimaryError::Misunderstood),
             }
         })
     }
@@ -250,7 +286,10 @@ impl PrimaryFeed for RemoteFeed {
             let call = request::Call::Acknowledge(wire::acknowledge_request(application, ids));
             match within_deadline(self.call(call)).await?? {
                 reply::Outcome::Acknowledge(reply) => self.acknowledged(&reply).map_err(PrimaryError::Malformed),
-                reply::Outcome::Poll(_) | reply::Outcome::Error(_) => Err(PrimaryError::Misunderstood),
+                reply::Outcome::Poll(_)
+                | reply::Outcome::Watching(_)
+                | reply::Outcome::News(_)
+                | reply::Outcome::Error(_) => Err(PrimaryError::Misunderstood),
             }
         })
     }
@@ -265,6 +304,15 @@ impl PrimaryFeed for RemoteFeed {
 
     fn standing(&self) -> BoxFuture<'_, Result<Standing, PrimaryError>> {
         Box::pin(self.ask_standing())
+    }
+
+    fn bring_news(&self, news: &News) {
+        // One router has a feed; a second would find its listeners looking for themselves.
+        let _ = self.news.set(news.clone());
+    }
+
+    fn brings_all_news(&self) -> bool {
+        self.tells_news.load(Ordering::Relaxed)
     }
 
     fn is_connected(&self) -> bool {

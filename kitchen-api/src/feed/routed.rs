@@ -9,7 +9,7 @@ mod acknowledging;
 mod nodes;
 mod split;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use event_feed::AuthorisedMerchants;
@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::leaders::{LeaderHint, LeaderMap, NodeId};
+use super::news::News;
 use super::page;
 use super::primary::{CachedOrder, PollOutcome, PollQuery, PrimaryError, PrimaryFeed, Refusal, Refused, Standing};
 pub use nodes::FeedNode;
@@ -40,6 +41,7 @@ pub struct RoutedFeed {
     partitions: PartitionCount,
     leaders: LeaderMap,
     nodes: Nodes,
+    news: OnceLock<News>,
 }
 
 impl RoutedFeed {
@@ -51,13 +53,16 @@ impl RoutedFeed {
         local: Option<Arc<dyn PrimaryFeed>>,
         peers: Vec<FeedNode>,
     ) -> Self {
-        Self { partitions, leaders, nodes: Nodes::new(local, peers) }
+        Self { partitions, leaders, nodes: Nodes::new(local, peers), news: OnceLock::new() }
     }
 
     /// Replaces the peers: one of the same name stays connected, one that is not among them any more is left.
     pub fn set_peers(&self, peers: Vec<FeedNode>) {
         for gone in self.nodes.replace(peers) {
             self.leaders.forget(gone);
+        }
+        if let Some(news) = self.news.get() {
+            self.nodes.bring_news(news);
         }
     }
 
@@ -335,6 +340,16 @@ impl PrimaryFeed for RoutedFeed {
 
     fn standing(&self) -> BoxFuture<'_, Result<Standing, PrimaryError>> {
         Box::pin(self.all_standings())
+    }
+
+    fn bring_news(&self, news: &News) {
+        let news = self.news.get_or_init(|| news.clone());
+        self.nodes.bring_news(news);
+    }
+
+    /// An event is told by the node that brought it in, whoever leads: every node has to tell.
+    fn brings_all_news(&self) -> bool {
+        self.nodes.bring_all_news()
     }
 
     fn is_connected(&self) -> bool {

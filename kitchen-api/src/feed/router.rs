@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::acknowledgment::{Acknowledger, AcknowledgmentError};
 use super::fallback::{Fallback, FallbackError};
+use super::news::News;
 use super::page;
 use super::poll::{Gathered, PollWalk};
 use super::primary::{CachedOrder, PollOutcome, PrimaryFeed};
@@ -123,17 +124,18 @@ impl FeedUnavailable {
 /// The feed. Cheap to clone.
 #[derive(Clone)]
 pub struct FeedRouter {
-    parts: Arc<Parts>,
+    pub(super) parts: Arc<Parts>,
 }
 
-struct Parts {
-    primary: Arc<dyn PrimaryFeed>,
-    fallback: Arc<Fallback>,
+pub(super) struct Parts {
+    pub(super) primary: Arc<dyn PrimaryFeed>,
+    pub(super) fallback: Arc<Fallback>,
     walk: PollWalk,
     acknowledger: Acknowledger,
     shadow: ShadowReader,
     serving: ServingEvidence,
     served: ServedLog,
+    pub(super) news: News,
     polls: PollCounters,
     clock: SharedClock,
 }
@@ -146,12 +148,15 @@ impl FeedRouter {
         let partitions = config.partitions;
         let acknowledger =
             Acknowledger::new(primary.clone(), fallback.clone(), partitions, event_id_key, clock.clone());
+        let news = News::default();
+        primary.bring_news(&news);
         let parts = Parts {
             walk: PollWalk::new(primary.clone(), fallback.clone(), partitions, clock.clone()),
             shadow: ShadowReader::new(primary.clone(), fallback.clone(), clock.clone(), config.shadow_ratio, random),
             acknowledger,
             serving: ServingEvidence::default(),
             served: ServedLog::default(),
+            news,
             polls: PollCounters::new(),
             primary,
             fallback,
@@ -215,7 +220,8 @@ impl FeedRouter {
         if answered_by == AnsweredBy::Primary && !gathered.is_cut {
             parts.shadow.offer(authorised, filter, &gathered.events);
         }
-        if !gathered.hidden.is_empty() {
+        // A feed of an older version may list them all the same.
+        if !gathered.hidden.is_empty() && !filter.keeps_hidden {
             Box::pin(parts.acknowledge_hidden(authorised.application(), &gathered.hidden)).await;
         }
         Ok(parts.page(gathered.events, answered_by))

@@ -99,7 +99,8 @@ fn read_filter(query: Option<&str>) -> Result<Filter, ApiError> {
     if sent > TYPES_MAX {
         return Err(ApiError::bad_request(format!("eventType names at most {TYPES_MAX} types.")));
     }
-    Ok(Filter { dialect: Dialect::OpenDelivery, types, groups: None, categories: CategoryFilter::All })
+    let filter = Filter { dialect: Dialect::OpenDelivery, types, categories: CategoryFilter::All, ..Filter::default() };
+    Ok(filter)
 }
 
 /// The merchants of a poll. Those that are known beat even where others cannot be looked up: a restaurant must not go offline

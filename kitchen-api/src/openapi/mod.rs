@@ -5,6 +5,7 @@
 
 mod authentication;
 mod catalog;
+mod event_stream;
 mod merchants;
 mod open_delivery;
 mod open_delivery_order;
@@ -117,6 +118,7 @@ fn schemas_of(document: Document) -> Vec<shapes::Named> {
             replay::schemas(),
             simulator::schemas(),
             webhooks::schemas(),
+            event_stream::schemas(),
         ]
         .concat(),
     }
@@ -201,6 +203,11 @@ fn answers(answers: Answers) -> Vec<(&'static str, Response)> {
         Answers::Many(name) => vec![("200", with("Found.", array(name)))],
         Answers::Events => {
             vec![("200", with("Pending events, unordered.", array("Event"))), ("204", without("Nothing is pending."))]
+        }
+        Answers::EventStream => {
+            let content = ContentBuilder::new().schema(Some(text())).build();
+            let described = ResponseBuilder::new().description("Server-sent events: `id` and, in `data`, an event.");
+            vec![("200", described.content("text/event-stream", content).build())]
         }
         Answers::ManyOrNone(name) => {
             vec![("200", with("What is pending, unordered.", array(name))), ("204", without("Nothing is pending."))]

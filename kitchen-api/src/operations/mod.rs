@@ -7,6 +7,7 @@
 mod authentication;
 mod catalog;
 mod documentation;
+mod event_stream;
 mod events;
 mod logistics;
 mod merchants;
@@ -30,7 +31,14 @@ pub(crate) use open_delivery::OpenDeliveryOperation;
 pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
     let merchant = [authentication::ROWS, events::ROWS, orders::ROWS, merchants::ROWS, catalog::ROWS];
     let couriers = [logistics::ROWS, shipping::ROWS];
-    let own = [replay::ROWS, presence_history::ROWS, simulator::ROWS, webhooks::ROWS, documentation::ROWS];
+    let own = [
+        replay::ROWS,
+        presence_history::ROWS,
+        simulator::ROWS,
+        webhooks::ROWS,
+        event_stream::ROWS,
+        documentation::ROWS,
+    ];
     merchant.into_iter().chain(couriers).chain([open_delivery::ROWS]).chain(own).flatten()
 }
 
@@ -43,6 +51,8 @@ pub(crate) enum Operation {
     Activate,
     Poll,
     Acknowledge,
+    EventStream,
+    UnacknowledgedEvents,
     GetOrder,
     Confirm,
     StartPreparation,
@@ -150,6 +160,8 @@ pub(crate) enum Answers {
     OneOrBatch(&'static str),
     /// 200 with an array of events, or 204.
     Events,
+    /// 200 with server-sent events.
+    EventStream,
     /// 200 with an array of this schema, or 204.
     ManyOrNone(&'static str),
     /// 201 with this schema.

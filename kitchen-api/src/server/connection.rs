@@ -88,6 +88,7 @@ where
     pub(super) async fn drive(self: Arc<Self>, stream: TcpStream, peer: IpAddr, drain: oneshot::Receiver<()>) {
         // Answers are small and leave in one write; waiting for more would only delay them.
         let _ = stream.set_nodelay(true);
+        self.give_up_on_who_is_gone(&stream);
         let Some(acceptor) = self.options.tls.clone() else {
             return self.drive_cleartext(stream, peer, drain).await;
         };
@@ -114,6 +115,15 @@ where
             }
             Ok(Err(_)) | Err(_) => self.metrics.handshake_failed.increment(1),
         }
+    }
+
+    /// A peer that acknowledges nothing for as long as a connection may idle is gone, whatever is still being written to it:
+    /// a stream of events would otherwise be written, and its restaurants count as there, for a quarter of an hour.
+    fn give_up_on_who_is_gone(&self, stream: &TcpStream) {
+        #[cfg(target_os = "linux")]
+        let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(self.options.config.idle_timeout));
+        #[cfg(not(target_os = "linux"))]
+        let _ = stream;
     }
 
     /// Waits for each burst of requests outside hyper.

@@ -20,8 +20,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use request::BodyTimeout;
 pub use request::PeerAddress;
+pub(crate) use request::{BodyTimeout, WAIT_MAX};
 
 use crate::config::ServerConfig;
 use connection::Driver;

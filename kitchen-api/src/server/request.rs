@@ -25,6 +25,9 @@ use crate::errors::ApiError;
 #[derive(Debug, Clone, Copy)]
 pub struct PeerAddress(pub IpAddr);
 
+/// The longest that a request may ask to wait before it is answered.
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(30);
+
 /// The body did not arrive in time.
 #[derive(Debug, thiserror::Error)]
 #[error("the request's body did not arrive in time")]
@@ -46,12 +49,18 @@ where
     let (mut parts, body) = request.into_parts();
     parts.extensions.insert(PeerAddress(peer));
     let (body, time_limit) = if body.is_end_stream() {
-        (Body::empty(), config.request_timeout)
+        (Body::empty(), config.request_timeout + patience(&parts.uri))
     } else {
         (Body::new(TimedBody::new(body, config.body_timeout)), config.request_timeout + config.body_timeout)
     };
     let mut service = service;
     within(time_limit, service.call(Request::from_parts(parts, body))).await
+}
+
+/// How long it may take beyond the usual: a request that asks for a wait has all of it. What the wait is, and whether there
+/// is one, is read where it is answered.
+fn patience(uri: &http::Uri) -> Duration {
+    if uri.query().is_some_and(|query| query.contains("wait=")) { WAIT_MAX } else { Duration::ZERO }
 }
 
 /// Waits for an answer, but not for ever. The timer is made only when the answer is not there at once, and boxed: it is
@@ -130,6 +139,14 @@ impl http_body::Body for TimedBody {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_who_asks_to_wait_has_longer() {
+        let patience = |uri: &'static str| patience(&http::Uri::from_static(uri));
+        assert_eq!(patience("/events?wait=30&types=PLC"), WAIT_MAX);
+        assert_eq!(patience("/events?types=PLC"), Duration::ZERO);
+        assert_eq!(patience("/wait=3"), Duration::ZERO);
+    }
 
     #[test]
     fn heads_are_measured() {

@@ -67,6 +67,15 @@ impl Client {
         Answer { status: parts.status, headers: parts.headers, body }
     }
 
+    /// The status of an answer whose body may never end.
+    pub async fn status_of(&self, method: &str, path: &str) -> StatusCode {
+        let mut request = Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        self.pool.request(request.body(Full::default()).unwrap()).await.unwrap().status()
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         self.send("GET", path, &[], Bytes::new()).await
     }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use event_feed::{FeedEvent, TraceId};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use kitchen_api::feed::{CachedOrder, PollOutcome, PollQuery, PrimaryError, PrimaryFeed};
+use kitchen_api::feed::{CachedOrder, News, PollOutcome, PollQuery, PrimaryError, PrimaryFeed};
 use order_model::{
     ApplicationId, EventCategory, EventCode, EventId, EventIdKey, MerchantId, OrderId, PartitionId, Timestamp,
 };
@@ -61,12 +61,25 @@ pub struct Feed {
     pub down: AtomicBool,
     /// It answers polls at once, as a feed of the same process does.
     pub local: AtomicBool,
+    /// It tells no news, as one of an older version.
+    pub tells_nothing: AtomicBool,
+    /// Of every instance that asks it.
+    news: Mutex<Vec<News>>,
 }
 
 impl Feed {
     pub fn acknowledged_by(&self, application: &str) -> Vec<EventId> {
         let acknowledged = self.acknowledged.lock();
         acknowledged.iter().filter(|(by, _)| by.as_str() == application).map(|(_, id)| *id).collect()
+    }
+
+    /// Something new, and whoever waits is told.
+    pub fn publish(&self, event: FeedEvent) {
+        let merchant = event.merchant;
+        self.events.lock().push(event);
+        if !self.tells_nothing.load(Ordering::SeqCst) {
+            self.news.lock().iter().for_each(|news| news.tell(&[merchant]));
+        }
     }
 
     fn outcome(&self, query: &PollQuery<'_>) -> PollOutcome {
@@ -89,6 +102,14 @@ impl Feed {
 }
 
 impl PrimaryFeed for Feed {
+    fn bring_news(&self, news: &News) {
+        self.news.lock().push(news.clone());
+    }
+
+    fn brings_all_news(&self) -> bool {
+        !self.tells_nothing.load(Ordering::SeqCst) && !self.down.load(Ordering::SeqCst)
+    }
+
     fn poll_now(&self, query: &PollQuery<'_>) -> Option<PollOutcome> {
         let answers = self.local.load(Ordering::SeqCst) && !self.down.load(Ordering::SeqCst);
         answers.then(|| {
@@ -132,11 +153,12 @@ impl PrimaryFeed for Feed {
     }
 }
 
-/// connection-polling: takes every acknowledgment and has no events of its own, or is down.
+/// connection-polling: takes every acknowledgment and has only events that it is given, or is down.
 #[derive(Default)]
 pub struct Fallback {
     pub down: AtomicBool,
     pub replays: Replays,
+    pub events: Mutex<Vec<FeedEvent>>,
 }
 
 impl Fallback {
@@ -172,9 +194,25 @@ impl Peers {
 
 #[tonic::async_trait]
 impl ConnectionPolling for Served<Fallback> {
-    async fn poll(&self, _: Request<feed::PollRequest>) -> Result<Response<feed::PollReply>, Status> {
+    async fn poll(&self, request: Request<feed::PollRequest>) -> Result<Response<feed::PollReply>, Status> {
         self.0.up()?;
-        Ok(Response::new(feed::PollReply::default()))
+        let request = request.into_inner();
+        let authorised = conversions::authorised_from_wire(&request)?;
+        let filter = conversions::filter_from_wire(request.filter.as_ref())?;
+        let mut reply = feed::PollReply::default();
+        for event in self.0.events.lock().iter() {
+            if authorised.merchants().iter().all(|granted| granted.merchant != event.merchant) {
+                continue;
+            }
+            match filter.verdict(event) {
+                event_feed::Verdict::Show => reply.events.push(conversions::event_to_wire(event)),
+                event_feed::Verdict::Hide => {}
+                event_feed::Verdict::HideAndAcknowledge => {
+                    reply.hidden_ids.push(conversions::to_bytes(event.id.as_bytes()));
+                }
+            }
+        }
+        Ok(Response::new(reply))
     }
 
     async fn acknowledge(

@@ -13,7 +13,7 @@ use proto::frames::{Incoming, Outgoing};
 use proto::order_events::order_events_client::OrderEventsClient;
 use proto::order_events::reply::Outcome;
 use proto::order_events::request::Call;
-use proto::order_events::{GetCachedOrderRequest, PartitionLeader, Reply, Request, StatusRequest};
+use proto::order_events::{GetCachedOrderRequest, PartitionLeader, Reply, Request, StatusRequest, Watch, Watching};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio_util::sync::CancellationToken;
 
@@ -97,6 +97,30 @@ async fn polls_and_acknowledgments_share_one_connection() {
     assert!(platform.shown(&[1]).is_empty());
     shutdown.cancel();
     assert_eq!(client.read().await, 0, "it is cut in the end");
+    platform.stop().await;
+}
+
+/// Who waits at kitchen-api hears of an event as soon as a poll shows it; who does not watch hears nothing.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_watches_is_told_of_news_and_another_is_not() {
+    let platform = Platform::start().await;
+    let ([mut watching, mut other], shutdown) = connect(&platform.handle);
+    watching.send(&[Request { correlation: 5, call: Some(Call::Watch(Watch {})) }]).await;
+    assert_eq!(watching.receive(1).await[&5], Outcome::Watching(Watching {}));
+    let one = event(1, 1, 1);
+    platform.publish(std::slice::from_ref(&one)).await;
+    let told = watching.receive(1).await;
+    let Outcome::News(news) = &told[&0] else { panic!("{told:?}") };
+    assert_eq!(
+        (news.merchant_ids.as_slice(), news.is_cut),
+        (&[conversions::to_bytes(merchant(1).as_bytes())][..], false)
+    );
+    watching.send(&[poll(6)]).await;
+    let shown = watching.receive(1).await;
+    assert!(matches!(&shown[&6], Outcome::Poll(reply) if reply.events.len() == 1), "it shows already: {shown:?}");
+    other.send(&[poll(7)]).await;
+    assert_eq!(other.receive(1).await.keys().collect::<Vec<_>>(), [&7]);
+    shutdown.cancel();
     platform.stop().await;
 }
 

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::RoutedFeed;
 use crate::feed::leaders::NodeId;
+use crate::feed::news::News;
 use crate::feed::primary::PrimaryFeed;
 
 /// How often nodes that have not said who they are yet are asked: hints that name them cannot be followed until then.
@@ -76,6 +77,16 @@ impl Nodes {
     /// Every node, the one of this process first.
     pub fn all(&self) -> Vec<Arc<Node>> {
         self.local.iter().chain(self.peers.load().iter()).cloned().collect()
+    }
+
+    /// Has every node there is now tell `news`; one that was told before does not mind.
+    pub fn bring_news(&self, news: &News) {
+        self.local.iter().chain(self.peers.load().iter()).for_each(|node| node.feed.bring_news(news));
+    }
+
+    /// Whether each of them tells everything new that it brings in.
+    pub fn bring_all_news(&self) -> bool {
+        self.local.iter().chain(self.peers.load().iter()).all(|node| node.feed.brings_all_news())
     }
 
     /// The node of this id, if it is one we can ask.

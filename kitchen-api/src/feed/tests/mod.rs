@@ -6,6 +6,7 @@ mod breaker;
 mod degraded;
 mod fakes;
 mod fence;
+mod news;
 mod page;
 mod remote;
 mod routed;

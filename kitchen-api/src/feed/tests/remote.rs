@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 use proto::frames::{Incoming, Outgoing};
 use proto::order_events::order_events_server::{OrderEvents, OrderEventsServer};
 use proto::order_events::{
-    AcknowledgeReply, GetCachedOrderReply, GetCachedOrderRequest, PartitionLeader, PartitionStatus, Reply,
-    Request as Call, StatusReply, StatusRequest, reply, request,
+    AcknowledgeReply, GetCachedOrderReply, GetCachedOrderRequest, News as Told, PartitionLeader, PartitionStatus,
+    Reply, Request as Call, StatusReply, StatusRequest, Watching, reply, request,
 };
 use proto::transport::{BoxedConnection, Connection, Connector, Transport};
 use proto::{conversions, feed};
@@ -28,7 +28,9 @@ use tonic::{Request, Response, Status};
 
 use super::fakes::{application, authorised, event, merchant_in, random};
 use crate::feed::link::{Link, OUTSTANDING_MAX};
-use crate::feed::{LeaderHint, LeaderMap, NodeId, PollQuery, PrimaryError, PrimaryFeed, Refusal, Refused, RemoteFeed};
+use crate::feed::{
+    Heard, LeaderHint, LeaderMap, News, NodeId, PollQuery, PrimaryError, PrimaryFeed, Refusal, Refused, RemoteFeed,
+};
 
 /// order-events as a peer: answers each call with one event of its first merchant, or holds its answers back.
 #[derive(Clone, Default)]
@@ -39,6 +41,8 @@ struct Peer {
     streams: Arc<AtomicUsize>,
     calls: Arc<AtomicUsize>,
     acknowledged: Arc<Mutex<Vec<bytes::Bytes>>>,
+    /// Of an older version: it does not know what watching is.
+    is_old: Arc<AtomicBool>,
 }
 
 impl Peer {
@@ -68,6 +72,10 @@ impl Peer {
                     ],
                 })
             }
+            request::Call::Watch(_) if self.is_old.load(Ordering::SeqCst) => {
+                reply::Outcome::Error("call is absent".to_owned())
+            }
+            request::Call::Watch(_) => reply::Outcome::Watching(Watching {}),
             request::Call::Acknowledge(acknowledge) => {
                 self.acknowledged.lock().extend(acknowledge.event_ids);
                 reply::Outcome::Acknowledge(AcknowledgeReply {
@@ -80,6 +88,12 @@ impl Peer {
     }
 }
 
+/// What a peer that is watched tells at once.
+fn news_of_the_first() -> Reply {
+    let merchant_ids = vec![conversions::to_bytes(merchant_in(3, 0).as_bytes())];
+    Reply { correlation: 0, outcome: Some(reply::Outcome::News(Told { merchant_ids, is_cut: false })) }
+}
+
 impl Peer {
     /// Answers what has come before it reads more: a peer that is busy writing does not read.
     async fn converse(self, mut io: impl Connection) {
@@ -89,8 +103,12 @@ impl Peer {
         tokio::pin!(broken);
         loop {
             let mut replies = Vec::new();
-            while let Some(call) = incoming.take().unwrap() {
-                replies.extend(self.answer(call));
+            while let Some(call) = incoming.take::<Call>().unwrap() {
+                let is_watch = matches!(call.call, Some(request::Call::Watch(_)));
+                let answer = self.answer(call);
+                // Written the other way round.
+                replies.extend(is_watch.then(news_of_the_first));
+                replies.extend(answer);
             }
             assert!(replies.iter().rev().all(|reply| outgoing.add(reply)));
             if poll_fn(|context| outgoing.poll_write(Pin::new(&mut io), context)).await.is_err() {
@@ -390,6 +408,56 @@ impl tokio::io::AsyncWrite for Writes {
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut std::task::Context<'_>) -> std::task::Poll<std::io::Result<()>> {
         std::task::Poll::Ready(Ok(()))
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_is_watched_from_the_first_who_waits_and_everybody_doubts_when_its_connection_ends() {
+    let peer = Peer::default();
+    let news = News::default();
+    let leaders = LeaderMap::new(PartitionCount::DEFAULT);
+    let feed = Arc::new(RemoteFeed::new(peer.transport(), peer.in_process(4_096), random()).telling(leaders));
+    feed.bring_news(&news);
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn({
+        let (feed, shutdown) = (feed.clone(), shutdown.clone());
+        async move { feed.run(shutdown).await }
+    });
+    eventually("connected", || feed.is_connected()).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!feed.brings_all_news(), "nobody waits");
+    let mut first = news.listen(&authorised(&[merchant_in(3, 0)])).unwrap();
+    let mut second = news.listen(&authorised(&[merchant_in(3, 1)])).unwrap();
+    assert_eq!(second.heard().await, Heard::Doubt, "what came before it was watched is found by looking");
+    assert!(feed.brings_all_news());
+    assert_eq!(first.heard().await, Heard::News);
+    peer.breaks.notify_waiters();
+    assert_eq!(second.heard().await, Heard::Doubt, "its connection has ended");
+    eventually("it is watched again", || feed.brings_all_news()).await;
+    assert_eq!(poll(&feed, 0, 1_000).await.unwrap().events.len(), 1, "and answers as ever");
+    shutdown.cancel();
+    running.await.unwrap();
+    assert!(!feed.brings_all_news());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_older_peer_that_cannot_be_watched_answers_polls_as_ever() {
+    let peer = Peer::default();
+    peer.is_old.store(true, Ordering::SeqCst);
+    let news = News::default();
+    let feed = Arc::new(RemoteFeed::new(peer.transport(), peer.in_process(4_096), random()));
+    feed.bring_news(&news);
+    let _waiting = news.listen(&authorised(&[merchant_in(3, 0)])).unwrap();
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn({
+        let (feed, shutdown) = (feed.clone(), shutdown.clone());
+        async move { feed.run(shutdown).await }
+    });
+    eventually("it was asked", || peer.calls.load(Ordering::SeqCst) > 0).await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert!(!feed.brings_all_news() && feed.is_connected());
+    assert_eq!(poll(&feed, 0, 1_000).await.unwrap().events.len(), 1);
+    shutdown.cancel();
+    running.await.unwrap();
 }
 
 fn acknowledgment(ids: usize) -> request::Call {

@@ -527,7 +527,7 @@ impl Deployment {
     /// Every dead letter of every queue, in words; empty when nothing was given up.
     pub async fn given_up(&self) -> Vec<String> {
         let mut all = Vec::new();
-        for queue in ["orders", "order-events-feed", "connection-polling-feed"] {
+        for queue in ["orders", "order-events-feed", "connection-polling-feed", "webhooks-feed"] {
             for message in self.dead_letters(queue).await {
                 let attribute = |name: &str| {
                     let attributes = message.message_attributes();

@@ -1,7 +1,7 @@
 //! Merchants over HTTP: the list, details, status, interruptions and opening hours (PARTNER_API, section 1.5).
 //!
 //! Called by the routes. Profiles and presence are merchant-connection's; whether a store is open is judged here, by
-//! [`status`], from both. The check-in QR code is absent.
+//! [`status`], from both.
 
 pub(crate) mod checkin_qrcode;
 mod checkin_sheet;

@@ -276,8 +276,8 @@ pub enum MerchantCommand {
         /// Open Delivery id, 36 to 100 characters
         #[arg(long)]
         open_delivery_id: Option<String>,
-        /// An integrator's own, no restaurant: orders may be simulated for it; `--test false` ends that
-        #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+        /// An integrator's own, no restaurant: orders may be simulated for it; `--test=false` ends that
+        #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
         test: Option<bool>,
         #[command(flatten)]
         #[allow(missing_docs, reason = "flattened")]

@@ -280,6 +280,9 @@ async fn simulated_orders_are_answered_as_documented() {
     let order = placed(&pos).await;
     let document = pos.get("/openapi/comanda.json").await.json();
     let template = format!("{ORDERS}/{{id}}/steps");
+    for name in ["SimulatedOrder", "SimulatedStep"] {
+        assert_eq!(document["components"]["schemas"][name]["additionalProperties"], false, "{name}");
+    }
     let own = json!({ "merchantId": merchant(1).to_string(), "orderType": "TAKEOUT" });
     for (path, body) in [
         (ORDERS, own),

@@ -136,6 +136,8 @@ where
         loop {
             if !io.is_unread() {
                 let more = tokio::select! {
+                    // A request that has come before we are to end is answered.
+                    biased;
                     readable = io.get_ref().readable() => readable.is_ok(),
                     () = tokio::time::sleep(limit) => {
                         given_up.increment(1);

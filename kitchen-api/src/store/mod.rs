@@ -24,7 +24,7 @@ mod changes;
 pub(crate) mod kept;
 mod records;
 pub(crate) mod requests;
-mod table;
+pub(crate) mod table;
 
 use futures::future::BoxFuture;
 use order_model::ApplicationId;

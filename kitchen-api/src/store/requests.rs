@@ -1,6 +1,6 @@
 //! How every request to DynamoDB is sent: with a deadline, and with one way of telling what went wrong.
 //!
-//! Used by the rest of `store` and by the catalog's. Retrying is the SDK's, within the deadline.
+//! Used by the rest of `store`, by the catalog's and by that of webhooks. Retrying is the SDK's, within the deadline.
 
 use std::future::Future;
 use std::time::Duration;

@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::types::{
 };
 
 use super::StoreError;
-use super::requests::{send, send_or_unavailable, unavailable};
+use super::requests::{Unavailable, send, send_or_unavailable, unavailable};
 
 /// The table's name under `prefix`.
 pub(super) fn table_name(prefix: &str) -> String {
@@ -55,11 +55,16 @@ async fn create_table(client: &Client, table: &str) -> Result<(), StoreError> {
         Ok(_) | Err(CreateTableError::ResourceInUseException(_)) => {}
         Err(error) => return Err(unavailable("CreateTable", error).into()),
     }
-    wait_until_active(client, table).await?;
-    enable_expiry(client, table).await
+    Ok(make_usable(client, table, EXPIRES_AT).await?)
 }
 
-async fn wait_until_active(client: &Client, table: &str) -> Result<(), StoreError> {
+/// Waits until a table that was created can be used, and has its items end at their attribute `expires_at`.
+pub(crate) async fn make_usable(client: &Client, table: &str, expires_at: &str) -> Result<(), Unavailable> {
+    wait_until_active(client, table).await?;
+    enable_expiry(client, table, expires_at).await
+}
+
+async fn wait_until_active(client: &Client, table: &str) -> Result<(), Unavailable> {
     for _ in 0..ACTIVE_ATTEMPTS {
         let described = send_or_unavailable("DescribeTable", client.describe_table().table_name(table).send()).await?;
         if described.table.and_then(|table| table.table_status) == Some(TableStatus::Active) {
@@ -67,17 +72,17 @@ async fn wait_until_active(client: &Client, table: &str) -> Result<(), StoreErro
         }
         tokio::time::sleep(ACTIVE_POLL).await;
     }
-    Err(StoreError::Unavailable { operation: "DescribeTable", source: None })
+    Err(Unavailable { operation: "DescribeTable", source: None })
 }
 
-async fn enable_expiry(client: &Client, table: &str) -> Result<(), StoreError> {
+async fn enable_expiry(client: &Client, table: &str, expires_at: &str) -> Result<(), Unavailable> {
     let described = client.describe_time_to_live().table_name(table);
     let described = send_or_unavailable("DescribeTimeToLive", described.send()).await?;
     let status = described.time_to_live_description.and_then(|ttl| ttl.time_to_live_status);
     if matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)) {
         return Ok(());
     }
-    let ttl = TimeToLiveSpecification::builder().enabled(true).attribute_name(EXPIRES_AT).build();
+    let ttl = TimeToLiveSpecification::builder().enabled(true).attribute_name(expires_at).build();
     let ttl = ttl.map_err(|error| unavailable("UpdateTimeToLive", error))?;
     let update = client.update_time_to_live().table_name(table).time_to_live_specification(ttl);
     send_or_unavailable("UpdateTimeToLive", update.send()).await?;

@@ -31,7 +31,7 @@ impl Replays {
             ..ReplayPlace::default()
         };
         Ok(ReplayReply {
-            events: page.into_iter().map(conversions::event_to_wire).collect(),
+            events: page.into_iter().map(|event| conversions::event_to_wire(event)).collect(),
             next: Some(next),
             more: now_seen < own.len(),
             restarted: *self.restarted.lock(),

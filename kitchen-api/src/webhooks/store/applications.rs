@@ -7,8 +7,8 @@ use aws_sdk_dynamodb::types::ReturnValue;
 use order_model::{ApplicationId, Timestamp};
 
 use super::item::{FORMAT, application_pk, instant, key, number, read_instant, read_optional_instant, read_text, text};
-use super::requests::{send, send_or_unavailable, unavailable};
 use super::{WebhookStore, WebhookStoreError};
+use crate::store::requests::{send, send_or_unavailable, unavailable};
 
 /// How a receiver does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,7 +58,8 @@ impl WebhookStore {
             .expression_attribute_names("#format", "format")
             .expression_attribute_values(":format", number(FORMAT))
             .expression_attribute_values(":now", instant(now));
-        send_or_unavailable("UpdateItem", update.send()).await.map(|_| ())
+        send_or_unavailable("UpdateItem", update.send()).await?;
+        Ok(())
     }
 
     /// How a receiver does.
@@ -97,7 +98,7 @@ impl WebhookStore {
         match send("UpdateItem", update.send()).await? {
             Ok(_) => Ok(true),
             Err(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(false),
-            Err(error) => Err(unavailable("UpdateItem", error)),
+            Err(error) => Err(unavailable("UpdateItem", error).into()),
         }
     }
 
@@ -124,7 +125,7 @@ impl WebhookStore {
         match send("UpdateItem", update.send()).await? {
             Ok(_) => Ok(true),
             Err(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(false),
-            Err(error) => Err(unavailable("UpdateItem", error)),
+            Err(error) => Err(unavailable("UpdateItem", error).into()),
         }
     }
 }

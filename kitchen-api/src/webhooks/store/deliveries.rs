@@ -7,8 +7,8 @@ use order_model::{ApplicationId, EventId, Timestamp};
 
 use super::delivery_item::{delivery_pk, read, write};
 use super::item::{AT_MS, DUE_INDEX, Item, LANE, instant, key, number, read_instant, read_parsed, text};
-use super::requests::{send, send_or_unavailable, unavailable};
 use super::{WebhookStore, WebhookStoreError};
+use crate::store::requests::{send, send_or_unavailable, unavailable};
 use crate::webhooks::delivery::Delivery;
 
 /// What is counted at most: beyond it "at least so many" is enough to know.
@@ -62,7 +62,7 @@ impl WebhookStore {
         match send("PutItem", put.condition_expression("attribute_not_exists(pk)").send()).await? {
             Ok(_) => Ok(Recorded::New),
             Err(PutItemError::ConditionalCheckFailedException(_)) => Ok(Recorded::Known),
-            Err(error) => Err(unavailable("PutItem", error)),
+            Err(error) => Err(unavailable("PutItem", error).into()),
         }
     }
 
@@ -84,7 +84,7 @@ impl WebhookStore {
         match send("PutItem", put.send()).await? {
             Ok(_) => Ok(true),
             Err(PutItemError::ConditionalCheckFailedException(_)) => Ok(false),
-            Err(error) => Err(unavailable("PutItem", error)),
+            Err(error) => Err(unavailable("PutItem", error).into()),
         }
     }
 
@@ -135,7 +135,7 @@ impl WebhookStore {
             .expression_attribute_values(":lane", text(lane.key(id)))
             .select(Select::Count)
             .limit(COUNTED_MAX);
-        let counting = async { send_or_unavailable("Query", query.send()).await };
+        let counting = async { Ok(send_or_unavailable("Query", query.send()).await?) };
         let (counted, first) = tokio::try_join!(counting, self.in_lane(id, lane, Timestamp::MAX, 1))?;
         let count = usize::try_from(counted.count).unwrap_or_default();
         Ok(Waiting { count, first_at: first.first().map(|(_, at)| *at) })

@@ -24,7 +24,6 @@ mod deliveries;
 mod delivery_item;
 mod item;
 mod pos_menus;
-mod requests;
 mod subscriptions;
 mod table;
 
@@ -34,6 +33,8 @@ pub(super) use applications::Health;
 pub(super) use deliveries::{Lane, Recorded, Waiting};
 
 use aws_sdk_dynamodb::Client;
+
+use crate::store::requests::Unavailable;
 
 /// A step on the table that failed.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +57,12 @@ pub enum WebhookStoreError {
         /// The attribute.
         field: &'static str,
     },
+}
+
+impl From<Unavailable> for WebhookStoreError {
+    fn from(Unavailable { operation, source }: Unavailable) -> Self {
+        Self::Unavailable { operation, source }
+    }
 }
 
 impl WebhookStoreError {

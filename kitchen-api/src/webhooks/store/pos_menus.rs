@@ -11,9 +11,9 @@ use super::item::{
     AT_MS, DUE_INDEX, FORMAT, Item, LANE, bytes, check_format, extend, instant, key, malformed, number, read_bytes,
     read_instant, read_number, read_optional_instant, read_parsed, read_text, text,
 };
-use super::requests::{send, send_or_unavailable, unavailable};
 use super::{WebhookStore, WebhookStoreError};
 use crate::pos_menu::{PosEndpoints, PosMenu, Reading, StoredDocument};
+use crate::store::requests::{send, send_or_unavailable, unavailable};
 
 /// What the index lists reads under, by when they are due.
 const READS: &str = "pos-menus";
@@ -50,7 +50,7 @@ impl WebhookStore {
         match send("PutItem", put.send()).await? {
             Ok(_) => Ok(true),
             Err(PutItemError::ConditionalCheckFailedException(_)) => Ok(false),
-            Err(error) => Err(unavailable("PutItem", error)),
+            Err(error) => Err(unavailable("PutItem", error).into()),
         }
     }
 

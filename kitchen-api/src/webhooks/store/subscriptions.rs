@@ -9,8 +9,8 @@ use super::item::{
     FORMAT, Item, check_format, extend, instant, key, malformed, number, read_bool, read_instant, read_number,
     read_optional_instant, read_parsed, read_text, text,
 };
-use super::requests::{send, send_or_unavailable, unavailable};
 use super::{WebhookStore, WebhookStoreError};
+use crate::store::requests::{send, send_or_unavailable, unavailable};
 use crate::webhooks::dialect::Dialect;
 use crate::webhooks::subscription::{PauseReason, PresenceMode, Subscription};
 
@@ -116,7 +116,7 @@ impl WebhookStore {
                 Err(TransactWriteItemsError::TransactionInProgressException(_)) => {
                     tokio::time::sleep(ATTEMPT_PAUSE * attempt).await;
                 }
-                Err(error) => return Err(unavailable("TransactWriteItems", error)),
+                Err(error) => return Err(unavailable("TransactWriteItems", error).into()),
             }
         }
         Err(WebhookStoreError::Contended)

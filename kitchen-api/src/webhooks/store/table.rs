@@ -2,27 +2,22 @@
 //!
 //! Called by `comanda aws init` and `dev`; the service itself creates nothing.
 
-use std::time::Duration;
-
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::create_table::CreateTableError;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
-    ScalarAttributeType, TableStatus, TimeToLiveSpecification, TimeToLiveStatus,
+    ScalarAttributeType,
 };
 
 use super::WebhookStoreError;
 use super::item::{AT_MS, DUE_INDEX, EXPIRES_AT, LANE};
-use super::requests::{send, send_or_unavailable, unavailable};
+use crate::store::requests::{send, unavailable};
+use crate::store::table::make_usable;
 
 /// The table's name under `prefix`.
 pub(super) fn table_name(prefix: &str) -> String {
     format!("{prefix}webhooks")
 }
-
-/// How often and how long to look whether the table is there; DynamoDB takes some seconds.
-const ACTIVE_POLL: Duration = Duration::from_millis(200);
-const ACTIVE_ATTEMPTS: u32 = 300;
 
 /// Creates the table when it is missing, waits until it can be used, and switches expiry on. Safe to repeat.
 ///
@@ -31,8 +26,7 @@ const ACTIVE_ATTEMPTS: u32 = 300;
 pub async fn create_tables(client: &Client, prefix: &str) -> Result<(), WebhookStoreError> {
     let table = table_name(prefix);
     create(client, &table).await?;
-    wait_until_active(client, &table).await?;
-    enable_expiry(client, &table).await
+    Ok(make_usable(client, &table, EXPIRES_AT).await?)
 }
 
 async fn create(client: &Client, table: &str) -> Result<(), WebhookStoreError> {
@@ -63,31 +57,6 @@ async fn create(client: &Client, table: &str) -> Result<(), WebhookStoreError> {
         .global_secondary_indexes(index);
     match send("CreateTable", create.send()).await? {
         Ok(_) | Err(CreateTableError::ResourceInUseException(_)) => Ok(()),
-        Err(error) => Err(unavailable("CreateTable", error)),
+        Err(error) => Err(unavailable("CreateTable", error).into()),
     }
-}
-
-async fn wait_until_active(client: &Client, table: &str) -> Result<(), WebhookStoreError> {
-    for _ in 0..ACTIVE_ATTEMPTS {
-        let described = send_or_unavailable("DescribeTable", client.describe_table().table_name(table).send()).await?;
-        if described.table.and_then(|table| table.table_status) == Some(TableStatus::Active) {
-            return Ok(());
-        }
-        tokio::time::sleep(ACTIVE_POLL).await;
-    }
-    Err(WebhookStoreError::Unavailable { operation: "DescribeTable", source: None })
-}
-
-async fn enable_expiry(client: &Client, table: &str) -> Result<(), WebhookStoreError> {
-    let described = client.describe_time_to_live().table_name(table);
-    let described = send_or_unavailable("DescribeTimeToLive", described.send()).await?;
-    let status = described.time_to_live_description.and_then(|ttl| ttl.time_to_live_status);
-    if matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)) {
-        return Ok(());
-    }
-    let ttl = TimeToLiveSpecification::builder().enabled(true).attribute_name(EXPIRES_AT).build();
-    let ttl = ttl.map_err(|error| unavailable("UpdateTimeToLive", error))?;
-    let update = client.update_time_to_live().table_name(table).time_to_live_specification(ttl);
-    send_or_unavailable("UpdateTimeToLive", update.send()).await?;
-    Ok(())
 }

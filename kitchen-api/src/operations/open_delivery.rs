@@ -1,6 +1,6 @@
 //! Open Delivery with us as the ordering application (PARTNER_API, 4). Paths are mounted below the configured prefix.
 
-use super::{Answers, Document, Operation, Parameter, Row, Takes, Verb, get, header, query};
+use super::{Answers, Document, Operation, Parameter, Row, Shape, Takes, Verb, get, header, query};
 
 /// An operation of this dialect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,8 @@ const POLL_PARAMETERS: &[Parameter] = &[
     query("eventType", "Event types, at most 15. Pending events it hides count as acknowledged."),
 ];
 
-const MERCHANT_ID: &[Parameter] = &[query("merchantId", "The merchant: the POS's own id or our UUID.")];
+const MERCHANT_ID: &[Parameter] =
+    &[query("merchantId", "The merchant: the POS's own id or our UUID.").shaped(Shape::Pattern("^[!-~]{1,100}$"))];
 
 const fn row(operation: OpenDeliveryOperation, id: &'static str, paths: &'static [&'static str]) -> Row {
     Row { document: Document::OpenDelivery, ..get(Operation::OpenDelivery(operation), id, paths) }

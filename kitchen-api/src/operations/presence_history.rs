@@ -1,6 +1,6 @@
 //! When a merchant was connected, and why not: ours alone.
 
-use super::{Answers, Document, Operation, Parameter, Row, get, per_minute, query};
+use super::{Answers, Document, Operation, Parameter, Row, Shape, get, per_minute, query};
 
 const PARAMETERS: &[Parameter] = &[
     query(
@@ -11,7 +11,7 @@ const PARAMETERS: &[Parameter] = &[
         "to",
         "RFC 3339 with an offset: transitions before. By default up to now; `nextTo` of a page is the next page's.",
     ),
-    query("limit", "1 to 100 transitions, by default 50."),
+    query("limit", "1 to 100 transitions, by default 50.").shaped(Shape::Number(1, Some(100))),
 ];
 
 pub(super) const ROWS: &[Row] = &[Row {

@@ -1,11 +1,11 @@
 //! Events again, also after their acknowledgment: ours alone.
 
-use super::{Answers, Document, Operation, Parameter, Row, get, per_minute, query};
+use super::{Answers, Document, Operation, Parameter, Row, Shape, get, per_minute, query};
 
 const PARAMETERS: &[Parameter] = &[
     query("merchantId", "Whose events; one merchant."),
     query("after", "The cursor of the page before; without it the oldest event that is kept comes first."),
-    query("limit", "1 to 500 events, by default 100."),
+    query("limit", "1 to 500 events, by default 100.").shaped(Shape::Number(1, Some(500))),
 ];
 
 pub(super) const ROWS: &[Row] = &[Row {

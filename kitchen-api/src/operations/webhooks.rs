@@ -1,6 +1,6 @@
 //! Webhooks of ours: an application's own, what was sent to it, and what is read of POSes beside them.
 
-use super::{Answers, Document, Operation, Row, Takes, Verb, get, query};
+use super::{Answers, Document, Operation, Row, Shape, Takes, Verb, get, query};
 
 const WEBHOOK: &[&str] = &["/comanda/v1/webhook"];
 
@@ -45,7 +45,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         answers: Answers::One("WebhookDeliveries"),
         parameters: &[
-            query("limit", "1 to 100, by default 50."),
+            query("limit", "1 to 100, by default 50.").shaped(Shape::Number(1, Some(100))),
             query("before", "The `next` of the page before; without it the newest."),
         ],
         errors: &[400],
@@ -58,7 +58,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         answers: Answers::One("WebhookDeliveries"),
-        parameters: &[query("limit", "1 to 100, by default 50.")],
+        parameters: &[query("limit", "1 to 100, by default 50.").shaped(Shape::Number(1, Some(100)))],
         errors: &[400],
         ..webhook(
             Operation::WebhookDeadLetters,

@@ -93,7 +93,7 @@ impl DialRules {
     pub fn check_uri(self, uri: &Uri) -> Result<Target, Refusal> {
         let scheme = uri.scheme().ok_or(Refusal::Malformed)?;
         let is_https = *scheme == Scheme::HTTPS;
-        if !is_https && !(self.allow_loopback && *scheme == Scheme::HTTP) {
+        if !(is_https || self.allow_loopback && *scheme == Scheme::HTTP) {
             return Err(Refusal::Scheme);
         }
         let authority = uri.authority().ok_or(Refusal::Malformed)?;

@@ -55,7 +55,7 @@ impl Stream {
         self.until(&format!("id: {id}\ndata: ")).await;
     }
 
-    async fn to_end(&mut self) -> &str {
+    async fn read_on_to_end(&mut self) -> &str {
         let rest = tokio::time::timeout(Duration::from_secs(10), self.raw.read_to_end()).await.unwrap();
         self.text.push_str(&rest);
         &self.text
@@ -187,7 +187,7 @@ async fn a_draining_service_ends_it_and_says_when_to_come_back() {
     let rig = Rig::start().await;
     let mut stream = Stream::of(&rig, &rig.token("pos").await, "").await;
     rig.shutdown.cancel();
-    let text = stream.to_end().await;
+    let text = stream.read_on_to_end().await;
     let end = text.split("the stream stands").nth(1).unwrap();
     assert!(end.contains("retry: ") && end.contains("the stream ends"), "{end}");
     assert!(end.ends_with("0\r\n\r\n"), "it is whole: {end}");

@@ -109,7 +109,8 @@ async fn a_draining_node_hands_everything_over() {
     let (ending, task) = proposing(cluster.grid(2), 0, "d");
     eventually("node 1 leads something", || (0..4).any(|partition| cluster.leader(partition) == Some(1))).await;
     cluster.grid(1).drain(PATIENCE).await.unwrap();
-    assert!((0..4).all(|partition| !cluster.leadership(1, partition).is_ours));
+    // Where the others are starved of time it may be elected once more, and hands over once more.
+    eventually("it leads nothing", || (0..4).all(|partition| !cluster.leadership(1, partition).is_ours)).await;
     eventually("others lead all", || (0..4).all(|at| cluster.leader(at).is_some_and(|leader| leader != 1))).await;
     eventually("it shows", || {
         let status = cluster.grid(2).status();

@@ -152,7 +152,8 @@ fn path_item(row: &Row, path: &str, index: usize) -> utoipa::openapi::PathItem {
     for parameter in row.parameters {
         let parameter_in = if parameter.in_header { ParameterIn::Header } else { ParameterIn::Query };
         let documented = ParameterBuilder::new().name(parameter.name).parameter_in(parameter_in);
-        let documented = documented.required(Required::False).description(Some(parameter.description));
+        let required = if parameter.is_required { Required::True } else { Required::False };
+        let documented = documented.required(required).description(Some(parameter.description));
         operation = operation.parameter(documented.schema(Some(shapes::of_parameter(parameter.shape))).build());
     }
     for (status, response) in answers(row.answers) {

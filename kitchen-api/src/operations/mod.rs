@@ -193,6 +193,8 @@ pub(crate) struct Parameter {
     pub(crate) in_header: bool,
     pub(crate) description: &'static str,
     pub(crate) shape: Shape,
+    /// Without it there is a 400.
+    pub(crate) is_required: bool,
 }
 
 /// What a parameter has to look like: anything else is a 400.
@@ -211,6 +213,10 @@ pub(crate) enum Shape {
 impl Parameter {
     const fn shaped(self, shape: Shape) -> Self {
         Self { shape, ..self }
+    }
+
+    const fn required(self) -> Self {
+        Self { is_required: true, ..self }
     }
 }
 
@@ -260,11 +266,11 @@ const fn per_minute(requests: u32) -> Option<NonZeroU32> {
 }
 
 const fn query(name: &'static str, description: &'static str) -> Parameter {
-    Parameter { name, in_header: false, description, shape: Shape::Text }
+    Parameter { name, in_header: false, description, shape: Shape::Text, is_required: false }
 }
 
 const fn header(name: &'static str, description: &'static str) -> Parameter {
-    Parameter { name, in_header: true, description, shape: Shape::Text }
+    Parameter { name, in_header: true, description, shape: Shape::Text, is_required: false }
 }
 
 /// The parameter of operations that keep their answers.

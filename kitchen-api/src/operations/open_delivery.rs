@@ -42,8 +42,9 @@ const POLL_PARAMETERS: &[Parameter] = &[
     query("eventType", "Event types, at most 15. Pending events it hides count as acknowledged."),
 ];
 
-const MERCHANT_ID: &[Parameter] =
-    &[query("merchantId", "The merchant: the POS's own id or our UUID.").shaped(Shape::Pattern("^[!-~]{1,100}$"))];
+const MERCHANT_ID: &[Parameter] = &[query("merchantId", "The merchant: the POS's own id or our UUID.")
+    .shaped(Shape::Pattern("^[!-~]{1,100}$"))
+    .required()];
 
 const fn row(operation: OpenDeliveryOperation, id: &'static str, paths: &'static [&'static str]) -> Row {
     Row { document: Document::OpenDelivery, ..get(Operation::OpenDelivery(operation), id, paths) }

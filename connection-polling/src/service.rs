@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use message_bus::SharedQueue;
+use message_bus::{PacedQueue, SharedQueue};
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,8 @@ use crate::store::Store;
 
 /// How often the store is asked whether it is there; also keeps its `Date` fresh.
 const PULSE_INTERVAL: Duration = Duration::from_secs(2);
+/// How long receiving rests after a batch that was not full: nobody reads this index while the grid serves.
+const FEED_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why the service cannot be built or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +112,7 @@ impl Service {
             store,
             config: config.clone(),
         };
+        let feed = Arc::new(PacedQueue::new(feed, FEED_PAUSE));
         let consumer = Consumer { index, feed, dead_letters, clock, visibility: config.visibility };
         Ok(Self { handle: Handle { parts: Arc::new(parts) }, consumer })
     }

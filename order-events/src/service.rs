@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use event_feed::{AuthorisedMerchants, Filter};
 use futures::future::BoxFuture;
-use message_bus::SharedQueue;
+use message_bus::{PacedQueue, SharedQueue};
 use order_model::{ApplicationId, EventId, EventIdKey, OrderId, PartitionCount, PartitionId, RoutingHash, SharedClock};
 use parking_lot::Mutex;
 use proto::connection_polling::connection_polling_client::ConnectionPollingClient;
@@ -28,6 +28,10 @@ use crate::soft_state::SoftState;
 use crate::state::{FeedPartition, Limits};
 use crate::telemetry::Telemetry;
 use crate::{gaps, reconcile, upkeep};
+
+/// How long receiving rests after a batch that was not full, so that the next one is fuller: an event is visible to a
+/// waiting POS that much later at the most, and at hundreds of events a second takes a fraction of the calls.
+const FEED_PAUSE: Duration = Duration::from_millis(10);
 
 /// The settings, as plain values.
 #[derive(Debug, Clone)]
@@ -270,7 +274,7 @@ impl Service {
         let Dependencies { feed, dead_letters, connection_polling, gateway_core, .. } = dependencies;
         let mut tasks = JoinSet::new();
         let consumer = Consumer {
-            queue: feed,
+            queue: Arc::new(PacedQueue::new(feed, FEED_PAUSE)),
             dead_letters,
             sink: Arc::clone(&shared) as Arc<dyn crate::ingest::EventSink>,
             telemetry: Arc::clone(&shared.telemetry),

@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use cluster::{CertificatesArgs, ClusterCommand, ClusterNode};
 pub use setting_flags::SettingFlags;
-pub use webhook::{WebhookApplication, WebhookCommand, WebhookPage, WebhookSet};
+pub use webhook::{WebhookApplication, WebhookCommand, WebhookList, WebhookPage, WebhookSet};
 
 /// Order events from the queue to the restaurant and back.
 #[derive(Debug, Parser)]

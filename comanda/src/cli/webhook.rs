@@ -17,6 +17,9 @@ pub enum WebhookCommand {
     /// Show the webhook and how its receiver does
     #[command(after_help = "Example: comanda app webhook show pos-vendor")]
     Show(WebhookApplication),
+    /// List the webhooks of all applications with how their receivers do, those in trouble first
+    #[command(after_help = "Example: comanda app webhook list --failing")]
+    List(WebhookList),
     /// Remove the webhook; events are polled for as before
     #[command(after_help = "Example: comanda app webhook remove pos-vendor")]
     Remove(WebhookApplication),
@@ -73,6 +76,17 @@ pub struct WebhookSet {
 pub struct WebhookApplication {
     /// Client id
     pub client_id: String,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "flattened")]
+    pub rest: SettingsOnly,
+}
+
+/// `app webhook list`.
+#[derive(Debug, Args)]
+pub struct WebhookList {
+    /// Only receivers that fail or are paused
+    #[arg(long)]
+    pub failing: bool,
     #[command(flatten)]
     #[allow(missing_docs, reason = "flattened")]
     pub rest: SettingsOnly,

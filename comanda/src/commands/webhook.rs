@@ -2,13 +2,13 @@
 
 use kitchen_api::Entropy;
 use kitchen_api::store::{ApplicationStore, Applications, Kind};
-use kitchen_api::webhooks::{DialRules, Dialect, PresenceMode, Redelivered, Wanted, WebhookAdmin};
+use kitchen_api::webhooks::{DialRules, Dialect, PresenceMode, Redelivered, Wanted, WebhookAdmin, is_in_trouble};
 use order_model::{ApplicationId, EventId};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::configuration;
-use crate::cli::{SettingsOnly, WebhookApplication, WebhookCommand, WebhookPage, WebhookSet};
+use crate::cli::{SettingsOnly, WebhookApplication, WebhookCommand, WebhookList, WebhookPage, WebhookSet};
 use crate::failure::{Context, Failure};
 use crate::platform::aws::AwsClients;
 use crate::system_clock::SystemClock;
@@ -18,6 +18,7 @@ pub async fn execute(command: WebhookCommand) -> Result<(), Failure> {
     match command {
         WebhookCommand::Set(arguments) => set(&arguments).await,
         WebhookCommand::Show(arguments) => show(&arguments).await,
+        WebhookCommand::List(arguments) => list(&arguments).await,
         WebhookCommand::Remove(arguments) => remove(&arguments).await,
         WebhookCommand::Deliveries(arguments) => deliveries(&arguments).await,
         WebhookCommand::Redeliver { client_id, events, rest } => redeliver(&client_id, &events, &rest).await,
@@ -71,6 +72,37 @@ async fn show(arguments: &WebhookApplication) -> Result<(), Failure> {
     let shown = shown.ok_or_else(|| no_webhook(&application))?;
     print(&arguments.rest, &shown, || lines(&shown));
     Ok(())
+}
+
+async fn list(arguments: &WebhookList) -> Result<(), Failure> {
+    let mut webhooks = Means::of(&arguments.rest).await?.webhooks.list().await.context("reading the webhooks")?;
+    webhooks.retain(|webhook| !arguments.failing || is_in_trouble(webhook));
+    print(&arguments.rest, &json!({ "webhooks": webhooks }), || {
+        let rows: Vec<String> = webhooks.iter().map(receiver).collect();
+        match (rows.is_empty(), arguments.failing) {
+            (false, _) => rows.join("\n"),
+            (true, true) => "no receiver fails".to_owned(),
+            (true, false) => "no webhooks".to_owned(),
+        }
+    });
+    Ok(())
+}
+
+/// One webhook in a line, with what is wrong with its receiver.
+fn receiver(webhook: &Value) -> String {
+    let text = |name: &str| webhook[name].as_str().unwrap_or_default();
+    let trouble =
+        [("paused", text("pauseReason")), ("failing since", text("failingSince")), ("last", text("lastFailure"))];
+    let trouble = trouble.iter().filter(|(_, what)| !what.is_empty()).map(|(how, what)| format!(", {how} {what}"));
+    format!(
+        "{:<24} {:<6} {} waiting, {} dead{}  {}",
+        text("application"),
+        text("status"),
+        webhook["waiting"],
+        webhook["deadLetters"],
+        trouble.collect::<String>(),
+        text("url"),
+    )
 }
 
 async fn remove(arguments: &WebhookApplication) -> Result<(), Failure> {

@@ -22,6 +22,8 @@ pub const PAGE_MAX: u16 = 100;
 const REDELIVERED_MAX: i32 = 200;
 /// Of those, at a time: all of them well within the 10 s of a request.
 const REDELIVERED_AT_A_TIME: usize = 16;
+/// Webhooks whose deliveries are counted at a time.
+const DESCRIBED_AT_A_TIME: usize = 16;
 /// How often a change is tried while others change the same webhook.
 const ATTEMPTS: u32 = 5;
 
@@ -52,6 +54,11 @@ pub enum Redelivered {
     Unknown,
     /// It is no dead letter: it waits, or was delivered.
     NotDead,
+}
+
+/// Whether a webhook as it is shown fails, or is paused.
+pub fn is_in_trouble(shown: &Value) -> bool {
+    shown["status"] == "PAUSED" || shown.get("failingSince").is_some()
 }
 
 /// The administration of webhooks. Cheap to clone.
@@ -109,6 +116,22 @@ impl WebhookAdmin {
             Some(webhook) => self.describe(&webhook, None).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// Every webhook with how its receiver does, by application; those that fail or are paused first.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub async fn list(&self) -> Result<Vec<Value>, AdminError> {
+        let webhooks = self.store.subscriptions().await.map_err(AdminError::Store)?;
+        let described = futures::stream::iter(&webhooks).map(async |webhook| {
+            let mut shown = self.describe(webhook, None).await?;
+            shown["application"] = json!(webhook.application.as_str());
+            Ok(shown)
+        });
+        let mut shown: Vec<Value> = described.buffered(DESCRIBED_AT_A_TIME).try_collect().await?;
+        shown.sort_by_key(|webhook| (!is_in_trouble(webhook), webhook["application"].as_str().map(str::to_owned)));
+        Ok(shown)
     }
 
     /// Removes the webhook; whether there was one. What waits stays for a week and goes on if one is set again.

@@ -37,7 +37,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use message_bus::SharedQueue;
+use message_bus::{PacedQueue, SharedQueue};
 use order_model::{ApplicationId, EventIdKey};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -52,7 +52,7 @@ use crate::api::Api;
 use crate::merchants::uuid_text;
 use crate::pos_menu::{MenuReader, PosMenus};
 
-pub use admin::{AdminError, Redelivered, WebhookAdmin};
+pub use admin::{AdminError, Redelivered, WebhookAdmin, is_in_trouble};
 pub use config::{WebhookConfig, WebhookDependencies};
 pub use dial::DialRules;
 pub(crate) use dial::Refusal;
@@ -67,6 +67,8 @@ pub use subscription::{PresenceMode, Unacceptable, Wanted};
 
 /// Receivers of the queue. One takes ten messages at a time.
 const RECEIVERS: usize = 2;
+/// How long receiving rests after a batch that was not full, so that the next one is fuller.
+const FEED_PAUSE: Duration = Duration::from_millis(10);
 /// Keep-alives under way at a time, of all receivers.
 const KEEPALIVES_MAX: usize = 256;
 /// How often the depth of the queue is asked for.
@@ -108,8 +110,9 @@ impl Webhooks {
         let mut tasks = JoinSet::new();
         let (shop, interval) = (&self.shop, self.shop.config.look_interval);
         tasks.spawn(view::keep_fresh(Arc::clone(&shop.view), shop.store.clone(), interval, shutdown.clone()));
+        let paced: SharedQueue = Arc::new(PacedQueue::new(Arc::clone(&self.feed), FEED_PAUSE));
         for _ in 0..RECEIVERS {
-            let (feed, dead_letters) = (Arc::clone(&self.feed), Arc::clone(&self.dead_letters));
+            let (feed, dead_letters) = (Arc::clone(&paced), Arc::clone(&self.dead_letters));
             let intake = Intake { shop: Arc::clone(shop), feed, dead_letters, event_id_key: self.event_id_key };
             tasks.spawn(intake.run(shutdown.clone()));
         }

@@ -16,8 +16,10 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use kitchen_api::webhooks::{DialRules, SystemResolver, WebhookConfig, WebhookDependencies, create_tables};
-use kitchen_api::{Config, Dependencies, Service};
+use kitchen_api::webhooks::{
+    DialRules, SystemResolver, WebhookAdmin, WebhookConfig, WebhookDependencies, create_tables,
+};
+use kitchen_api::{Config, Dependencies, Entropy, Service};
 use local_aws::LocalAws;
 use message_bus::in_memory::InMemoryQueue;
 use message_bus::{OutgoingMessage, Queue};
@@ -190,6 +192,12 @@ impl Ground {
         };
         let dependencies = dependencies(&self.peers, self.applications.clone(), self.clock.clone());
         (Config { webhooks, ..config() }, Dependencies { webhooks: Some(given), ..dependencies })
+    }
+
+    /// What an operator works with.
+    pub fn admin(&self) -> WebhookAdmin {
+        let rules = DialRules { allow_loopback: true };
+        WebhookAdmin::new(dynamodb(&self.aws), "t-", rules, self.clock.clone(), Entropy::system())
     }
 
     /// Publishes the first event of an order, and answers with its id.

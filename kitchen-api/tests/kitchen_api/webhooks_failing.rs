@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kitchen_api::Service;
+use kitchen_api::webhooks::is_in_trouble;
 use message_bus::in_memory::Faults;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -129,6 +130,9 @@ async fn a_receiver_that_is_gone_is_paused_and_what_waits_is_sent_once_it_is_res
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!((&shown["status"], &shown["pauseReason"]), (&json!("PAUSED"), &json!("GONE")));
+    let listed = ground.admin().list().await.unwrap();
+    assert_eq!((&listed[0]["application"], &listed[0]["pauseReason"]), (&json!("pos"), &json!("GONE")));
+    assert_eq!((listed.len(), is_in_trouble(&listed[0])), (1, true), "and the operator sees it");
     receiver.answers(202);
     tokio::time::sleep(Duration::from_millis(300)).await;
     ground.publish(merchant(1), 2).await;

@@ -4,14 +4,15 @@
 //! reached everything known stays as it is: known tokens go on working, and changes wait. Credentials that fail ask for one
 //! more look before they count as failed: their application may be a moment old.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use event_feed::{AuthorisedMerchants, Scope};
 use order_model::{ApplicationId, Timestamp};
+use sha2::{Digest, Sha256};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +49,8 @@ pub struct Access {
     not_before: Timestamp,
     /// Of an application: since when authorisations count. Of an authorisation: when it was approved.
     authorised_from: Timestamp,
+    /// Made when it is asked for first.
+    scope_digest: OnceLock<[u8; 32]>,
 }
 
 impl Access {
@@ -68,6 +71,7 @@ impl Access {
             revoked,
             not_before,
             authorised_from: record.authorised_from,
+            scope_digest: OnceLock::new(),
         }
     }
 
@@ -77,15 +81,41 @@ impl Access {
         let everything = scope.authorise_all();
         let (secrets, not_before) = (Vec::new(), Timestamp::default());
         let authorised_from = stored.created_at;
-        Self { scope, everything, kind: Kind::Distributed, secrets, revoked: false, not_before, authorised_from }
+        Self {
+            scope,
+            everything,
+            kind: Kind::Distributed,
+            secrets,
+            revoked: false,
+            not_before,
+            authorised_from,
+            scope_digest: OnceLock::new(),
+        }
     }
 
     /// The same, stripped of everything.
     fn removed(&self) -> Self {
         let scope = Scope::new(self.scope.application().clone(), []);
         let everything = scope.authorise_all();
-        let (secrets, not_before) = (Vec::new(), Timestamp::MAX);
-        Self { scope, everything, kind: self.kind, secrets, revoked: true, not_before, authorised_from: Timestamp::MAX }
+        Self {
+            scope,
+            everything,
+            kind: self.kind,
+            secrets: Vec::new(),
+            revoked: true,
+            not_before: Timestamp::MAX,
+            authorised_from: Timestamp::MAX,
+            scope_digest: OnceLock::new(),
+        }
+    }
+
+    /// A digest of the merchants that it may see: another one where that changed.
+    pub fn scope_digest(&self) -> [u8; 32] {
+        *self.scope_digest.get_or_init(|| {
+            let mut hash = Sha256::new();
+            self.scope.merchants().iter().for_each(|merchant| hash.update(merchant.as_bytes()));
+            hash.finalize().into()
+        })
     }
 
     /// Where its permissions come from.

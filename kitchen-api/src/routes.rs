@@ -223,7 +223,8 @@ impl Wiring {
                 let authorised = api.authorise(request.headers())?;
                 limit.map_or(Ok(()), |limit| limit.check(&authorised))?;
                 if keeps_answers && idempotency::is_asked(request.headers()) {
-                    let (of_whom, of_work) = (caller(&authorised), Arc::clone(&api));
+                    let of_whom = (caller(&authorised), authorised.access().scope_digest());
+                    let of_work = Arc::clone(&api);
                     let work: idempotency::Work =
                         Box::new(move |request| Box::pin(handler(of_work, authorised, request)));
                     return idempotency::once(api, of_whom, request, error_shape, work).await;

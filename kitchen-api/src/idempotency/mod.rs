@@ -3,7 +3,8 @@
 //! Called by the router for the operations whose row documents the header, and only where a client sends it. What is
 //! remembered stands in the table `requests` for a day; it survives a crash, and every instance sees it. The decision is
 //! [`decide`], pure. An answer is kept when it is a result or says what is wrong with the request; one that says that nothing
-//! was done for now (401, 403, 404, 408, 429, 5xx) is not, and the next request is judged anew.
+//! was done for now (401, 403, 404, 408, 429, 5xx) is not, and the next request is judged anew. Nor does a kept answer say
+//! anything to an application whose merchants have changed since: its request is judged anew, too.
 //!
 //! Whoever dies between the effect and the record leaves the key held. Once that is over the request is carried out again,
 //! under the same [`effect`] key: the core remembers under it what it has committed, and answers as the first time.
@@ -67,15 +68,16 @@ pub(crate) fn effect(headers: &HeaderMap, entropy: &Entropy) -> [u8; 16] {
 /// What carries a request out.
 pub(crate) type Work = Box<dyn FnOnce(Request) -> BoxFuture<'static, Result<Response, ApiError>> + Send>;
 
-/// Carries a request with a key out once, and answers its repeats as the first one.
+/// Carries a request with a key out once, and answers its repeats as the first one. `of_whom` is the caller and a digest of what
+/// it may see.
 pub(crate) async fn once(
     api: Arc<Api>,
-    caller: Caller,
+    of_whom: (Caller, [u8; 32]),
     request: Request,
     error_shape: fn(ApiError) -> Response,
     work: Work,
 ) -> Result<Response, ApiError> {
-    let (asked, mut parts, body) = Asked::read(&caller, request).await?;
+    let (asked, mut parts, body) = Asked::read(of_whom, request).await?;
     let held = match hold(&api, &asked).await.map_err(|error| unavailable(&error))? {
         Held::Ours(held) => held,
         Held::Answered(answer) => return replay(answer),
@@ -106,7 +108,7 @@ async fn hold(api: &Api, asked: &Asked) -> Result<Held, RequestTableError> {
     for _ in 0..ATTEMPTS_MAX {
         let before = api.requests.remembered(&asked.under).await?;
         let now = api.clock.now();
-        let effect = match decide(before.as_ref(), &asked.fingerprint, now) {
+        let effect = match decide(before.as_ref(), asked, now) {
             Verdict::Begin => api.entropy.bytes(),
             Verdict::TakeOver { effect } => effect,
             Verdict::Answer(answer) => return Ok(Held::Answered(answer)),
@@ -115,6 +117,7 @@ async fn hold(api: &Api, asked: &Asked) -> Result<Held, RequestTableError> {
         };
         let held = Remembered {
             fingerprint: asked.fingerprint,
+            scope: asked.scope,
             effect,
             holder,
             progress: Progress::Held { until: now.plus(HELD_FOR) },

@@ -15,22 +15,26 @@ use crate::rate_limits::Caller;
 pub(super) const EFFECT_HEX_BYTES: usize = 32;
 
 /// What a key stands for.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Asked {
     /// The key, as it is remembered: of two callers each has its own.
     pub(super) under: [u8; 32],
     /// The request: method, path with its query, and body.
     pub(super) fingerprint: [u8; 32],
+    /// What its caller may see.
+    pub(super) scope: [u8; 32],
 }
 
 impl Asked {
-    pub(super) async fn read(caller: &Caller, request: Request) -> Result<(Self, Parts, Bytes), ApiError> {
+    /// `of_whom` is the caller and a digest of what it may see.
+    pub(super) async fn read(of_whom: (Caller, [u8; 32]), request: Request) -> Result<(Self, Parts, Bytes), ApiError> {
+        let (caller, scope) = of_whom;
         let (parts, body) = request.into_parts();
-        let under = digest(caller, key(&parts.headers)?);
+        let under = digest(&caller, key(&parts.headers)?);
         let body = read_body(&parts.headers, body, BODY_MAX_BYTES).await?;
         let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
         let fingerprint = of_parts(&[parts.method.as_str().as_bytes(), path.as_bytes(), &body]);
-        Ok((Self { under, fingerprint }, parts, body))
+        Ok((Self { under, fingerprint, scope }, parts, body))
     }
 }
 
@@ -72,7 +76,7 @@ mod tests {
         let key = http::HeaderValue::from_bytes(key.as_bytes()).unwrap();
         let request = http::Request::builder().method(method).uri(path).header(HEADER, key);
         let request = request.body(Body::from(body)).unwrap();
-        let read = Asked::read(caller, request).now_or_never().unwrap();
+        let read = Asked::read((caller.clone(), [0; 32]), request).now_or_never().unwrap();
         read.map(|(asked, _, _)| asked).map_err(|error| error.status().as_u16())
     }
 

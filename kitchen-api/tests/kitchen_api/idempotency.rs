@@ -88,6 +88,33 @@ async fn another_request_with_the_same_key_is_422_and_has_no_effect() {
 }
 
 #[tokio::test]
+async fn an_answer_is_kept_from_an_application_that_may_not_see_the_merchant_any_more() {
+    let tables = Tables::start().await;
+    let (rig, pos) = rig(&tables).await;
+    let (seen, gone) = (path(order(1), "confirm"), path(order(2), "confirm"));
+    for (path, key) in [(&seen, "1"), (&gone, "2")] {
+        assert_eq!(send(&pos, path, key, "").await.status, 202);
+        assert!(is_replayed(&send(&pos, path, key, "").await));
+    }
+    rig.applications.put("pos", "pos-secret", &[merchant(1)]);
+    let merchant_2 = format!("/merchant/v1.0/merchants/{}", merchant(2));
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
+    while pos.get(&merchant_2).await.status != 403 {
+        assert!(tokio::time::Instant::now() < deadline, "the grant is never taken away");
+    }
+    let (refused, stranger) = (send(&pos, &gone, "2", "").await, send(&pos, &gone, "3", "").await);
+    assert_eq!((refused.status, &refused.body), (stranger.status, &stranger.body), "as one that never had a key");
+    assert_eq!(refused.status, 404);
+    assert!(!is_replayed(&refused));
+
+    let effects: Vec<String> = rig.peers.core.acts.lock().drain(..).map(|act| act.idempotency_key).collect();
+    assert_eq!(send(&pos, &seen, "1", "").await.status, 202, "the other one is judged anew");
+    let again: Vec<String> = rig.peers.core.acts.lock().drain(..).map(|act| act.idempotency_key).collect();
+    assert_eq!(again, effects[..1], "and carried out under the key of its first effect");
+    assert!(is_replayed(&send(&pos, &seen, "1", "").await));
+}
+
+#[tokio::test]
 async fn a_request_at_the_same_time_is_409_and_the_first_ones_answer_is_given_once_it_is_there() {
     let tables = Tables::start().await;
     let (rig, pos) = rig(&tables).await;

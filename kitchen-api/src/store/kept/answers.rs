@@ -40,6 +40,8 @@ pub(crate) enum Progress {
 pub(crate) struct Remembered {
     /// Which request it was.
     pub(crate) fingerprint: [u8; 32],
+    /// What its caller could see then.
+    pub(crate) scope: [u8; 32],
     /// What its effects are made under; the same for whoever answers it.
     pub(crate) effect: [u8; 16],
     /// Who answers it, or did.
@@ -90,6 +92,7 @@ fn item(under: &[u8; 32], what: &Remembered) -> Item {
     item.extend([
         ("format".to_owned(), number(FORMAT)),
         ("fingerprint".to_owned(), binary(&what.fingerprint)),
+        ("scope".to_owned(), binary(&what.scope)),
         ("effect".to_owned(), binary(&what.effect)),
         ("holder".to_owned(), binary(&what.holder)),
         ("kept_until_ms".to_owned(), number(what.kept_until.unix_ms())),
@@ -123,6 +126,8 @@ fn read(item: &Item) -> Result<Remembered, StoreError> {
     };
     Ok(Remembered {
         fingerprint: fixed(item, "fingerprint")?,
+        // Written before scopes were: equal to no caller's.
+        scope: if item.contains_key("scope") { fixed(item, "scope")? } else { [0; 32] },
         effect: fixed(item, "effect")?,
         holder: fixed(item, "holder")?,
         progress,
@@ -147,6 +152,7 @@ mod tests {
     fn what_is_remembered_survives_its_item() {
         let held = Remembered {
             fingerprint: [1; 32],
+            scope: [4; 32],
             effect: [2; 16],
             holder: [3; 16],
             progress: Progress::Held { until: Timestamp::from_unix_ms(5) },

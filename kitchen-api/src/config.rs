@@ -106,7 +106,7 @@ pub struct TlsConfig {
 /// Limits and timeouts of the accept loop.
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
-    /// Connections at a time. Default 10,000.
+    /// Connections at a time. When all are taken the cleartext one that has rested longest makes place for the next. Default 10,000.
     pub connections_max: usize,
     /// Connections at a time from one address. Default none: chains sit behind one NAT.
     pub connections_per_address_max: Option<u32>,

@@ -157,7 +157,12 @@ impl Service {
             clock,
         });
         let webhooks = webhooks.map(|given| Webhooks::new(config.webhooks.clone(), given, &api, event_id_key));
-        let options = Options { config: config.server.clone(), tls, drain_timeout: config.drain_timeout };
+        let options = Options {
+            config: config.server.clone(),
+            tls,
+            drain_timeout: config.drain_timeout,
+            open_delivery: Some(config.open_delivery_prefix.clone()),
+        };
         let handle = Handle { api: Arc::clone(&api), address, state: Arc::default() };
         Ok(Self { config, listener, options, api, applications, webhooks, handle })
     }

@@ -27,6 +27,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::Options;
 use super::activity::{Activity, GaveUp, Watchdog, Watched};
+use super::registry::Admission;
 use super::request::answer;
 
 /// hyper's buffer for one HTTP/1 connection: holds the largest head we answer ourselves (headers and URI), with room
@@ -85,12 +86,18 @@ where
     }
 
     /// Serves one connection until it ends, is given up on, or was drained.
-    pub(super) async fn drive(self: Arc<Self>, stream: TcpStream, peer: IpAddr, drain: oneshot::Receiver<()>) {
+    pub(super) async fn drive(
+        self: Arc<Self>,
+        stream: TcpStream,
+        peer: IpAddr,
+        admission: &Admission,
+        drain: oneshot::Receiver<()>,
+    ) {
         // Answers are small and leave in one write; waiting for more would only delay them.
         let _ = stream.set_nodelay(true);
         self.give_up_on_who_is_gone(&stream);
         let Some(acceptor) = self.options.tls.clone() else {
-            return self.drive_cleartext(stream, peer, drain).await;
+            return self.drive_cleartext(stream, peer, admission, drain).await;
         };
         // Boxed: what encryption needs is no part of a cleartext connection's task.
         Box::pin(self.drive_tls(acceptor, stream, peer, drain)).await;
@@ -127,7 +134,13 @@ where
     }
 
     /// Waits for each burst of requests outside hyper.
-    async fn drive_cleartext(&self, stream: TcpStream, peer: IpAddr, mut drain: oneshot::Receiver<()>) {
+    async fn drive_cleartext(
+        &self,
+        stream: TcpStream,
+        peer: IpAddr,
+        admission: &Admission,
+        mut drain: oneshot::Receiver<()>,
+    ) {
         let config = &self.options.config;
         let activity = Activity::new();
         let mut io = Watched::new(stream, Arc::clone(&activity));
@@ -135,6 +148,7 @@ where
         let (mut limit, mut given_up) = (config.header_timeout, &self.metrics.head_timeout);
         loop {
             if !io.is_unread() {
+                let _resting = admission.rest();
                 let more = tokio::select! {
                     // A request that has come before we are to end is answered.
                     biased;
@@ -222,7 +236,7 @@ where
         if let Some(activity) = activity {
             activity.request_started();
         }
-        let response = answer(self.service.clone(), request, peer, &self.options.config).await;
+        let response = answer(self.service.clone(), request, peer, &self.options).await;
         if let Some(activity) = activity {
             activity.request_answered(response.body().size_hint().exact().is_some());
         }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::response::IntoResponse;
 use http::{Request, Response};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -24,6 +25,8 @@ pub use request::PeerAddress;
 pub(crate) use request::{BodyTimeout, WAIT_MAX};
 
 use crate::config::ServerConfig;
+use crate::errors::ApiError;
+use crate::open_delivery::OpenDeliveryPrefix;
 use connection::Driver;
 use registry::{Refusal, Registry};
 
@@ -45,12 +48,23 @@ pub struct Options {
     pub tls: Option<TlsAcceptor>,
     /// How long requests in flight may take once `shutdown` was cancelled.
     pub drain_timeout: Duration,
+    /// Where Open Delivery's paths are: what the server itself refuses there is a problem, as all errors there are.
+    pub open_delivery: Option<OpenDeliveryPrefix>,
 }
 
 impl Options {
     /// Cleartext with the default limits.
     pub fn cleartext() -> Self {
-        Self { config: ServerConfig::default(), tls: None, drain_timeout: Duration::from_secs(10) }
+        let (config, drain_timeout) = (ServerConfig::default(), Duration::from_secs(10));
+        Self { config, tls: None, drain_timeout, open_delivery: None }
+    }
+
+    /// How errors look on `path`.
+    fn error_shape(&self, path: &str) -> fn(ApiError) -> Response<Body> {
+        match &self.open_delivery {
+            Some(prefix) if prefix.covers(path) => ApiError::into_problem,
+            Some(_) | None => ApiError::into_response,
+        }
     }
 }
 
@@ -92,8 +106,7 @@ where
             let id = admission.id();
             let driver = Arc::clone(driver);
             let task = tokio::spawn(async move {
-                let admission = admission;
-                driver.drive(stream, peer, drain).await;
+                driver.drive(stream, peer, &admission, drain).await;
                 drop(admission);
             });
             registry.abort_with(id, task.abort_handle());

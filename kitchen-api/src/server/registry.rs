@@ -1,8 +1,10 @@
 //! Which connections are open: the caps on them, and how they are told to drain.
 //!
-//! Used by the accept loop. One lock, taken when a connection opens or closes and never for a request.
+//! Used by the accept loop. One lock, taken when a connection opens, closes, begins to rest or ends its rest, and never for a
+//! request. Whoever holds ten thousand connections and says nothing must not keep restaurants out: when all places are taken,
+//! the connection that has rested longest gives its own to the next one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
+
+/// The most connections that were told to give up their place and have not ended yet: by so many the cap may be exceeded for
+/// a moment.
+const LEAVING_MAX: usize = 64;
 
 /// Why a connection was not admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,19 +30,50 @@ struct Open {
     /// Resolves the connection's drain signal when sent or dropped.
     drain: oneshot::Sender<()>,
     task: Option<AbortHandle>,
+    /// Whether its place was given to another one: it ends as soon as it is run.
+    is_leaving: bool,
+}
+
+impl Open {
+    fn tell_to_drain(&mut self) {
+        let (closed, _) = oneshot::channel();
+        // A connection that has just ended needs no telling.
+        let _ = std::mem::replace(&mut self.drain, closed).send(());
+    }
 }
 
 #[derive(Default)]
 struct State {
     next_id: u64,
     open: HashMap<u64, Open>,
+    /// Connections by when they began to rest, the longest rest first.
+    resting: BTreeMap<u64, u64>,
+    next_rest: u64,
+    /// How many of `open` are leaving.
+    leaving: usize,
     per_address: HashMap<IpAddr, u32>,
+}
+
+impl State {
+    /// Has the connection that has rested longest give up its place; whether there was one.
+    fn displace_one(&mut self) -> bool {
+        if self.leaving >= LEAVING_MAX {
+            return false;
+        }
+        let Some(id) = self.resting.pop_first().map(|(_, id)| id) else { return false };
+        let Some(open) = self.open.get_mut(&id) else { return false };
+        open.is_leaving = true;
+        open.tell_to_drain();
+        self.leaving += 1;
+        true
+    }
 }
 
 struct Shared {
     state: Mutex<State>,
     emptied: Notify,
     connections: metrics::Gauge,
+    displaced: metrics::Counter,
     count_addresses: bool,
 }
 
@@ -60,6 +97,7 @@ impl Registry {
             state: Mutex::default(),
             emptied: Notify::new(),
             connections: metrics::gauge!("comanda_kitchen_api_connections"),
+            displaced: metrics::counter!("comanda_kitchen_api_connections_closed_total", "reason" => "displaced"),
             count_addresses: per_address_max.is_some(),
         };
         Self { shared: Arc::new(shared), connections_max, per_address_max }
@@ -68,20 +106,21 @@ impl Registry {
     /// Admits a connection of `address`; the receiver resolves when the connection should drain.
     pub(super) fn admit(&self, address: IpAddr) -> Result<(Admission, oneshot::Receiver<()>), Refusal> {
         let mut state = self.shared.state.lock();
-        if state.open.len() >= self.connections_max {
-            return Err(Refusal::Full);
-        }
         if let Some(max) = self.per_address_max {
-            let connections = state.per_address.entry(address).or_default();
-            if *connections >= max {
+            if state.per_address.get(&address).is_some_and(|connections| *connections >= max) {
                 return Err(Refusal::AddressFull);
             }
-            *connections += 1;
+        }
+        if state.open.len() - state.leaving >= self.connections_max && !state.displace_one() {
+            return Err(Refusal::Full);
+        }
+        if self.per_address_max.is_some() {
+            *state.per_address.entry(address).or_default() += 1;
         }
         let id = state.next_id;
         state.next_id += 1;
         let (drain, drained) = oneshot::channel();
-        state.open.insert(id, Open { drain, task: None });
+        state.open.insert(id, Open { drain, task: None, is_leaving: false });
         drop(state);
         self.shared.connections.increment(1.0);
         Ok((Admission { id, address, shared: Arc::clone(&self.shared) }, drained))
@@ -99,10 +138,7 @@ impl Registry {
         let tasks: Vec<AbortHandle> = {
             let mut state = self.shared.state.lock();
             let tasks = state.open.values().filter_map(|open| open.task.clone()).collect();
-            for open in state.open.values_mut() {
-                let (closed, _) = oneshot::channel();
-                let _ = std::mem::replace(&mut open.drain, closed).send(());
-            }
+            state.open.values_mut().for_each(Open::tell_to_drain);
             tasks
         };
         if tokio::time::timeout(timeout, self.emptied()).await.is_err() {
@@ -127,12 +163,39 @@ impl Admission {
     pub(super) fn id(&self) -> u64 {
         self.id
     }
+
+    /// Notes that the connection waits for a request, until this is dropped.
+    pub(super) fn rest(&self) -> Rest<'_> {
+        let mut state = self.shared.state.lock();
+        let since = state.next_rest;
+        state.next_rest += 1;
+        // One that is leaving is not told again.
+        if state.open.get(&self.id).is_some_and(|open| !open.is_leaving) {
+            state.resting.insert(since, self.id);
+        }
+        Rest { since, shared: &self.shared }
+    }
+}
+
+/// A connection that waits for a request.
+pub(super) struct Rest<'a> {
+    since: u64,
+    shared: &'a Shared,
+}
+
+impl Drop for Rest<'_> {
+    fn drop(&mut self) {
+        self.shared.state.lock().resting.remove(&self.since);
+    }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
         let mut state = self.shared.state.lock();
-        state.open.remove(&self.id);
+        if state.open.remove(&self.id).is_some_and(|open| open.is_leaving) {
+            state.leaving -= 1;
+            self.shared.displaced.increment(1);
+        }
         if self.shared.count_addresses
             && let Some(connections) = state.per_address.get_mut(&self.address)
         {
@@ -165,5 +228,35 @@ mod tests {
         let third = registry.admit(one).ok().unwrap();
         drop((second, third));
         registry.drain(Duration::from_secs(1)).await;
+    }
+
+    #[tokio::test]
+    async fn the_longest_rest_gives_up_its_place_when_all_are_taken() {
+        let registry = Registry::new(2, None);
+        let address = "10.0.0.1".parse().unwrap();
+        let (first, mut first_drains) = registry.admit(address).ok().unwrap();
+        let (second, mut second_drains) = registry.admit(address).ok().unwrap();
+        assert_eq!(registry.admit(address).err(), Some(Refusal::Full), "both are at work");
+        let second_rests = second.rest();
+        let first_rests = first.rest();
+        let (third, _third_drains) = registry.admit(address).ok().unwrap();
+        assert!(second_drains.try_recv().is_ok() && first_drains.try_recv().is_err(), "the longest rest ends");
+        drop(first_rests);
+        assert_eq!(registry.admit(address).err(), Some(Refusal::Full), "the first is at work again");
+        drop(second_rests);
+        drop(second);
+        assert_eq!(registry.admit(address).err(), Some(Refusal::Full), "its place was given away before");
+        drop(third);
+        assert!(registry.admit(address).is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_cap_is_exceeded_by_few_that_are_leaving() {
+        let registry = Registry::new(1_000, None);
+        let address = "10.0.0.1".parse().unwrap();
+        let admitted: Vec<_> = (0..1_000).map(|_| registry.admit(address).ok().unwrap()).collect();
+        let _rests: Vec<_> = admitted.iter().map(|(admission, _)| admission.rest()).collect();
+        let more = (0..1_000).map_while(|_| registry.admit(address).ok()).count();
+        assert_eq!(more, LEAVING_MAX, "nobody of those told has ended yet");
     }
 }

@@ -11,13 +11,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::response::IntoResponse;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
+use super::Options;
 use crate::config::ServerConfig;
 use crate::errors::ApiError;
 
@@ -34,17 +34,13 @@ pub(crate) const WAIT_MAX: Duration = Duration::from_secs(30);
 pub(crate) struct BodyTimeout;
 
 /// Answers one request, whatever happens.
-pub(super) async fn answer<S>(
-    service: S,
-    request: Request<Incoming>,
-    peer: IpAddr,
-    config: &ServerConfig,
-) -> Response<Body>
+pub(super) async fn answer<S>(service: S, request: Request<Incoming>, peer: IpAddr, options: &Options) -> Response<Body>
 where
     S: tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
 {
+    let (config, error_shape) = (&options.config, options.error_shape(request.uri().path()));
     if let Err(error) = check_head(&request, config) {
-        return error.into_response();
+        return error_shape(error);
     }
     let (mut parts, body) = request.into_parts();
     parts.extensions.insert(PeerAddress(peer));
@@ -54,7 +50,7 @@ where
         (Body::new(TimedBody::new(body, config.body_timeout)), config.request_timeout + config.body_timeout)
     };
     let mut service = service;
-    within(time_limit, service.call(Request::from_parts(parts, body))).await
+    within(time_limit, error_shape, service.call(Request::from_parts(parts, body))).await
 }
 
 /// How long it may take beyond the usual: a request that asks for a wait has all of it. What the wait is, and whether there
@@ -67,6 +63,7 @@ fn patience(uri: &http::Uri) -> Duration {
 /// large, and the future that would hold it is moved for every request.
 async fn within(
     time_limit: Duration,
+    error_shape: fn(ApiError) -> Response<Body>,
     answer: impl Future<Output = Result<Response<Body>, Infallible>>,
 ) -> Response<Body> {
     let mut answer = pin!(answer);
@@ -79,7 +76,7 @@ async fn within(
             });
         }
         let deadline = deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(time_limit)));
-        deadline.as_mut().poll(context).map(|()| ApiError::unavailable().into_response())
+        deadline.as_mut().poll(context).map(|()| error_shape(ApiError::unavailable()))
     })
     .await
 }

@@ -36,6 +36,20 @@ async fn heads_that_are_too_large_answer_in_the_envelope() {
 }
 
 #[tokio::test]
+async fn heads_that_are_too_large_on_open_deliverys_paths_answer_as_a_problem() {
+    let rig = Rig::start().await;
+    let long = rig.client.get(&format!("/v1/events:polling?eventType={}", "x".repeat(8 * 1024))).await;
+    let headers = [("x-a", "y".repeat(16 * 1024)), ("x-b", "y".repeat(16 * 1024))];
+    let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let large = rig.client.send("GET", "/v1/events:polling", &headers, "").await;
+    for (answer, status) in [(long, 414), (large, 431)] {
+        assert_eq!((answer.status.as_u16(), &answer.json()["status"]), (status, &serde_json::json!(status)));
+        assert_eq!(answer.headers["content-type"], "application/problem+json");
+        assert!(answer.json()["title"].is_string());
+    }
+}
+
+#[tokio::test]
 async fn an_action_with_a_body_above_256_kib_is_413() {
     let rig = Rig::start().await;
     let pos = rig.as_application("pos").await;

@@ -90,7 +90,8 @@ async fn giant_heads_and_bodies_are_refused_and_others_are_served_meanwhile() {
 
 #[tokio::test]
 async fn above_the_cap_of_connections_a_client_reads_why() {
-    let server = ServerConfig { connections_max: 2, ..ServerConfig::default() };
+    // Neither of the two rests within the test: whoever rests would make place.
+    let server = ServerConfig { connections_max: 2, rest_after: Duration::from_secs(60), ..ServerConfig::default() };
     let rig = Rig::start_with(with(server)).await;
     let mut first = Raw::connect(rig.handle.address()).await;
     first.send("GET /nothing HTTP/1.1\r\nhost: a\r\n\r\n").await;
@@ -112,6 +113,30 @@ async fn above_the_cap_of_connections_a_client_reads_why() {
         admitted = sent.await.is_ok() && again.read_to_end().await.starts_with("HTTP/1.1 404");
     }
     assert!(admitted, "a place that was given back is used again");
+}
+
+#[tokio::test]
+async fn who_holds_all_connections_and_says_nothing_keeps_no_restaurant_out() {
+    let rest_after = Duration::from_millis(20);
+    let server = ServerConfig { connections_max: 20, rest_after, ..ServerConfig::default() };
+    let rig = Rig::start_with(with(server)).await;
+    let mut idle = Vec::new();
+    for number in 0..20 {
+        let mut one = Raw::connect(rig.handle.address()).await;
+        // Half of them have been answered before.
+        if number % 2 == 0 {
+            one.send("GET /nothing HTTP/1.1\r\nhost: a\r\n\r\n").await;
+            one.read_answer().await;
+        }
+        idle.push(one);
+    }
+    tokio::time::sleep(rest_after * 4).await;
+    for _ in 0..30 {
+        let mut restaurant = Raw::connect(rig.handle.address()).await;
+        restaurant.send("GET /nothing HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+        assert!(restaurant.read_to_end().await.starts_with("HTTP/1.1 404"));
+    }
+    assert_eq!(idle[1].read_to_end().await, "", "whoever rested longest made place");
 }
 
 #[tokio::test]

@@ -4,8 +4,10 @@ use std::num::NonZeroU8;
 
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+use futures::{StreamExt, TryStreamExt};
 use order_model::{MerchantId, Timestamp};
 
+use super::profiles::{BATCH_WRITE_MAX, SEED_BATCHES_MAX};
 use super::{Item, Store, StoreError, number, read_number, read_text, text};
 use crate::presence::{Transition, TransitionReason};
 
@@ -94,8 +96,9 @@ impl Store {
 
     /// Stores that `merchants`, which have no presence yet, came ONLINE at `since`, and that it was published. For seeding.
     pub async fn seed_online(&self, merchants: &[MerchantId], since: Timestamp) -> Result<(), StoreError> {
-        let items = merchants.iter().map(|merchant| online_item(*merchant, since)).collect();
-        self.put_all(items).await
+        let seeded = futures::stream::iter(merchants.chunks(BATCH_WRITE_MAX))
+            .map(|some| self.put_all(some.iter().map(|merchant| online_item(*merchant, since)).collect()));
+        seeded.buffer_unordered(SEED_BATCHES_MAX).try_collect::<Vec<()>>().await.map(|_| ())
     }
 
     /// Remembers that transitions up to this one were published.

@@ -14,9 +14,9 @@ use crate::profile::Merchant;
 /// The most keys of one BatchGetItem.
 const BATCH_GET_MAX: usize = 100;
 /// The most items of one BatchWriteItem.
-const BATCH_WRITE_MAX: usize = 25;
+pub(super) const BATCH_WRITE_MAX: usize = 25;
 /// Batches of a seeding under way at once.
-const SEED_BATCHES_MAX: usize = 16;
+pub(super) const SEED_BATCHES_MAX: usize = 16;
 /// How often keys that a batch left out are asked for again.
 const UNPROCESSED_RETRIES_MAX: usize = 5;
 
@@ -122,14 +122,17 @@ impl Store {
     /// Puts `items`, in whatever order.
     pub(super) async fn put_all(&self, items: Vec<Item>) -> Result<(), StoreError> {
         let put = |item: Item| PutRequest::builder().set_item(Some(item)).build();
-        let writes: Result<Vec<WriteRequest>, _> =
-            items.into_iter().map(|item| Ok(WriteRequest::builder().put_request(put(item)?).build())).collect();
-        let mut left = writes.map_err(|_: BuildError| StoreError::Malformed { field: "item" })?;
-        while !left.is_empty() {
-            let rest = left.split_off(left.len().min(BATCH_WRITE_MAX));
-            self.write_batch(std::mem::replace(&mut left, rest)).await?;
+        let mut items = items.into_iter();
+        loop {
+            let batch = items.by_ref().take(BATCH_WRITE_MAX);
+            let writes: Result<Vec<WriteRequest>, _> =
+                batch.map(|item| Ok(WriteRequest::builder().put_request(put(item)?).build())).collect();
+            let writes = writes.map_err(|_: BuildError| StoreError::Malformed { field: "item" })?;
+            if writes.is_empty() {
+                return Ok(());
+            }
+            self.write_batch(writes).await?;
         }
-        Ok(())
     }
 
     /// Writes one batch, and again what DynamoDB leaves out of it.

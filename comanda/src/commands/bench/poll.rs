@@ -86,18 +86,21 @@ async fn warm_up(
     polls: &Arc<Vec<Vec<u8>>>,
     empties: &Arc<Vec<Vec<u8>>>,
 ) -> Result<(), Failure> {
-    for (address, requests) in [(platform.http, polls), (platform.yardstick, empties)] {
-        // Long enough that every merchant has polled once before anything is measured.
-        let rate = if arguments.rate == 0 { WARM_UP_RATE } else { arguments.rate };
-        let duration = Duration::from_secs(2 + u64::from(arguments.merchants / rate));
+    let rate = arguments.rate.max(WARM_UP_RATE);
+    // Every merchant polls once before anything is measured.
+    let all_polled = Duration::from_secs(u64::from(arguments.merchants / rate));
+    for (address, requests, span) in [(platform.http, polls, all_polled), (platform.yardstick, empties, Duration::ZERO)]
+    {
+        let duration = WARM_UP_LEAST + span;
         let load = Load { address, requests: Arc::clone(requests), rate, connections: arguments.connections, duration };
         load.run().await.context("warming up")?;
     }
     Ok(())
 }
 
-/// Requests a second of the warm-up where the benchmark has no rate.
+/// The least requests a second of the warm-up, and its least length.
 const WARM_UP_RATE: u32 = 15_000;
+const WARM_UP_LEAST: Duration = Duration::from_secs(2);
 
 /// How long one look at the idle platform takes.
 const IDLE_SPAN: Duration = Duration::from_secs(4);

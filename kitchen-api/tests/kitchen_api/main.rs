@@ -10,6 +10,7 @@ mod authorisations;
 mod catalog;
 mod catalog_batches;
 mod catalog_concurrency;
+mod catalog_images;
 mod catalog_limits;
 mod catalog_table;
 mod checkin_qrcode;

@@ -46,6 +46,7 @@ mod shutdown;
 mod sign_in;
 mod simulator;
 mod store_status;
+mod strikes;
 mod submissions;
 mod tls;
 mod tokens;

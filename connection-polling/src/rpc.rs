@@ -48,7 +48,8 @@ impl ConnectionPolling for Handle {
         Ok(Response::new(feed::PollReply {
             events: answer.events.iter().map(event_to_wire).collect(),
             hidden_ids: answer.hidden.iter().map(|id| to_bytes(id.as_bytes())).collect(),
-            refused: Vec::new(),
+            // It counts no deliveries.
+            ..feed::PollReply::default()
         }))
     }
 

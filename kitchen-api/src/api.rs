@@ -10,9 +10,10 @@ use crate::catalog::Catalog;
 use crate::config::Network;
 use crate::directory::Directory;
 use crate::entropy::Entropy;
-use crate::events::Waits;
-use crate::feed::FeedRouter;
-use crate::oauth::{Attempts, Tokens};
+use crate::errors::ApiError;
+use crate::events::{Strikes, Waits};
+use crate::feed::{FeedRouter, PolledPage};
+use crate::oauth::{Attempts, Authorised, Tokens};
 use crate::open_delivery::OpenDelivery;
 use crate::presence::BeatKeeper;
 use crate::rate_limits::OperationLimit;
@@ -36,6 +37,8 @@ pub(crate) struct Api {
     /// Whether the published limits hold.
     pub(crate) limits_requests: bool,
     pub(crate) poll_limit: Option<OperationLimit>,
+    /// Where strikes pause polling.
+    pub(crate) strikes: Option<Strikes>,
     pub(crate) feed: FeedRouter,
     pub(crate) beats: BeatKeeper,
     pub(crate) waits: Waits,
@@ -49,6 +52,22 @@ pub(crate) struct Api {
 }
 
 impl Api {
+    /// Whether a poll is answered, asked after its beat: one that is not says all the same that its merchants are there.
+    ///
+    /// # Errors
+    /// 429 while strikes pause its polling, or when it is one too many.
+    pub(crate) fn check_poll(&self, authorised: &Authorised) -> Result<(), ApiError> {
+        self.strikes.as_ref().map_or(Ok(()), |strikes| strikes.check(authorised))?;
+        self.poll_limit.as_ref().map_or(Ok(()), |limit| limit.check(authorised))
+    }
+
+    /// Notes what became a strike with a page, where strikes count.
+    pub(crate) fn note_strikes(&self, authorised: &Authorised, page: &PolledPage) {
+        if let Some(strikes) = &self.strikes {
+            strikes.struck(authorised, &page.struck);
+        }
+    }
+
     /// The trace of a request that changes something: the caller's, or a new one.
     pub(crate) fn trace_of(&self, headers: &http::HeaderMap) -> TraceId {
         let sent = headers.get("traceparent").and_then(|value| value.to_str().ok()).map(TraceId::from_traceparent);

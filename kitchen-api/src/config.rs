@@ -37,6 +37,8 @@ pub struct Config {
     pub token_requests_per_minute: Option<u32>,
     /// Whether the published limits of requests per application and operation hold. Default true.
     pub limits_requests: bool,
+    /// Whether polling is paused for whoever reaches 100 strikes within an hour. Default false.
+    pub pauses_on_strikes: bool,
     /// How often the directory of applications looks for changes. Default 1 s, so that a revocation is effective
     /// well within 5 s.
     pub directory_refresh: Duration,
@@ -65,6 +67,7 @@ impl Config {
             open_delivery_prefix: OpenDeliveryPrefix::default(),
             token_requests_per_minute: Some(20),
             limits_requests: true,
+            pauses_on_strikes: false,
             directory_refresh: Duration::from_secs(1),
             call_timeout: Duration::from_secs(2),
             waits: WaitLimits::default(),

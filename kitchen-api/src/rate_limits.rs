@@ -51,7 +51,7 @@ impl OperationLimit {
     }
 }
 
-/// An authorisation is known by the first of its merchants: two for the same one share its limit.
+/// Costs no allocation. An authorisation is known by the first of its merchants: two for the same one share its limit.
 pub(crate) fn caller(authorised: &Authorised) -> Caller {
     let restaurant = match authorised.access().kind() {
         Kind::Centralised => None,
@@ -61,7 +61,7 @@ pub(crate) fn caller(authorised: &Authorised) -> Caller {
 }
 
 /// Whole seconds, at least one, after which `wait` is over.
-fn seconds(wait: Duration) -> u32 {
+pub(crate) fn seconds(wait: Duration) -> u32 {
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     u32::try_from(seconds.max(1)).unwrap_or(u32::MAX)
 }

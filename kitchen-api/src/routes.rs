@@ -143,6 +143,7 @@ fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>) -> Method
         Operation::Catalog(operation) => {
             wiring.authorised(move |api, authorised, request| catalog::answer(api, authorised, request, operation))
         }
+        Operation::CatalogImage => wiring.open(catalog::image),
         Operation::Webhook => wiring.authorised(webhooks::show),
         Operation::SetWebhook => wiring.authorised(webhooks::set),
         Operation::RemoveWebhook => wiring.authorised(webhooks::remove),

@@ -25,7 +25,7 @@ use crate::catalog::{Catalog, CatalogTable};
 use crate::config::Config;
 use crate::directory::{Directory, keep_fresh};
 use crate::entropy::Entropy;
-use crate::events::Waits;
+use crate::events::{Strikes, Waits};
 use crate::feed::{FeedDependencies, FeedRouter};
 use crate::oauth::{Attempts, KeyError, Limits, Tokens};
 use crate::open_delivery::OpenDelivery;
@@ -148,6 +148,7 @@ impl Service {
                 .per_minute
                 .filter(|_| config.limits_requests)
                 .map(|per_minute| OperationLimit::new(per_minute, clock.clone())),
+            strikes: config.pauses_on_strikes.then(|| Strikes::new(clock.clone())),
             feed: FeedRouter::new(&config.feed, feed),
             waits: Waits::new(&config.waits),
             beats: BeatKeeper::new(merchant_connection.clone(), clock.clone()),

@@ -71,6 +71,10 @@ pub struct PollOutcome {
     pub hidden: Vec<EventId>,
     /// Partitions whose merchants were left out.
     pub refused: Vec<Refused>,
+    /// Events of the page that became strikes with it: delivered often and never acknowledged. Each is here once.
+    pub struck: Vec<EventId>,
+    /// Of a comparison read: how many events of the page are strikes.
+    pub strikes: Option<u32>,
 }
 
 /// What is asked, without the merchants.
@@ -140,8 +144,11 @@ impl Shared {
         if found.gathered > 0 {
             outcome.events = page::fill(found.merchants, query.limit, turn);
             if !query.flags.shadow {
-                self.mark_delivered(query.application, &outcome.events);
+                outcome.struck = self.mark_delivered(query.application, &outcome.events);
             }
+        }
+        if query.flags.shadow {
+            outcome.strikes = Some(self.strikes_among(query.application, &outcome.events));
         }
         outcome
     }
@@ -277,14 +284,15 @@ impl Shared {
         (now, self.clock.monotonic())
     }
 
-    fn mark_delivered(&self, application: &ApplicationId, events: &[FeedEvent]) {
-        let (mut first, mut strikes) = (0, 0_u64);
+    /// Marks deliveries and answers the strikes among them: nearly always none, which costs no allocation.
+    fn mark_delivered(&self, application: &ApplicationId, events: &[FeedEvent]) -> Vec<EventId> {
+        let (mut first, mut struck) = (0, Vec::new());
         for of_merchant in events.chunk_by(|one, next| one.merchant == next.merchant) {
             let mut marks = self.soft_of(self.partition_of_merchant(of_merchant[0].merchant)).delivered();
             for event in of_merchant {
                 match marks.mark(application, event) {
                     Delivery::Again | Delivery::Unmarked => continue,
-                    Delivery::Strike => strikes += 1,
+                    Delivery::Strike => struck.push(event.id),
                     Delivery::First => {
                         first += 1;
                         tracing::info!(
@@ -295,10 +303,21 @@ impl Shared {
             }
         }
         self.telemetry.events_delivered_first.increment(first);
-        if strikes > 0 {
-            self.telemetry.strikes.increment(strikes);
+        if !struck.is_empty() {
+            let strikes = struck.len();
+            self.telemetry.strikes.increment(strikes as u64);
             tracing::warn!(application_id = %application, strikes, "events are polled again and again and not acknowledged");
         }
+        struck
+    }
+
+    fn strikes_among(&self, application: &ApplicationId, events: &[FeedEvent]) -> u32 {
+        let mut strikes = 0;
+        for of_merchant in events.chunk_by(|one, next| one.merchant == next.merchant) {
+            let marks = self.soft_of(self.partition_of_merchant(of_merchant[0].merchant)).delivered();
+            strikes += of_merchant.iter().filter(|event| marks.is_strike(application, event.id)).count();
+        }
+        u32::try_from(strikes).unwrap_or(u32::MAX)
     }
 
     fn partition_of_merchant(&self, merchant: MerchantId) -> PartitionId {

@@ -85,6 +85,8 @@ fn to_wire(outcome: &PollOutcome) -> PollReply {
         events: outcome.events.iter().map(conversions::event_to_wire).collect(),
         hidden_ids: outcome.hidden.iter().map(|id| conversions::to_bytes(id.as_bytes())).collect(),
         refused: refused.collect(),
+        struck_ids: outcome.struck.iter().map(|id| conversions::to_bytes(id.as_bytes())).collect(),
+        strikes: outcome.strikes,
     }
 }
 

@@ -12,8 +12,8 @@ use event_feed::FeedEvent;
 use order_model::{ApplicationId, EventId, Timestamp};
 use parking_lot::{Mutex, MutexGuard};
 
-/// An event that was delivered this often and never acknowledged is a strike (PARTNER_API, 1.3). Strikes are counted and
-/// nothing more: nobody's polls are refused for them.
+/// An event that was delivered this often and never acknowledged is a strike (PARTNER_API, 1.3). Here strikes are counted
+/// and told to whoever polls: refusing polls for them is kitchen-api's.
 pub(crate) const DELIVERIES_PER_STRIKE: u8 = 50;
 
 /// The most delivery marks of a partition (about 60 bytes each). Beyond it deliveries go unmarked: pages then prefer
@@ -99,6 +99,12 @@ impl DeliveryMarks {
         self.by_application.get(application).is_some_and(|marks| marks.contains_key(&id))
     }
 
+    /// Whether the event was delivered to `application` so often that it is a strike.
+    pub(crate) fn is_strike(&self, application: &ApplicationId, id: EventId) -> bool {
+        let mark = self.by_application.get(application).and_then(|marks| marks.get(&id));
+        mark.is_some_and(|mark| mark.deliveries >= DELIVERIES_PER_STRIKE)
+    }
+
     /// Marks a delivery, and says which it was.
     pub(crate) fn mark(&mut self, application: &ApplicationId, event: &FeedEvent) -> Delivery {
         let marks = match self.by_application.get_mut(application) {
@@ -170,7 +176,9 @@ mod tests {
         assert_eq!(marks.mark(&one, &event(1)), Delivery::First);
         assert_eq!(deliver(&mut marks, &one, 300), [usize::from(DELIVERIES_PER_STRIKE) - 1], "and never again");
         assert_eq!(deliver(&mut marks, &other, 49), [0; 0], "counted for each application");
+        assert_eq!([&one, &other].map(|application| marks.is_strike(application, event(1).id)), [true, false]);
         marks.forget(&one, &[event(1).id]);
+        assert!(!marks.is_strike(&one, event(1).id));
         assert_eq!(deliver(&mut marks, &one, 49), [0; 0]);
         marks.sweep(Timestamp::from_unix_ms(1_000));
         assert_eq!((marks.count, marks.contains(&one, event(1).id)), (0, false));

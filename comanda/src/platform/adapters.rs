@@ -82,7 +82,14 @@ impl LocalFeed {
                 RefusalReason::Overloaded => Refusal::Overloaded,
             },
         });
-        PollOutcome { events: outcome.events, hidden: outcome.hidden, refused: refused.collect(), is_cut: false }
+        PollOutcome {
+            events: outcome.events,
+            hidden: outcome.hidden,
+            refused: refused.collect(),
+            is_cut: false,
+            struck: outcome.struck,
+            strikes: outcome.strikes,
+        }
     }
 }
 

@@ -71,6 +71,12 @@ pub const SETTINGS: &[Setting] = &[
         None,
         "published: 429 above the published requests per minute of an application; none; unset: none in `dev`, else published",
     ),
+    plain(
+        "strikes",
+        "COMANDA_STRIKES",
+        Some("count"),
+        "count: events delivered 50 times and not acknowledged are counted; pause: 100 of an application within an hour also pause its polling for 5 minutes",
+    ),
     plain("connections_max", "COMANDA_CONNECTIONS_MAX", Some("10000"), "Most public connections at once"),
     plain(
         "connections_per_address_max",

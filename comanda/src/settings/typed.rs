@@ -29,6 +29,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<kitchen_api::Network>,
     /// Whether requests are limited; where nothing is said, `dev` does not and production does.
     pub limits_requests: Option<bool>,
+    /// Whether strikes pause polling.
+    pub pauses_on_strikes: bool,
     /// The public listener as clients see it; as it is bound when absent.
     pub public_url: Option<String>,
     /// Where the Open Delivery paths are mounted.
@@ -135,6 +137,7 @@ impl Settings {
             ops_addr: reader.address("ops_addr", Reach::ThisMachine),
             trusted_proxies: reader.networks("trusted_proxies"),
             limits_requests: reader.rate_limits(),
+            pauses_on_strikes: reader.strikes(),
             public_url: reader.url("public_url", "expected a URL such as https://api.example.com"),
             open_delivery_prefix: reader.path_prefix("open_delivery_prefix"),
             connections_max: reader.number("connections_max", 1, 1_000_000).try_into().unwrap_or(usize::MAX),
@@ -312,6 +315,14 @@ impl Reader<'_> {
         }
     }
 
+    fn strikes(&mut self) -> bool {
+        match self.text("strikes").unwrap_or_default().as_str() {
+            "pause" => true,
+            "count" => false,
+            _ => self.refuse("strikes", "expected count or pause").unwrap_or(false),
+        }
+    }
+
     fn event_id_key(&mut self) -> Option<EventIdKey> {
         let text = self.text("event_id_key")?;
         let mut bytes = [0; 16];
@@ -393,6 +404,7 @@ mod tests {
         assert_eq!(settings.confirm_deadline, Duration::from_secs(480));
         assert_eq!(settings.order_retention, Duration::from_secs(14 * 24 * 3600));
         assert_eq!((settings.dev_merchants, settings.event_id_key), (3, None));
+        assert!(!settings.pauses_on_strikes && read(&[("strikes", "pause")]).unwrap().pauses_on_strikes);
     }
 
     #[test]
@@ -403,12 +415,18 @@ mod tests {
             ("offline_after", "500ms"),
             ("sweep_interval", "5 seconds"),
             ("event_id_key", "xyz"),
+            ("strikes", "true"),
             ("tls_cert_file", "cert.pem"),
         ])
         .unwrap_err();
         let mut keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
         keys.sort_unstable();
-        assert_eq!(keys, ["event_id_key", "http_addr", "offline_after", "ops_addr", "sweep_interval", "tls_key_file"]);
+        assert_eq!(
+            keys,
+            ["event_id_key", "http_addr", "offline_after", "ops_addr", "strikes", "sweep_interval", "tls_key_file"]
+        );
+        let strikes = problems.iter().find(|problem| problem.key == "strikes").unwrap();
+        assert_eq!(strikes.to_string(), "strikes (flag --strikes): expected count or pause");
         let offline = problems.iter().find(|problem| problem.key == "offline_after").unwrap();
         assert_eq!(offline.to_string(), "offline_after (flag --offline-after): must be from 1s to 24h");
     }

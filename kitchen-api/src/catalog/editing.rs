@@ -14,7 +14,7 @@ use super::views::Lookup;
 use crate::entropy::Entropy;
 
 /// Whoever waits for an answer has waited long enough then; the last attempt may take its requests' time on top.
-const NO_ATTEMPT_AFTER: Duration = Duration::from_secs(5);
+pub(super) const NO_ATTEMPT_AFTER: Duration = Duration::from_secs(5);
 /// The longest wait before the second attempt; it doubles up to [`PAUSE_MAX_MS`].
 const FIRST_PAUSE_MAX_MS: u64 = 5;
 /// The longest wait before any attempt.

@@ -24,7 +24,7 @@ use super::limits::{PAGE_MAX, PRODUCTS_MAX};
 use super::reader::is_id;
 use super::requests::{self, Patches, Target};
 use super::store::{Found, Taken};
-use super::{catalog_id, lists, views};
+use super::{catalog_id, images, lists, views};
 use crate::api::Api;
 use crate::body::{BODY_MAX_BYTES, read_body};
 use crate::errors::ApiError;
@@ -76,6 +76,7 @@ pub(crate) async fn answer(
         CatalogOperation::PutProduct => put_product_of(&asked, body).await,
         CatalogOperation::RemoveProduct => remove_one(&asked, EntityKind::Product).await,
         CatalogOperation::GetBatch => batch(&asked).await,
+        CatalogOperation::UploadImage => images::upload(&asked, body).await,
     }?;
     api.catalog.answers_again();
     Ok(response)

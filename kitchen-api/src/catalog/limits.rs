@@ -45,6 +45,11 @@ pub(crate) const ENTITIES_PER_REQUEST_MAX: usize = 1_000;
 /// The highest price, in cents: above it somebody forgot a decimal point.
 pub(crate) const PRICE_MAX_CENTS: u64 = 100_000_000;
 
+/// One picture: what base64, a third larger, leaves of a body of 256 KiB; an item of DynamoDB would hold 400 KB.
+pub(crate) const IMAGE_MAX_BYTES: usize = 190 * 1024;
+/// Pictures of one merchant: one for each product that has one, a few times over. They are never removed.
+pub(crate) const IMAGES_MAX: u32 = 2_000;
+
 /// Products on one page of their list, at most and by default.
 pub(crate) const PAGE_MAX: u32 = 100;
 /// Entries of one batch: with the body's 256 KiB that is about what fits.

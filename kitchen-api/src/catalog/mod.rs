@@ -2,7 +2,7 @@
 //! section 1.6; docs/CATALOG.md).
 //!
 //! Called by the routes; the worker is run by the service. This crate owns the table, see `store`. `edits` over `menu` decide,
-//! `editing` reads and commits. Uploading images is absent: `imagePath` is kept as it is sent.
+//! `editing` reads and commits. `images` keeps and shows pictures; an `imagePath` is kept as it is sent, whosever it is.
 
 mod answers;
 mod batch;
@@ -10,10 +10,13 @@ mod editing;
 mod edits;
 mod endpoints;
 mod entities;
+mod images;
 pub(crate) mod limits;
 mod lists;
 mod menu;
 mod money;
+mod picture;
+mod picture_cache;
 mod reader;
 mod refusal;
 pub(crate) mod requests;
@@ -31,10 +34,12 @@ use order_model::{MerchantId, SharedClock};
 use sha2::{Digest, Sha256};
 
 pub(crate) use endpoints::answer;
+pub(crate) use images::image;
 pub use store::CatalogTable;
 pub(crate) use store::table_name;
 
 use self::editing::{EditError, Editor};
+use self::images::Pictures;
 use self::store::CatalogError;
 use self::worker::BatchWorker;
 use crate::entropy::Entropy;
@@ -48,13 +53,15 @@ pub(crate) const CONTEXTS: usize = entities::Context::ALL.len();
 pub(crate) struct Catalog {
     editor: Editor,
     worker: Arc<BatchWorker>,
+    pictures: Pictures,
     failing: AtomicBool,
 }
 
 impl Catalog {
     pub(crate) fn new(table: CatalogTable, clock: SharedClock, entropy: Entropy) -> Self {
         let editor = Editor { table, clock, entropy };
-        Self { worker: BatchWorker::new(editor.clone()), editor, failing: AtomicBool::new(false) }
+        let worker = BatchWorker::new(editor.clone());
+        Self { worker, editor, pictures: Pictures::default(), failing: AtomicBool::new(false) }
     }
 
     /// What works off batches.

@@ -47,8 +47,12 @@ pub(crate) async fn acknowledge_at_most(
         ids = of_merchants(ids, authorised.scope().merchants());
     }
     if !ids.is_empty() {
+        let struck = api.strikes.as_ref().map(|strikes| strikes.among(&authorised, &ids)).unwrap_or_default();
         let acknowledged = api.feed.acknowledge(authorised.application(), ids).await;
         acknowledged.map_err(|_| ApiError::unavailable())?;
+        if let Some(strikes) = &api.strikes {
+            strikes.acknowledged(&authorised, &struck);
+        }
     }
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::ACCEPTED;

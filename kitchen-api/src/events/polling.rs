@@ -52,12 +52,15 @@ pub(crate) fn begin(api: &Arc<Api>, authorised: Authorised, request: &Request) -
     if query.is_heartbeat {
         api.beats.beat(merchants);
     }
-    api.poll_limit.as_ref().map_or(Ok(()), |limit| limit.check(&authorised))?;
+    api.check_poll(&authorised)?;
     if query.filter.asks_for_nothing() {
         return Ok(Polled::Answered(no_content()));
     }
     Ok(match api.feed.begin(merchants, &query.filter) {
-        Begun::Answered(page) => Polled::Answered(answer(&page.events)),
+        Begun::Answered(page) => {
+            api.note_strikes(&authorised, &page);
+            Polled::Answered(answer(&page.events))
+        }
         Begun::Unfinished(so_far) => {
             Polled::Waiting(Box::pin(finish(Arc::clone(api), authorised, named, query.filter, so_far)))
         }
@@ -79,7 +82,9 @@ async fn finish(
     so_far: Option<PollOutcome>,
 ) -> Result<Response, ApiError> {
     let page = api.feed.finish(merchants_of(&named, &authorised), &filter, so_far).await;
-    page.map(|page| answer(&page.events)).map_err(|_| ApiError::unavailable())
+    let page = page.map_err(|_| ApiError::unavailable())?;
+    api.note_strikes(&authorised, &page);
+    Ok(answer(&page.events))
 }
 
 pub(super) fn answer(events: &[FeedEvent]) -> Response {

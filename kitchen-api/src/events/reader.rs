@@ -97,7 +97,9 @@ impl Reader {
         if self.query.filter.asks_for_nothing() || sight.merchants().merchants().is_empty() {
             return Ok(None);
         }
-        self.api.feed.poll(sight.merchants(), &self.query.filter).await.map(Some)
+        let page = self.api.feed.poll(sight.merchants(), &self.query.filter).await?;
+        self.api.note_strikes(&sight.authorised, &page);
+        Ok(Some(page))
     }
 }
 

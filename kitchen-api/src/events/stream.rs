@@ -47,6 +47,8 @@ pub(crate) async fn stream(api: Arc<Api>, authorised: Authorised, request: Reque
     let reader = Reader::new(&api, request.headers(), query);
     let sight = reader.sight_of(authorised)?;
     reader.beat(&sight);
+    // It begins with all that is pending, as a poll does; its rate is limited where all but polls are.
+    api.strikes.as_ref().map_or(Ok(()), |strikes| strikes.check(&sight.authorised))?;
     let vigil = Vigil::begin(&api, Kind::Stream, &sight).ok_or_else(no_place)?;
     let state = EventStream {
         reader,

@@ -1,7 +1,8 @@
 //! `GET /comanda/v1/events/unacknowledged`: how much each merchant has pending, before that is too much. Ours.
 //!
 //! A poll holds 1,000 events: an application that acknowledges less than comes sees, here, how many more fit until older
-//! ones begin to crowd out newer ones. Counting is no delivery, no beat and no acknowledgment. What the events are is
+//! ones begin to crowd out newer ones; and how many were delivered so often that they are strikes, beside how many pause its
+//! polling where that is switched on. Counting is no delivery, no beat and no acknowledgment. What the events are is
 //! deliberately absent: polls say that.
 
 use std::sync::Arc;
@@ -15,11 +16,14 @@ use order_model::{MerchantId, Timestamp};
 use serde_json::{Value, json};
 
 use super::permitted::named_of_scope;
+use super::strike_window::STRIKES_MAX;
+use super::strikes::Standing;
 use crate::api::Api;
 use crate::errors::ApiError;
 use crate::feed::{COUNTED_MAX, PendingCount};
 use crate::oauth::{Authorised, form_pairs};
 use crate::orders::json_response;
+use crate::rate_limits::seconds;
 
 /// Merchants of one page, at most and by default: each is a read of up to a page of events.
 const PAGE_SIZE_MAX: usize = 20;
@@ -79,9 +83,13 @@ pub(crate) async fn unacknowledged(
         .await
         .map_err(|_| ApiError::unavailable())?;
     let now = api.clock.now();
+    let standing = api.strikes.as_ref().map(|strikes| strikes.standing(&authorised));
+    let strikes = strikes_to_json(standing, &counts);
     let merchants: Vec<Value> =
         page.of(all).iter().zip(counts).map(|(merchant, count)| to_json(*merchant, count, now)).collect();
-    let body = json!({ "page": page.number, "size": page.size, "total": all.len(), "merchants": merchants });
+    let body = json!({
+        "page": page.number, "size": page.size, "total": all.len(), "strikes": strikes, "merchants": merchants,
+    });
     Ok(json_response(Bytes::from(body.to_string())))
 }
 
@@ -92,9 +100,28 @@ fn to_json(merchant: MerchantId, count: PendingCount, now: Timestamp) -> Value {
         "isAtLeast": count.is_at_least,
         "headroom": if count.is_at_least { 0 } else { COUNTED_MAX - count.events },
     });
+    if let Some(strikes) = count.strikes {
+        shown["strikes"] = json!(strikes);
+    }
     if let Some(oldest) = count.oldest {
         shown["oldestAt"] = json!(oldest.to_string());
         shown["oldestAgeSeconds"] = json!(now.since(oldest).as_secs());
+    }
+    shown
+}
+
+/// What counts towards a pause: where strikes pause polling, what this process has counted for the caller; else what the page
+/// shows, unless a leader did not say.
+fn strikes_to_json(standing: Option<Standing>, counts: &[PendingCount]) -> Value {
+    let mut shown = json!({ "pausePolling": standing.is_some(), "max": STRIKES_MAX });
+    let of_page =
+        || -> Option<usize> { counts.iter().map(|count| count.strikes.map(|strikes| strikes as usize)).sum() };
+    if let Some(counted) = standing.map_or_else(of_page, |standing| Some(standing.strikes)) {
+        shown["counted"] = json!(counted);
+        shown["headroom"] = json!(STRIKES_MAX.saturating_sub(counted));
+    }
+    if let Some(left) = standing.and_then(|standing| standing.paused_for) {
+        shown["pausedForSeconds"] = json!(seconds(left));
     }
     shown
 }
@@ -117,10 +144,25 @@ mod tests {
     #[test]
     fn the_oldest_is_told_only_where_there_is_one() {
         let (merchant, now) = (MerchantId::from_bytes([1; 16]), Timestamp::from_unix_ms(90_000));
-        let none = to_json(merchant, PendingCount { events: 0, is_at_least: false, oldest: None }, now);
-        assert_eq!((&none["headroom"], none.get("oldestAt")), (&json!(1_000), None));
+        let none = to_json(merchant, PendingCount { events: 0, is_at_least: false, oldest: None, strikes: None }, now);
+        assert_eq!((&none["headroom"], none.get("oldestAt"), none.get("strikes")), (&json!(1_000), None, None));
         let oldest = Some(Timestamp::from_unix_ms(30_000));
-        let full = to_json(merchant, PendingCount { events: 1_000, is_at_least: true, oldest }, now);
-        assert_eq!((&full["headroom"], &full["oldestAgeSeconds"]), (&json!(0), &json!(60)));
+        let full = to_json(merchant, PendingCount { events: 1_000, is_at_least: true, oldest, strikes: Some(7) }, now);
+        assert_eq!(
+            (&full["headroom"], &full["oldestAgeSeconds"], &full["strikes"]),
+            (&json!(0), &json!(60), &json!(7))
+        );
+    }
+
+    #[test]
+    fn strikes_are_those_counted_or_else_those_of_the_page() {
+        let count = |strikes| PendingCount { events: 1, is_at_least: false, oldest: None, strikes };
+        let off = strikes_to_json(None, &[count(Some(90)), count(Some(20))]);
+        assert_eq!(off, json!({ "pausePolling": false, "max": 100, "counted": 110, "headroom": 0 }));
+        assert_eq!(strikes_to_json(None, &[count(Some(1)), count(None)]), json!({ "pausePolling": false, "max": 100 }));
+        let on = strikes_to_json(Some(Standing { strikes: 30, paused_for: None }), &[count(None)]);
+        assert_eq!(on, json!({ "pausePolling": true, "max": 100, "counted": 30, "headroom": 70 }));
+        let paused = Standing { strikes: 100, paused_for: Some(std::time::Duration::from_millis(1_500)) };
+        assert_eq!(strikes_to_json(Some(paused), &[])["pausedForSeconds"], 2);
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn begin(
     let reader = Reader::new(api, request.headers(), query);
     let sight = reader.sight_of(authorised)?;
     reader.beat(&sight);
-    api.poll_limit.as_ref().map_or(Ok(()), |limit| limit.check(&sight.authorised))?;
+    api.check_poll(&sight.authorised)?;
     if reader.query().filter.asks_for_nothing() || sight.merchants().merchants().is_empty() {
         return Ok(Polled::Answered(listing(no_content(), &sight.refused)));
     }

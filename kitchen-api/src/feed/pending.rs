@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use event_feed::page::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
-use event_feed::{AuthorisedMerchants, CategoryFilter, FeedEvent, Filter};
+use event_feed::{AuthorisedMerchants, CategoryFilter, Filter};
 use order_model::Timestamp;
 
 use super::news::Listener;
@@ -29,14 +29,16 @@ pub struct PendingCount {
     pub is_at_least: bool,
     /// When the oldest was created.
     pub oldest: Option<Timestamp>,
+    /// How many of them are strikes, as the leader knows it. `None`: it did not answer, or is of an older version.
+    pub strikes: Option<u32>,
 }
 
 impl PendingCount {
-    fn of(events: &[FeedEvent]) -> Self {
+    fn of(PollOutcome { events, strikes, .. }: &PollOutcome) -> Self {
         let bytes: usize = events.iter().map(|event| event.body.len()).sum();
         let oldest = events.iter().map(|event| event.created_at).min();
         let is_at_least = events.len() >= COUNTED_MAX || bytes >= CUT_FROM_BYTES;
-        Self { events: events.len(), is_at_least, oldest }
+        Self { events: events.len(), is_at_least, oldest, strikes: *strikes }
     }
 }
 
@@ -66,10 +68,10 @@ impl FeedRouter {
             within,
         };
         if let Some(outcome) = self.of_primary(query(PRIMARY_DEADLINE)).await {
-            return Ok(PendingCount::of(&outcome.events));
+            return Ok(PendingCount::of(&outcome));
         }
         match self.parts.fallback.poll(query(FALLBACK_DEADLINE), FALLBACK_DEADLINE).await {
-            Ok(outcome) if outcome.refused.is_empty() => Ok(PendingCount::of(&outcome.events)),
+            Ok(outcome) if outcome.refused.is_empty() => Ok(PendingCount::of(&outcome)),
             Ok(outcome) => Err(FeedUnavailable::Poll { partitions: outcome.refused.len(), fallback: None }),
             Err(error) => Err(FeedUnavailable::Poll { partitions: 1, fallback: Some(error) }),
         }

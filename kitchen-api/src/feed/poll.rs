@@ -79,6 +79,8 @@ pub(super) struct Gathered {
     pub by_last_resort: bool,
     /// More may be pending than the number of events tells.
     pub is_cut: bool,
+    /// Events that became strikes.
+    pub struck: Vec<EventId>,
     /// Why the fallback did not answer, if it was asked and did not.
     pub fallback_error: Option<FallbackError>,
 }
@@ -88,6 +90,7 @@ impl Gathered {
         page::drop_foreign(&mut outcome.events, authorised);
         self.is_cut |= outcome.is_cut;
         self.hidden.append(&mut outcome.hidden);
+        self.struck.append(&mut outcome.struck);
         let gathered = std::mem::take(&mut self.events);
         self.events = if gathered.is_empty() { outcome.events } else { page::merge(gathered, outcome.events) };
     }

@@ -43,6 +43,10 @@ pub struct PollOutcome {
     pub refused: Vec<Refused>,
     /// More may be pending than the number of events tells: a part of the answer had all events that fit into it.
     pub is_cut: bool,
+    /// Strikes: events that were delivered often enough with this answer and never acknowledged. Each is told once.
+    pub struck: Vec<EventId>,
+    /// Of a comparison read: how many of the events are strikes. `None`: this side counts no deliveries.
+    pub strikes: Option<u32>,
 }
 
 /// A partition that was left out of an answer.

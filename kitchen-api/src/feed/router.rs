@@ -73,6 +73,8 @@ pub struct PolledPage {
     pub events: Vec<FeedEvent>,
     /// Who answered.
     pub answered_by: AnsweredBy,
+    /// Strikes: events that were delivered often enough with this page and never acknowledged. Each is told once.
+    pub struck: Vec<EventId>,
 }
 
 /// How far a poll has come without waiting.
@@ -187,7 +189,7 @@ impl FeedRouter {
                 if !outcome.is_cut {
                     parts.shadow.offer(authorised, filter, &outcome.events);
                 }
-                Begun::Answered(parts.page(outcome.events, AnsweredBy::Primary))
+                Begun::Answered(parts.page(outcome.events, AnsweredBy::Primary, outcome.struck))
             }
             so_far => Begun::Unfinished(so_far),
         }
@@ -224,7 +226,7 @@ impl FeedRouter {
         if !gathered.hidden.is_empty() && !filter.keeps_hidden {
             Box::pin(parts.acknowledge_hidden(authorised.application(), &gathered.hidden)).await;
         }
-        Ok(parts.page(gathered.events, answered_by))
+        Ok(parts.page(gathered.events, answered_by, gathered.struck))
     }
 
     /// Acknowledges. `Ok` is a 202; ids that are not ours are dropped and counted.
@@ -280,10 +282,10 @@ impl FeedRouter {
 }
 
 impl Parts {
-    fn page(&self, events: Vec<FeedEvent>, answered_by: AnsweredBy) -> PolledPage {
+    fn page(&self, events: Vec<FeedEvent>, answered_by: AnsweredBy, struck: Vec<EventId>) -> PolledPage {
         self.served.served(&events);
         self.polls.of(answered_by).increment(1);
-        PolledPage { events, answered_by }
+        PolledPage { events, answered_by, struck }
     }
 
     /// Bounded: a poll is worth more than a hidden event that is hidden once more.

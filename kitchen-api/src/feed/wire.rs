@@ -3,6 +3,7 @@
 //! Used by [`super::remote`] and [`super::fallback`]. An event that cannot be read (of a newer version, say) is left
 //! out and counted: it stays pending, and one of them must not cost a merchant all others.
 
+use bytes::Bytes;
 use event_feed::FeedEvent;
 use order_model::{EventId, PartitionId};
 use proto::{conversions, feed, order_events};
@@ -37,7 +38,7 @@ pub(super) fn acknowledge_request(
 /// The answer of a poll. Bodies are copied: a slice would pin the whole message.
 ///
 /// # Errors
-/// When a hidden id or a partition is not one: the answer as a whole cannot be trusted then.
+/// When a hidden or struck id or a partition is not one: the answer as a whole cannot be trusted then.
 pub(super) fn outcome(reply: &feed::PollReply) -> Result<PollOutcome, Status> {
     outcome_with(reply, readable(reply.events.iter().map(conversions::event_from_wire), reply.events.len()))
 }
@@ -53,9 +54,17 @@ pub(super) fn outcome_taken(mut reply: feed::PollReply) -> Result<PollOutcome, S
 }
 
 fn outcome_with(reply: &feed::PollReply, events: Vec<FeedEvent>) -> Result<PollOutcome, Status> {
-    let hidden: Result<Vec<EventId>, Status> = reply.hidden_ids.iter().map(|id| conversions::event_id(id)).collect();
+    let ids =
+        |wire: &[Bytes]| wire.iter().map(|id| conversions::event_id(id)).collect::<Result<Vec<EventId>, Status>>();
     let refused: Result<Vec<Refused>, Status> = reply.refused.iter().map(refused).collect();
-    Ok(PollOutcome { events, hidden: hidden?, refused: refused?, is_cut: false })
+    Ok(PollOutcome {
+        events,
+        hidden: ids(&reply.hidden_ids)?,
+        refused: refused?,
+        is_cut: false,
+        struck: ids(&reply.struck_ids)?,
+        strikes: reply.strikes,
+    })
 }
 
 fn readable(wire: impl Iterator<Item = Result<FeedEvent, Status>>, count: usize) -> Vec<FeedEvent> {

@@ -43,11 +43,12 @@ pub(crate) async fn poll(api: Arc<Api>, authorised: Authorised, request: Request
     let filter = read_filter(request.uri().query())?;
     let merchants = merchants_of(&api, &authorised, &named).await?;
     api.beats.beat(&merchants);
-    api.poll_limit.as_ref().map_or(Ok(()), |limit| limit.check(&authorised))?;
+    api.check_poll(&authorised)?;
     if filter.asks_for_nothing() {
         return Ok(no_content());
     }
     let page = api.feed.poll(&merchants, &filter).await.map_err(|_| ApiError::unavailable())?;
+    api.note_strikes(&authorised, &page);
     let base_url = format!("{}{}", api.public_url, api.open_delivery.prefix);
     let events: Vec<String> = page.events.iter().filter_map(|event| render(event, &base_url)).collect();
     Ok(if events.is_empty() { no_content() } else { json_response(Bytes::from(array(&events))) })

@@ -91,6 +91,7 @@ fn answered() -> Vec<Named> {
             "Category",
             object(&[category(), position(), vec![("externalCode?", text()), ("items?", array("Item"))]].concat()),
         ),
+        ("ImagePath", object(&[("imagePath", text())])),
         ("Price", object(&[("value", money()), ("originalValue?", money())])),
         ("ItemShift", object(&[times, day_flags()].concat())),
         (
@@ -241,6 +242,10 @@ fn sent() -> Vec<Named> {
     };
     let shifts = up_to(limits::SHIFTS_MAX, reference("NewItemShift"));
     vec![
+        (
+            "NewImage",
+            object(&[("image", shaped("^[dD][aA][tT][aA]:[^,]*; *[bB][aA][sS][eE]64 *,[A-Za-z0-9+/]+={0,2}$"))]),
+        ),
         ("NewPrice", object(&[("value", cents()), ("originalValue?", cents())])),
         ("NewCategory", object(&[vec![("id?", id()), ("name", named())], category.clone()].concat())),
         ("CategoryChange", object(&[vec![("name?", named())], category].concat())),

@@ -220,6 +220,7 @@ fn answers(answers: Answers) -> Vec<(&'static str, Response)> {
         Answers::Page => vec![("200", page("A page.").build())],
         Answers::Changed => vec![("200", without("Done, and kept."))],
         Answers::File => vec![("200", file())],
+        Answers::Picture => vec![("200", picture()), ("304", without("It is the one that `If-None-Match` names."))],
         Answers::Pdf => vec![("200", pdf())],
         Answers::Accepted => vec![("202", without("Done, and kept."))],
         Answers::Taken(name) => vec![("202", with("Done, and kept.", reference(name)))],
@@ -231,6 +232,13 @@ fn answers(answers: Answers) -> Vec<(&'static str, Response)> {
 fn page(description: &str) -> ResponseBuilder {
     let content = ContentBuilder::new().schema(Some(text())).build();
     ResponseBuilder::new().description(description).content("text/html; charset=utf-8", content)
+}
+
+fn picture() -> Response {
+    let picture = ResponseBuilder::new().description("A picture.");
+    let with =
+        |picture: ResponseBuilder, media| picture.content(media, ContentBuilder::new().schema(Some(text())).build());
+    ["image/png", "image/jpeg", "image/webp"].into_iter().fold(picture, with).build()
 }
 
 fn pdf() -> Response {

@@ -27,6 +27,7 @@ pub(crate) enum CatalogOperation {
     RemoveProduct,
     UnsellableItems,
     GetBatch,
+    UploadImage,
 }
 
 const IF_MATCH: &[Parameter] = &[header(
@@ -42,6 +43,9 @@ const PAGE: &[Parameter] = &[
     query("page", "From 1.").shaped(Shape::Number(1, Some(limits::PRODUCTS_MAX))),
     query("limit", "1 to 100, by default 100.").shaped(Shape::Number(1, Some(limits::PAGE_MAX))),
 ];
+
+const IF_NONE_MATCH: &[Parameter] =
+    &[header("if-none-match", "The `ETag` of the picture: 304 without a body while it is there.")];
 
 const CATEGORIES: &[&str] =
     &["/catalog/v2.0/merchants/{id}/categories", "/catalog/v2.0/merchants/{id}/catalogs/{catalogId}/categories"];
@@ -221,5 +225,22 @@ pub(super) const ROWS: &[Row] = &[
         answers: Answers::One("Batch"),
         errors: &[404],
         ..row(CatalogOperation::GetBatch, "get_batch", &["/catalog/v2.0/merchants/{id}/batch/{batchId}"])
+    },
+    Row {
+        verb: Verb::Post,
+        summary: "Keeps a PNG, a JPEG or a WebP of at most 190 KiB and says where it is served. The same one again is the same.",
+        takes: Takes::One("NewImage"),
+        answers: Answers::Created("ImagePath"),
+        errors: &[400, 408, 413],
+        ..row(CatalogOperation::UploadImage, "upload_image", &["/catalog/v2.0/merchants/{id}/image/upload"])
+    },
+    Row {
+        tag: "catalog",
+        summary: "A picture of a menu, for everybody. What an address shows never changes.",
+        answers: Answers::Picture,
+        parameters: IF_NONE_MATCH,
+        errors: &[404],
+        takes_token: false,
+        ..get(Operation::CatalogImage, "catalog_image", &["/catalog/v2.0/images/{merchantId}/{file}"])
     },
 ];

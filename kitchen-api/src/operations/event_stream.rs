@@ -38,7 +38,8 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         document: Document::Comanda,
         tag: "events",
-        summary: "How many events each merchant has pending, how old the oldest is, and how many more one answer holds.",
+        summary: "How many events each merchant has pending, how old the oldest is, how many more one answer holds, and how \
+                  many were delivered 50 times.",
         answers: Answers::One("UnacknowledgedPage"),
         parameters: PENDING_PARAMETERS,
         errors: &[400],

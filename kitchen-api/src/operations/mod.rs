@@ -99,6 +99,7 @@ pub(crate) enum Operation {
     CheckinQrcode,
     OpenDelivery(OpenDeliveryOperation),
     Catalog(CatalogOperation),
+    CatalogImage,
     Webhook,
     SetWebhook,
     RemoveWebhook,
@@ -174,6 +175,8 @@ pub(crate) enum Answers {
     Changed,
     /// 200 with a script or a style.
     File,
+    /// 200 with a PNG, a JPEG or a WebP, or 304 where the client has it.
+    Picture,
     /// 200 with a PDF.
     Pdf,
     /// 202 without a body.

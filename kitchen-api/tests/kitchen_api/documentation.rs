@@ -20,6 +20,7 @@ async fn every_documented_operation_is_served_and_every_other_method_is_not() {
         let concrete = concrete.replace("{orderId}", "00000000-0000-4000-8000-000000000009");
         let concrete = concrete.replace("{disputeId}", "none").replace("{alternativeId}", "none");
         let catalog = ["{catalogId}", "{categoryId}", "{itemId}", "{productId}", "{batchId}"];
+        let concrete = concrete.replace("{merchantId}", "00000000-0000-4000-8000-000000000001");
         let concrete = catalog.iter().fold(concrete, |path, name| path.replace(name, "none"));
         for method in ["get", "post", "put", "delete", "patch"] {
             let answered = pos.status_of(&method.to_uppercase(), &concrete).await;
@@ -151,6 +152,8 @@ async fn the_served_paths_are_these() {
         "put /catalog/v2.0/merchants/{id}/products/{productId}",
         "delete /catalog/v2.0/merchants/{id}/products/{productId}",
         "get /catalog/v2.0/merchants/{id}/batch/{batchId}",
+        "post /catalog/v2.0/merchants/{id}/image/upload",
+        "get /catalog/v2.0/images/{merchantId}/{file}",
         "put /v1/merchantOnboarding",
         "get /v1/merchantStatus",
         "post /v1/menuUpdated",

@@ -61,6 +61,8 @@ pub struct Feed {
     pub down: AtomicBool,
     /// It answers polls at once, as a feed of the same process does.
     pub local: AtomicBool,
+    /// How often it has delivered what to whom.
+    pub deliveries: Mutex<HashMap<(ApplicationId, EventId), u32>>,
     /// It tells no news, as one of an older version.
     pub tells_nothing: AtomicBool,
     /// Of every instance that asks it.
@@ -97,7 +99,24 @@ impl Feed {
                 event_feed::filter::Verdict::HideAndAcknowledge => outcome.hidden.push(event.id),
             }
         }
+        self.count_deliveries(query, &mut outcome);
         outcome
+    }
+
+    /// As order-events does: the fiftieth delivery is a strike, a comparison read says how many there are.
+    fn count_deliveries(&self, query: &PollQuery<'_>, outcome: &mut PollOutcome) {
+        let mut deliveries = self.deliveries.lock();
+        let mut count = |event: &FeedEvent, more: u32| {
+            let count = deliveries.entry((query.authorised.application().clone(), event.id)).or_default();
+            *count += more;
+            *count
+        };
+        if query.shadow {
+            let strikes = outcome.events.iter().filter(|event| count(event, 0) >= 50).count();
+            outcome.strikes = Some(u32::try_from(strikes).unwrap());
+            return;
+        }
+        outcome.struck = outcome.events.iter().filter(|event| count(event, 1) == 50).map(|event| event.id).collect();
     }
 }
 

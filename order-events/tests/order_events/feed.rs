@@ -95,6 +95,26 @@ async fn a_page_is_bounded_fair_and_keeps_a_fifth_for_what_is_new() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_delivered_fifty_times_is_told_once_and_counted_until_it_is_acknowledged() {
+    let platform = Platform::start().await;
+    let (one, other) = (event(1, 1, 1), event(2, 2, 1));
+    platform.publish(&[one.clone(), other.clone()]).await;
+    let shadow = PollFlags { shadow: true, ..PollFlags::default() };
+    let (first, second) = (application(), "second".parse().unwrap());
+    let strikes =
+        |application: &order_model::ApplicationId| platform.poll_as(application, &[1, 2], 1_000, shadow).strikes;
+    eventually("both are there", || platform.poll_as(&second, &[1, 2], 1_000, shadow).events.len() == 2).await;
+    let told: Vec<usize> = (1..=120).filter(|_| platform.poll(&[1]).struck == [one.id]).collect();
+    assert_eq!(told, [50], "with the fiftieth delivery, and never again");
+    assert_eq!((strikes(&first), strikes(&second)), (Some(1), Some(0)));
+    assert_eq!(platform.poll(&[1, 2]).strikes, None, "a poll does not count them");
+    assert!(platform.poll_as(&first, &[1], 1_000, shadow).struck.is_empty(), "asking delivers nothing");
+    platform.acknowledge(&[one.id]).await;
+    assert_eq!(strikes(&first), Some(0));
+    platform.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_sent_filter_names_what_it_hides_and_acknowledges_nothing_itself() {
     let platform = Platform::start().await;
     let (placed, confirmed) = (event(1, 1, 1), event(1, 1, 2));

@@ -42,7 +42,7 @@ impl PrimaryFeed for LocalFeed {
         let outcome = self.handle.poll(query.authorised, query.filter, query.limit, flags);
         let refused = outcome.refused.into_iter();
         let refused = refused.map(|one| Refused { partition: one.partition, refusal: refusal(one.reason) }).collect();
-        Some(PollOutcome { events: outcome.events, hidden: outcome.hidden, refused, is_cut: false })
+        Some(PollOutcome { events: outcome.events, hidden: outcome.hidden, refused, ..PollOutcome::default() })
     }
 
     fn poll<'a>(&'a self, query: PollQuery<'a>) -> BoxFuture<'a, Result<PollOutcome, PrimaryError>> {

@@ -11,6 +11,8 @@
 //! merchant#<id>    journal#<revision>#<nonce>#<page>  the writes of an edit that is larger than a transaction
 //! merchant#<id>    batch#<batch>#                total, done, times, lease; kept for a while once it is finished
 //! merchant#<id>    batch#<batch>#p<page>         entries (JSON) and their results
+//! merchant#<id>    images                        image_count
+//! image#<id>#<digest>  image                     bytes: a picture of this merchant, never changed
 //! pending#<shard>  <created>#<merchant>#<batch>  nothing: a batch that is not finished
 //! ```
 //!
@@ -19,6 +21,7 @@
 
 mod batches;
 mod commit;
+mod images;
 mod items;
 mod journal;
 mod reads;
@@ -31,6 +34,7 @@ use super::menu::Totals;
 
 pub(super) use batches::{BatchRecord, Found, PENDING_SHARDS, PageCommit, Pending, Taken};
 pub(super) use commit::Outcome;
+pub(super) use images::Kept;
 pub(crate) use items::table_name;
 
 /// The attribute that says when an item may be deleted, in seconds since 1970.

@@ -85,13 +85,18 @@ impl Gathering {
     }
 
     fn take(&mut self, part: PollOutcome, is_full: bool) {
-        let PollOutcome { events, hidden, refused, is_cut } = part;
+        let PollOutcome { events, hidden, refused, is_cut, struck, strikes } = part;
         self.outcome.is_cut |= is_cut || is_full;
         let gathered = std::mem::take(&mut self.outcome.events);
         self.outcome.events = if gathered.is_empty() { events } else { page::merge(gathered, events) };
         self.outcome.hidden.extend(hidden);
         self.outcome.hidden.truncate(ACKNOWLEDGMENT_IDS_MAX);
         self.outcome.refused.extend(refused);
+        self.outcome.struck.extend(struck);
+        self.outcome.strikes = match (self.outcome.strikes, strikes) {
+            (Some(before), Some(more)) => Some(before.saturating_add(more)),
+            (known, None) | (None, known) => known,
+        };
     }
 
     /// The whole answer.
@@ -148,6 +153,21 @@ mod tests {
         followed.failed(&[PartitionId(2)], PrimaryError::Disconnected);
         gathering.add(followed);
         assert_eq!(gathering.finish().unwrap().refused, [refused(1), refused(2)]);
+    }
+
+    #[test]
+    fn strikes_of_all_parts_are_kept() {
+        let part = |number: u8, strikes| PollOutcome {
+            struck: vec![order_model::EventId::from_bytes([number; 16])],
+            strikes,
+            ..PollOutcome::default()
+        };
+        let mut gathering = Gathering::default();
+        gathering.answered(part(1, Some(2)), 10);
+        gathering.answered(part(2, None), 10);
+        gathering.answered(part(3, Some(5)), 10);
+        let outcome = gathering.finish().unwrap();
+        assert_eq!((outcome.struck.len(), outcome.strikes), (3, Some(7)));
     }
 
     #[test]

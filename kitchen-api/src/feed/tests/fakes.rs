@@ -163,7 +163,7 @@ impl FakePrimary {
             merchants.contains(&event.merchant) && !is_refused(event.merchant) && !state.applied.contains(&event.id)
         };
         let events = state.events.iter().filter(is_shown).cloned().collect();
-        Some(Ok(PollOutcome { events, hidden: state.hidden.clone(), refused, is_cut: false }))
+        Some(Ok(PollOutcome { events, hidden: state.hidden.clone(), refused, ..PollOutcome::default() }))
     }
 }
 
@@ -337,7 +337,7 @@ impl ConnectionPolling for FakeStore {
             |partition: &u32| feed::RefusedPartition { partition: *partition, reason: 3, ..Default::default() };
         let events = pending.map(conversions::event_to_wire).collect();
         let refused = state.refuses.iter().map(refused).collect();
-        Ok(Response::new(feed::PollReply { events, hidden_ids: Vec::new(), refused }))
+        Ok(Response::new(feed::PollReply { events, refused, ..feed::PollReply::default() }))
     }
 
     async fn acknowledge(

@@ -70,6 +70,8 @@ impl Peer {
                         feed::RefusedPartition { partition: 9, reason: 2, ..Default::default() },
                         feed::RefusedPartition { partition: 10, reason: 4, leader: 3, term: 8 },
                     ],
+                    struck_ids: vec![conversions::to_bytes(event(merchant, 1, 5_000).id.as_bytes())],
+                    strikes: Some(7),
                 })
             }
             request::Call::Watch(_) if self.is_old.load(Ordering::SeqCst) => {
@@ -272,6 +274,7 @@ async fn calls_share_one_connection_and_answers_find_their_callers() {
         let merchant = merchant_in(3, merchants[call % 4]);
         assert_eq!(outcome.events, [event(merchant, 1, 5_000)], "an event that cannot be read costs no other");
         assert_eq!(outcome.hidden, [event(merchant, 2, 5_000).id]);
+        assert_eq!((outcome.struck.as_slice(), outcome.strikes), (&[event(merchant, 1, 5_000).id][..], Some(7)));
         let elsewhere = Refusal::NotLeader { leader: NodeId::from_number(3), term: 8 };
         let refusals = [(9, Refusal::FenceUnreadable), (10, elsewhere)];
         let refused = refusals.map(|(number, refusal)| Refused { partition: PartitionId(number), refusal });

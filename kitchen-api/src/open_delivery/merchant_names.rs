@@ -1,8 +1,8 @@
 //! How merchants are called here: by our UUID or, where one is set, by the POS's own string of 36 to 100 characters.
 //!
 //! Used by every handler that takes a merchant id, and to name an order's merchant as its POS does. merchant-connection is
-//! asked; positive answers are remembered for some minutes in bounded caches. Authorising is deliberately absent: the caller
-//! checks every resolved id against its scope.
+//! asked; what it says of merchants in the asker's scope is remembered for some minutes in bounded caches. Names of foreign
+//! merchants are asked for each time, as unknown ones are.
 
 use event_feed::Scope;
 use order_model::{MerchantId, SharedClock};
@@ -64,18 +64,16 @@ pub(super) async fn resolve(api: &Api, scope: &Scope, text: &str) -> Result<Opti
         return Ok(None);
     }
     let known = &api.open_delivery.names;
-    let found = known.ids.lock().get(text, known.clock.monotonic());
-    let merchant = match found {
-        Some(merchant) => merchant,
-        None => match look_up(api, text).await? {
-            Some(merchant) => {
-                known.ids.lock().insert(text.to_owned(), merchant, known.clock.monotonic());
-                merchant
-            }
-            None => return Ok(None),
-        },
-    };
-    Ok(scope.contains(merchant).then_some(merchant))
+    let found = known.ids.lock().get(text, known.clock.monotonic()).filter(|merchant| scope.contains(*merchant));
+    if found.is_some() {
+        return Ok(found);
+    }
+    // Also where it is known to be foreign: an answer from memory would tell it from an unknown one while nobody can be asked.
+    let found = look_up(api, text).await?.filter(|merchant| scope.contains(*merchant));
+    if let Some(merchant) = found {
+        known.ids.lock().insert(text.to_owned(), merchant, known.clock.monotonic());
+    }
+    Ok(found)
 }
 
 async fn look_up(api: &Api, text: &str) -> Result<Option<MerchantId>, CallError> {

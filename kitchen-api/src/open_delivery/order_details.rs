@@ -17,7 +17,7 @@ use crate::api::Api;
 use crate::calls::CallError;
 use crate::errors::ApiError;
 use crate::oauth::Authorised;
-use crate::orders::{json_response, refusal, unknown, visible_order};
+use crate::orders::{json_response, refusal, visible_order};
 
 /// Answers with the order.
 pub(crate) async fn details(api: Arc<Api>, authorised: Authorised, request: Request) -> Result<Response, ApiError> {
@@ -31,10 +31,9 @@ pub(crate) async fn details(api: Arc<Api>, authorised: Authorised, request: Requ
             // Not in the cache says nothing about the order: it may be an old one, so this is no 404.
             // Nor is one that was patched shown as it was before.
             let cached = api.feed.cached_order(order).await.filter(|cached| !cached.body.is_empty());
+            // A foreign one is as one that is not there: a 404 would tell that there is such an order.
+            let cached = cached.filter(|cached| authorised.scope().contains(cached.merchant));
             let cached = cached.ok_or_else(ApiError::unavailable)?;
-            if !authorised.scope().contains(cached.merchant) {
-                return Err(unknown());
-            }
             answer(&api, order, cached.merchant, &cached.body, None).await
         }
         Err(error) => Err(refusal(&error)),

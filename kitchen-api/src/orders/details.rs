@@ -69,8 +69,9 @@ pub(crate) async fn details(api: Arc<Api>, authorised: Authorised, request: Requ
             // Not in the cache says nothing about the order: it may be an old one, so this is no 404.
             // Nor is one that was patched shown as it was before.
             let cached = api.feed.cached_order(order).await.filter(|cached| !cached.body.is_empty());
-            let cached = cached.ok_or_else(ApiError::unavailable)?;
-            if authorised.scope().contains(cached.merchant) { Ok(json_response(cached.body)) } else { Err(unknown()) }
+            // A foreign one is as one that is not there: a 404 would tell that there is such an order.
+            let cached = cached.filter(|cached| authorised.scope().contains(cached.merchant));
+            cached.map(|cached| json_response(cached.body)).ok_or_else(ApiError::unavailable)
         }
         Err(error) => Err(refusal(&error)),
     }

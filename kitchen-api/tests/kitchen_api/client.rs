@@ -1,6 +1,7 @@
 //! The smallest HTTP client that these tests need, and raw connections for what no client would send.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
@@ -54,6 +55,31 @@ impl Client {
     }
 
     pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+        let request = self.request(method, path, headers, body.into());
+        let (parts, body) = self.pool.request(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// As [`Client::send`], for a body that may never end: what comes of it before it is silent for `silence`.
+    pub async fn send_until_silent(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+        silence: Duration,
+    ) -> Answer {
+        let request = self.request(method, path, headers, body.into());
+        let (parts, mut body) = self.pool.request(request).await.unwrap().into_parts();
+        let mut read = Vec::new();
+        while let Ok(Some(frame)) = tokio::time::timeout(silence, body.frame()).await {
+            read.extend(frame.unwrap().into_data().unwrap_or_default());
+        }
+        Answer { status: parts.status, headers: parts.headers, body: read.into() }
+    }
+
+    fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Bytes) -> Request<Full<Bytes>> {
         let mut request = Request::builder().method(method).uri(format!("http://{}{path}", self.address));
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
@@ -61,10 +87,7 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Full::new(body.into())).unwrap();
-        let (parts, body) = self.pool.request(request).await.unwrap().into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        Answer { status: parts.status, headers: parts.headers, body }
+        request.body(Full::new(body)).unwrap()
     }
 
     /// The status of an answer whose body may never end.

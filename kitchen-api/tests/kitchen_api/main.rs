@@ -7,6 +7,7 @@ mod acknowledgment;
 mod activation;
 mod applications;
 mod authorisations;
+mod authorization_matrix;
 mod catalog;
 mod catalog_batches;
 mod catalog_concurrency;

@@ -244,7 +244,14 @@ async fn every_poll_is_a_beat_even_when_it_cannot_be_answered() {
 async fn names_that_cannot_be_looked_up_are_503_and_the_others_beat() {
     let rig = rig().await;
     let pos = rig.as_application("pos").await;
+    let others = ["foreign-foreign-foreign-foreign-foreign", "unknown-unknown-unknown-unknown-unknown"];
+    for stranger in others {
+        assert_eq!(problem(&poll(&pos, "", stranger).await), 403, "{stranger}");
+    }
     rig.peers.merchants.down.store(true, Ordering::SeqCst);
+    for stranger in others {
+        assert_eq!(problem(&poll(&pos, "", stranger).await), 503, "{stranger}: nothing remembered tells them apart");
+    }
     let second = merchant(2).to_string();
     assert_eq!(poll(&pos, "", &second).await.status, 204);
     rig.peers.merchants.beats.lock().clear();

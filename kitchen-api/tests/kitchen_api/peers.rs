@@ -11,7 +11,8 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use kitchen_api::feed::{CachedOrder, News, PollOutcome, PollQuery, PrimaryError, PrimaryFeed};
 use order_model::{
-    ApplicationId, EventCategory, EventCode, EventId, EventIdKey, MerchantId, OrderId, PartitionId, Timestamp,
+    ApplicationId, EventCategory, EventCode, EventId, EventIdKey, MerchantId, OrderId, PartitionCount, PartitionId,
+    Timestamp,
 };
 use parking_lot::Mutex;
 use proto::connection_polling as fallback;
@@ -176,11 +177,26 @@ impl PrimaryFeed for Feed {
 #[derive(Default)]
 pub struct Fallback {
     pub down: AtomicBool,
+    pub polls: AtomicU32,
+    /// Every partition's fence was raised a minute ago: acknowledgments hold without the leaders.
+    pub is_fenced: AtomicBool,
     pub replays: Replays,
     pub events: Mutex<Vec<FeedEvent>>,
 }
 
 impl Fallback {
+    fn fences(&self) -> Vec<fallback::Fence> {
+        let partitions = PartitionCount::DEFAULT.iter().filter(|_| self.is_fenced.load(Ordering::SeqCst));
+        partitions
+            .map(|partition| fallback::Fence {
+                partition: u32::from(partition.0),
+                epoch: 1,
+                raised: true,
+                raised_for_ms: 60_000,
+            })
+            .collect()
+    }
+
     fn up(&self) -> Result<(), Status> {
         if self.down.load(Ordering::SeqCst) { Err(Status::unavailable("down")) } else { Ok(()) }
     }
@@ -215,6 +231,7 @@ impl Peers {
 impl ConnectionPolling for Served<Fallback> {
     async fn poll(&self, request: Request<feed::PollRequest>) -> Result<Response<feed::PollReply>, Status> {
         self.0.up()?;
+        self.0.polls.fetch_add(1, Ordering::SeqCst);
         let request = request.into_inner();
         let authorised = conversions::authorised_from_wire(&request)?;
         let filter = conversions::filter_from_wire(request.filter.as_ref())?;
@@ -236,15 +253,16 @@ impl ConnectionPolling for Served<Fallback> {
 
     async fn acknowledge(
         &self,
-        _: Request<fallback::AcknowledgeRequest>,
+        request: Request<fallback::AcknowledgeRequest>,
     ) -> Result<Response<fallback::AcknowledgeReply>, Status> {
         self.0.up()?;
-        Ok(Response::new(fallback::AcknowledgeReply::default()))
+        let fences = if request.get_ref().without_leader { self.0.fences() } else { Vec::new() };
+        Ok(Response::new(fallback::AcknowledgeReply { fences }))
     }
 
     async fn read_fences(&self, _: Request<fallback::ReadFencesRequest>) -> Result<Response<fallback::Fences>, Status> {
         self.0.up()?;
-        Ok(Response::new(fallback::Fences::default()))
+        Ok(Response::new(fallback::Fences { fences: self.0.fences(), ..fallback::Fences::default() }))
     }
 
     async fn raise_fences(

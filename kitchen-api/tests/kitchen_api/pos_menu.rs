@@ -16,17 +16,21 @@ use crate::webhook_platform::{Ground, HANGS, Receiver};
 const ONBOARDING: &str = "/v1/merchantOnboarding";
 const MENU_UPDATED: &str = "/v1/menuUpdated";
 
-/// With an amount that a binary float would change.
 fn document() -> String {
+    document_of(OWN_ID, "Pizzas")
+}
+
+/// A POS's document, with an amount that a binary float would change.
+pub fn document_of(id: &str, category: &str) -> String {
     let price = r#"{"value":12345678901234567890.10,"originalValue":50.1000,"currency":"BRL"}"#;
     format!(
-        r#"{{"id":"{OWN_ID}","lastUpdate":"2026-11-20T12:00:00Z","TTL":600,"status":"AVAILABLE",
+        r#"{{"id":"{id}","lastUpdate":"2026-11-20T12:00:00Z","TTL":600,"status":"AVAILABLE",
         "basicInfo":{{"name":"Loja","document":"22815773000169","corporateName":"Loja","description":"","averagePreparationTime":30,
             "minOrderValue":{{"value":1,"currency":"BRL"}},"merchantType":"RESTAURANT","merchantCategories":["PIZZA"],"address":{{}},
             "contactEmails":[],"contactPhones":{{}},"logoImage":{{}}}},
         "services":[{{"id":"s","status":"AVAILABLE","serviceType":"DELIVERY","menuId":"m","serviceHours":{{}}}}],
         "menus":[{{"id":"m","name":"Cardápio","externalCode":"m","categoryId":["c"]}}],
-        "categories":[{{"id":"c","index":0,"name":"Pizzas","externalCode":"c","status":"AVAILABLE","itemOfferId":["o"]}}],
+        "categories":[{{"id":"c","index":0,"name":"{category}","externalCode":"c","status":"AVAILABLE","itemOfferId":["o"]}}],
         "itemOffers":[{{"id":"o","itemId":"i","index":0,"price":{price}}}],
         "items":[{{"id":"i","name":"Pizza","description":"","externalCode":"i","unit":"UN"}}]}}"#
     )

@@ -159,6 +159,11 @@ impl Ground {
 
     pub async fn start_with(&self, change: impl FnOnce(&mut WebhookConfig)) -> Rig {
         let (config, given) = self.parts(change);
+        self.run(config, given).await
+    }
+
+    /// Runs a service of these parts on this ground.
+    pub async fn run(&self, config: Config, given: Dependencies) -> Rig {
         let service = Service::build(config, given).await.unwrap();
         let handle = service.handle();
         let client = Client::new(handle.address());

@@ -9,8 +9,11 @@ const ITEM: &str = r#"{
     "products": [{ "id": "new-product", "name": "Novo" }]
 }"#;
 
+/// The digest of the picture that is uploaded here.
+const PICTURE: &str = "4c4b6a3be1314ab86138bef4314dde022e600960d8689a2c8f8631802d20dab6.png";
+
 pub fn cases() -> Vec<Case> {
-    let all = [categories(), items(), prices(), products()].concat();
+    let all = [categories(), items(), prices(), products(), pictures()].concat();
     all.into_iter().map(|case| case.needs(Needs::Catalog)).collect()
 }
 
@@ -69,5 +72,17 @@ fn products() -> Vec<Case> {
         of("get /products/{productId}", 200).shows("{product}"),
         of("put /products/{productId}", 200).naming("{product}", "{free}").body(r#"{"name":"Outro"}"#),
         of("delete /products/{productId}", 204).naming("{product}", "{free}"),
+    ]
+}
+
+/// Everybody may see a picture of a menu: what is asked for here is kept of the own menu alone, so that a foreign merchant's
+/// path and an unknown one's are the same.
+fn pictures() -> Vec<Case> {
+    vec![
+        of("post /image/upload", 201).body(r#"{"image":"data:image/png;base64,iVBORw0KGgo="}"#),
+        case("get /catalog/v2.0/images/{merchantId}/{file}", 200)
+            .naming("{merchantId}", "{merchant}")
+            .naming("page.js", PICTURE)
+            .refused(404),
     ]
 }

@@ -147,6 +147,7 @@ impl DevPlatform {
             created_at,
             // Nobody eats at any of them.
             is_test: true,
+            coordinates: Some(seed::coordinates(number)),
         };
         let profiles: Vec<Merchant> = merchants.iter().enumerate().map(profile).collect();
         store.seed_profiles(&profiles).await.context("seeding merchants")?;

@@ -85,6 +85,7 @@ impl DevPlatform {
     ) -> Result<Self, Failure> {
         // The in-process DynamoDB reads its whole table for each page of a segment.
         settings.export_segments = NonZeroU8::MIN;
+        settings.courier_tariff.get_or_insert_with(crate::settings::courier::dev_tariff);
         let ops = listeners::bind("ops_addr", settings.ops_addr).await?;
         let yardstick = match options.yardstick {
             Some(address) => Some(listeners::bind("yardstick_addr", address).await?),

@@ -2,19 +2,20 @@
 //!
 //! `wire` reads what internal apps send; this is the other door. Called by `rpc`.
 
-use order_model::lifecycle::{self, Action, CancellationCode, DisputeAnswer, Verdict};
+use order_model::lifecycle::{self, Action, CancellationCode, Command, DisputeAnswer, Verdict};
 use order_model::{MerchantId, OrderId, Timestamp};
 use proto::conversions;
 use proto::gateway_core as wire;
 use tonic::Status;
 
+use crate::address_change::NewAddress;
 use crate::codes::SentCode;
 use crate::core::{Core, Outcome, beside};
 use crate::disputes::{DisputeReply, Objection};
 use crate::error::RequestError;
 use crate::planning::{
-    Cause, CourierReport, MessageIdentity, plan_action, plan_answer, plan_code, plan_courier_report,
-    plan_preparation_start,
+    Cause, CourierReport, MessageIdentity, needs_body, plan_action, plan_address_change, plan_answer, plan_code,
+    plan_courier_report, plan_preparation_start,
 };
 use crate::store::{Beside, KeySpace, Loaded, MessageKey};
 use crate::wire::{cut, malformed, name};
@@ -33,6 +34,8 @@ pub(crate) enum Asked {
     Answer(DisputeAnswer, DisputeReply),
     /// Where its own courier is.
     Courier(CourierReport),
+    /// That the order goes to another address.
+    NewAddress(NewAddress),
     /// That the kitchen begins at another time.
     PreparationStart(Timestamp),
 }
@@ -49,7 +52,13 @@ impl Core {
         match asked {
             Asked::Action(action) => {
                 let plan = |loaded: &Loaded, now| plan_action(&self.rules, loaded, merchant, *action, cause, now);
-                self.decide(order, beside(cause, None), None, "action", plan).await
+                let beside = Beside { body: needs_body(&Command::Act(*action)), ..beside(cause, None) };
+                self.decide(order, beside, None, "action", plan).await
+            }
+            Asked::NewAddress(new) => {
+                let plan = |loaded: &Loaded, now| plan_address_change(&self.rules, loaded, merchant, new, cause, now);
+                let beside = Beside { body: true, ..beside(cause, None) };
+                self.decide(order, beside, None, "action", plan).await
             }
             Asked::Code(action, sent) => {
                 let asked = (*action, sent);
@@ -100,7 +109,7 @@ pub(crate) fn acting(request: &wire::ActRequest) -> Result<Acting, Status> {
     let trace = conversions::trace_id(&request.trace_id);
     let metadata = match &asked {
         Asked::PreparationStart(start) => Some(format!("{{\"preparationStartDateTime\":\"{start}\"}}")),
-        Asked::Action(_) | Asked::Code(..) | Asked::Answer(..) | Asked::Courier(_) => {
+        Asked::Action(_) | Asked::Code(..) | Asked::Answer(..) | Asked::Courier(_) | Asked::NewAddress(_) => {
             request.worker.as_ref().map(worker_metadata)
         }
     };
@@ -133,6 +142,11 @@ fn asked(request: &wire::ActRequest) -> Result<Asked, Status> {
         wire::Action::ArriveAtOrigin => lifecycle::Action::ArriveAtOrigin,
         wire::Action::Collect => lifecycle::Action::Collect,
         wire::Action::ArriveAtDestination => lifecycle::Action::ArriveAtDestination,
+        wire::Action::RequestAddressChange => {
+            return NewAddress::read(&request.new_address)
+                .map(Asked::NewAddress)
+                .ok_or_else(|| malformed("new_address"));
+        }
         wire::Action::ConfirmAddressChange => lifecycle::Action::ConfirmAddressChange,
         wire::Action::AcceptAddressChange => lifecycle::Action::AcceptAddressChange,
         wire::Action::DenyAddressChange => lifecycle::Action::DenyAddressChange,
@@ -205,6 +219,7 @@ fn digest_of(order: OrderId, asked: &Asked) -> [u8; 32] {
             hash.chain_update(action.name()).chain_update(code)
         }
         Asked::Courier(report) => hash.chain_update("tracking").chain_update(report.name()),
+        Asked::NewAddress(new) => hash.chain_update("newAddress").chain_update(new.digest()),
         Asked::PreparationStart(start) => {
             hash.chain_update("preparationStart").chain_update(start.unix_ms().to_be_bytes())
         }

@@ -20,7 +20,7 @@ use crate::clock_guard::ClockGuard;
 use crate::error::RequestError;
 use crate::merchant_field;
 use crate::merchants::{MerchantReference, Merchants, Resolution};
-use crate::planning::{self, Cause, Placement, Plan, Refusal, Rules, plan_erase, plan_place, plan_update};
+use crate::planning::{self, Cause, Placement, Plan, Refusal, Rules, needs_body, plan_erase, plan_place, plan_update};
 use crate::position::Position;
 use crate::relay::Relay;
 use crate::relay::publisher::Publisher;
@@ -144,7 +144,7 @@ impl Core {
         cause: &Cause,
     ) -> Result<Outcome, RequestError> {
         let dispute = cause.opens.as_ref().map(|(dispute, _)| dispute);
-        let beside = Beside { body: cause.patch.is_some(), ..beside(cause, dispute) };
+        let beside = Beside { body: cause.patch.is_some() || needs_body(command), ..beside(cause, dispute) };
         let plan = |loaded: &Loaded, now| plan_update(&self.rules, loaded, command, cause, now);
         self.decide(order, beside, None, "update", plan).await
     }

@@ -7,6 +7,7 @@
 //! HTTP, are deliberately absent.
 
 mod acting;
+mod address_change;
 mod clock_guard;
 mod codes;
 mod config;

@@ -71,6 +71,11 @@ impl OrderPatch {
         Self(format!("{{\"preparationStartDateTime\":\"{start}\"}}"))
     }
 
+    /// `field` of the order's object `of` is to be `value`, a JSON text; `null` takes it away.
+    pub(crate) fn of_field(of: &'static str, field: &'static str, value: &str) -> Self {
+        Self(format!("{{\"{of}\":{{\"{field}\":{value}}}}}"))
+    }
+
     /// `body` with the patch applied; `None` when it is nested too deeply.
     pub(crate) fn apply(&self, body: &OrderBody) -> Option<OrderBody> {
         let json = merge(std::str::from_utf8(&body.json).ok()?, &self.0, 0)?;

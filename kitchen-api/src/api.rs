@@ -17,6 +17,7 @@ use crate::oauth::{Attempts, Authorised, Tokens};
 use crate::open_delivery::OpenDelivery;
 use crate::presence::BeatKeeper;
 use crate::rate_limits::OperationLimit;
+use crate::shipping::CourierTariff;
 use crate::store::{AuthorisationStore, RequestTable};
 use crate::webhooks::WebhookAdmin;
 
@@ -45,8 +46,10 @@ pub(crate) struct Api {
     pub(crate) core: Core,
     pub(crate) merchants: Merchants,
     pub(crate) catalog: Catalog,
-    /// What is remembered of requests with an Idempotency-Key, and of simulated orders.
+    /// What is remembered of requests with an Idempotency-Key, of simulated orders and of quotes.
     pub(crate) requests: RequestTable,
+    /// What the platform's couriers cost, where it has any.
+    pub(crate) courier_tariff: Option<CourierTariff>,
     /// Where there is a table of webhooks.
     pub(crate) webhooks: Option<WebhookAdmin>,
 }

@@ -9,6 +9,7 @@ use secrecy::SecretString;
 
 use crate::feed::FeedConfig;
 use crate::open_delivery::OpenDeliveryPrefix;
+use crate::shipping::CourierTariff;
 use crate::webhooks::WebhookConfig;
 
 /// Settings of the service.
@@ -44,6 +45,8 @@ pub struct Config {
     pub directory_refresh: Duration,
     /// How long one call of another service may take. Default 2 s.
     pub call_timeout: Duration,
+    /// What the platform's couriers cost. Default none: the platform has no couriers to offer.
+    pub courier_tariff: Option<CourierTariff>,
     /// How many requests may wait for events.
     pub waits: WaitLimits,
     /// The name under which this instance reports that it serves polls. Default `kitchen-api`.
@@ -70,6 +73,7 @@ impl Config {
             pauses_on_strikes: false,
             directory_refresh: Duration::from_secs(1),
             call_timeout: Duration::from_secs(2),
+            courier_tariff: None,
             waits: WaitLimits::default(),
             instance: "kitchen-api".to_owned(),
             drain_timeout: Duration::from_secs(10),

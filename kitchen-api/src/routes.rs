@@ -29,7 +29,7 @@ use crate::telemetry::EndpointMetrics;
 use crate::webhooks::endpoint as webhooks;
 use crate::{
     catalog, documentation, events, idempotency, logistics, merchants, oauth, open_delivery, openapi, orders, replay,
-    simulator,
+    shipping, simulator,
 };
 
 /// The segment of `path` at `index`, from 0; empty when there is none.
@@ -119,6 +119,10 @@ fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>) -> Method
         Operation::LogisticsDispatch => step(Action::Collect),
         Operation::ArriveAtDestination => step(Action::ArriveAtDestination),
         Operation::LogisticsVerifyCode => wiring.authorised(logistics::verify_delivery_code),
+        Operation::QuoteForPlace => wiring.authorised(shipping::for_place),
+        Operation::QuoteForOrder => wiring.authorised(shipping::for_order),
+        Operation::PlaceOutsideOrder => wiring.authorised(shipping::place_outside_order),
+        Operation::RequestAddressChange => wiring.authorised(shipping::request_address_change),
         Operation::ConfirmAddressChange => act(Action::ConfirmAddressChange),
         Operation::AcceptAddressChange => act(Action::AcceptAddressChange),
         Operation::DenyAddressChange => act(Action::DenyAddressChange),

@@ -144,6 +144,7 @@ impl Service {
             public_url: public_url(&config, address),
             open_delivery: OpenDelivery::new(config.open_delivery_prefix.clone(), clock.clone()),
             limits_requests: config.limits_requests,
+            courier_tariff: config.courier_tariff,
             poll_limit: POLL
                 .per_minute
                 .filter(|_| config.limits_requests)

@@ -144,11 +144,11 @@ impl Shared {
                 if source == Source::Live {
                     self.telemetry.event_lag_seconds.record(age);
                 }
-                if event.code == EventCode::OrderPatched {
+                if changes_body(event.code) {
                     self.orders.patched(event.order, event.merchant, event.sequence, self.clock.monotonic());
                 }
-                let changes_order = matches!(event.code, EventCode::Placed | EventCode::OrderPatched);
-                if changes_order && age < CACHEABLE_AGE_MAX && self.orders_to_cache.try_send(event.order).is_err() {
+                let is_unread = event.code == EventCode::Placed || changes_body(event.code);
+                if is_unread && age < CACHEABLE_AGE_MAX && self.orders_to_cache.try_send(event.order).is_err() {
                     self.telemetry.orders_not_cached.increment(1);
                 }
                 true
@@ -209,4 +209,16 @@ impl Shared {
         self.soft_of(partition).delivered().forget(application, ids);
         Ok(())
     }
+}
+
+/// Whether the order's body is another one after such an event. A change of address stands in the body while it waits for its
+/// answer, and an answer moves or drops it there.
+const fn changes_body(code: EventCode) -> bool {
+    matches!(
+        code,
+        EventCode::OrderPatched
+            | EventCode::AddressChangeRequested
+            | EventCode::AddressChangeAccepted
+            | EventCode::AddressChangeDenied
+    )
 }

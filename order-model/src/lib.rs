@@ -4,6 +4,7 @@
 //! wire format: no tokio, no serde, no prost. Time enters as a [`Timestamp`] field, keys as arguments.
 
 pub mod clock;
+pub mod coordinates;
 pub mod event_code;
 pub mod event_id;
 pub mod identifiers;
@@ -12,6 +13,7 @@ pub mod routing;
 pub mod timestamp;
 
 pub use clock::{Clock, ManualClock, SharedClock};
+pub use coordinates::{Coordinates, InvalidCoordinates};
 pub use event_code::{EventCategory, EventCode, EventGroup};
 pub use event_id::{EventId, EventIdKey};
 pub use identifiers::{ApplicationId, MerchantId, OrderId, ParseIdError};

@@ -276,6 +276,9 @@ pub enum MerchantCommand {
         /// Open Delivery id, 36 to 100 characters
         #[arg(long)]
         open_delivery_id: Option<String>,
+        /// Where it is, in degrees, such as -23.5614,-46.6559; without it no courier is offered to it
+        #[arg(long, value_name = "LATITUDE,LONGITUDE", allow_hyphen_values = true)]
+        coordinates: Option<order_model::Coordinates>,
         /// An integrator's own, no restaurant: orders may be simulated for it; `--test=false` ends that
         #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
         test: Option<bool>,

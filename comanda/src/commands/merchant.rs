@@ -22,7 +22,7 @@ const HISTORY_SHOWN: usize = 20;
 /// Adds or shows a merchant.
 pub async fn execute(command: MerchantCommand) -> Result<(), Failure> {
     match command {
-        MerchantCommand::Add { merchant, name, time_zone, open_delivery_id, test, rest } => {
+        MerchantCommand::Add { merchant, name, time_zone, open_delivery_id, coordinates, test, rest } => {
             let merchant = Merchant {
                 id: parse(&merchant)?,
                 open_delivery_id,
@@ -33,6 +33,7 @@ pub async fn execute(command: MerchantCommand) -> Result<(), Failure> {
                 interruptions: Vec::new(),
                 created_at: SystemClock::shared().now(),
                 is_test: test.unwrap_or(false),
+                coordinates,
             };
             merchant.check().map_err(|error| Failure::Usage(error.to_string()))?;
             let created = put(&store(&rest).await?, &merchant, test).await?;
@@ -92,6 +93,7 @@ fn changed(before: Merchant, given: &Merchant, test: Option<bool>) -> Merchant {
         shifts: before.shifts,
         interruptions: before.interruptions,
         is_test: test.unwrap_or(before.is_test),
+        coordinates: given.coordinates.or(before.coordinates),
         ..given.clone()
     }
 }
@@ -120,7 +122,8 @@ async fn show(merchant: MerchantId, rest: &SettingsOnly) -> Result<(), Failure> 
     };
     let row = json!({
         "merchantId": merchant.to_string(), "name": profile.name, "timeZone": profile.time_zone,
-        "openDeliveryId": profile.open_delivery_id, "isTest": profile.is_test, "createdAt": profile.created_at.to_string(),
+        "openDeliveryId": profile.open_delivery_id, "isTest": profile.is_test,
+        "coordinates": profile.coordinates.map(|place| place.to_string()), "createdAt": profile.created_at.to_string(),
         "status": if history.first().is_some_and(|last| last.online) { "ONLINE" } else { "OFFLINE" },
         "history": history.iter().map(transition).collect::<Vec<Value>>(),
     });
@@ -159,6 +162,7 @@ mod tests {
             interruptions: Vec::new(),
             created_at: Timestamp::from_unix_ms(2),
             is_test: false,
+            coordinates: None,
         };
         let closing = Interruption { id: "i".to_owned(), description: String::new(), start_ms: 1, end_ms: 2 };
         let before = Merchant {
@@ -168,6 +172,7 @@ mod tests {
             shifts: Vec::new(),
             interruptions: vec![closing],
             is_test: true,
+            coordinates: Some("-23.5,-46.6".parse().unwrap()),
             ..given.clone()
         };
         let expected = Merchant { name: given.name.clone(), ..before.clone() };

@@ -85,6 +85,7 @@ impl DevPlatform {
     ) -> Result<Self, Failure> {
         // The in-process DynamoDB reads its whole table for each page of a segment.
         settings.export_segments = NonZeroU8::MIN;
+        settings.courier_tariff.get_or_insert_with(crate::settings::courier::dev_tariff);
         let ops = listeners::bind("ops_addr", settings.ops_addr).await?;
         let yardstick = match options.yardstick {
             Some(address) => Some(listeners::bind("yardstick_addr", address).await?),
@@ -147,6 +148,7 @@ impl DevPlatform {
             created_at,
             // Nobody eats at any of them.
             is_test: true,
+            coordinates: Some(seed::coordinates(number)),
         };
         let profiles: Vec<Merchant> = merchants.iter().enumerate().map(profile).collect();
         store.seed_profiles(&profiles).await.context("seeding merchants")?;

@@ -249,6 +249,7 @@ fn kitchen_api_config(builder: &Builder<'_>) -> Result<kitchen_api::Config, Fail
         token_requests_per_minute: limits_requests.then_some(TOKEN_REQUESTS_PER_MINUTE),
         limits_requests,
         pauses_on_strikes: settings.pauses_on_strikes,
+        courier_tariff: settings.courier_tariff,
         drain_timeout: settings.drain_timeout,
         feed: FeedConfig { shadow_ratio: f64::from(settings.shadow_reads_per_mille) / 1000.0, ..FeedConfig::default() },
         webhooks: WebhookConfig {

@@ -77,6 +77,37 @@ pub const SETTINGS: &[Setting] = &[
         Some("count"),
         "count: events delivered 50 times and not acknowledged are counted; pause: 100 of an application within an hour also pause its polling for 5 minutes",
     ),
+    plain(
+        "courier_base_fee",
+        "COMANDA_COURIER_BASE_FEE",
+        None,
+        "What each delivery by the platform's couriers costs, such as 4.99; unset: there are none, and in `dev` 4.99",
+    ),
+    plain(
+        "courier_fee_per_km",
+        "COMANDA_COURIER_FEE_PER_KM",
+        None,
+        "What each kilometre costs beside it, such as 1.50; needed with courier_base_fee; unset: 1.50 in `dev`",
+    ),
+    plain(
+        "courier_distance_max_km",
+        "COMANDA_COURIER_DISTANCE_MAX_KM",
+        Some("10"),
+        "Longest way of the platform's couriers, 1 to 200",
+    ),
+    plain("courier_minutes_base", "COMANDA_COURIER_MINUTES_BASE", Some("15"), "Minutes that each delivery takes"),
+    plain(
+        "courier_minutes_per_km",
+        "COMANDA_COURIER_MINUTES_PER_KM",
+        Some("3"),
+        "Minutes that each kilometre takes beside it",
+    ),
+    plain(
+        "courier_quote_validity",
+        "COMANDA_COURIER_QUOTE_VALIDITY",
+        Some("24h"),
+        "How long a quote for a courier holds, 1min to 168h",
+    ),
     plain("connections_max", "COMANDA_CONNECTIONS_MAX", Some("10000"), "Most public connections at once"),
     plain(
         "connections_per_address_max",

@@ -3,6 +3,7 @@
 //! Called by every command that starts or checks something. The services take plain `Config` values and know none of this.
 
 pub mod catalogue;
+pub mod courier;
 pub mod grid;
 pub mod layers;
 pub mod typed;

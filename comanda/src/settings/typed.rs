@@ -35,6 +35,8 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// Where the Open Delivery paths are mounted.
     pub open_delivery_prefix: kitchen_api::OpenDeliveryPrefix,
+    /// What the platform's couriers cost; `None`: it offers none.
+    pub courier_tariff: Option<kitchen_api::CourierTariff>,
     /// Most public connections.
     pub connections_max: usize,
     /// Most public connections of one address.
@@ -140,6 +142,7 @@ impl Settings {
             pauses_on_strikes: reader.strikes(),
             public_url: reader.url("public_url", "expected a URL such as https://api.example.com"),
             open_delivery_prefix: reader.path_prefix("open_delivery_prefix"),
+            courier_tariff: super::courier::read(reader),
             connections_max: reader.number("connections_max", 1, 1_000_000).try_into().unwrap_or(usize::MAX),
             connections_per_address_max: reader.optional_number("connections_per_address_max", 1, 1_000_000),
             local_aws_addr: reader.address("local_aws_addr", Reach::ThisMachine),
@@ -270,7 +273,7 @@ impl Reader<'_> {
         usize::try_from(self.number(key, min, max)).ok()
     }
 
-    fn duration(&mut self, key: &str, min: Duration, max: Duration) -> Duration {
+    pub(super) fn duration(&mut self, key: &str, min: Duration, max: Duration) -> Duration {
         match parse_duration(&self.text(key).unwrap_or_default()) {
             Some(duration) if (min..=max).contains(&duration) => duration,
             Some(_) => {
@@ -454,6 +457,28 @@ mod tests {
         assert!(two.iter().any(|problem| problem.key == "grid_key_file"));
         let ops = read(&[&CERTIFICATES[..], &[("ops_addr", "0.0.0.0:9090")]].concat()).unwrap_err();
         assert!(!ops[0].message.contains("grid_ca_file"), "certificates change nothing: {}", ops[0]);
+    }
+
+    #[test]
+    fn a_tariff_is_set_by_its_two_fees_and_not_by_one() {
+        assert_eq!(read(&[]).unwrap().courier_tariff, None);
+        let tariff =
+            read(&[("courier_base_fee", "7.5"), ("courier_fee_per_km", "0"), ("courier_distance_max_km", "4")]);
+        let tariff = tariff.unwrap().courier_tariff.unwrap();
+        assert_eq!((tariff.base_fee_cents, tariff.fee_per_km_cents, tariff.distance_max_km), (750, 0, 4));
+        assert_eq!(tariff.quote_validity, Duration::from_secs(24 * 3600));
+        for (flags, key) in [
+            (vec![("courier_base_fee", "7.50")], "courier_fee_per_km"),
+            (vec![("courier_fee_per_km", "7.50")], "courier_base_fee"),
+            (vec![("courier_base_fee", "7,50"), ("courier_fee_per_km", "1")], "courier_base_fee"),
+            (vec![("courier_base_fee", "1"), ("courier_fee_per_km", "1000.01")], "courier_fee_per_km"),
+            (vec![("courier_distance_max_km", "0")], "courier_distance_max_km"),
+            (vec![("courier_minutes_per_km", "-1")], "courier_minutes_per_km"),
+            (vec![("courier_quote_validity", "1s")], "courier_quote_validity"),
+        ] {
+            let problems = read(&flags).unwrap_err();
+            assert_eq!(problems.iter().map(|problem| problem.key.as_str()).collect::<Vec<_>>(), [key], "{flags:?}");
+        }
     }
 
     #[test]

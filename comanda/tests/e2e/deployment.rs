@@ -594,6 +594,7 @@ async fn add_merchants(aws: &AwsClients, count: usize, environment: &[(String, S
             interruptions: Vec::new(),
             created_at: SystemClock::shared().now(),
             is_test: false,
+            coordinates: None,
         };
         store.put_profile(&merchant).await.unwrap();
     }

@@ -5,6 +5,7 @@
 mod canaries;
 mod certificates;
 mod command_line;
+mod couriers;
 mod degraded_modes;
 mod deployment;
 mod first_order;

@@ -4,6 +4,7 @@
 //! sequence, expiry, deadlines, idempotency. No I/O and no clock: `now` is an argument, and what was loaded may be
 //! outdated by the time it is committed, which the transaction's conditions notice.
 
+mod address;
 mod code;
 mod dispute;
 pub(crate) mod due;
@@ -31,6 +32,7 @@ use crate::order::Order;
 use crate::order_patch::OrderPatch;
 use crate::position::Position;
 use crate::store::{Loaded, MessageKey, MessageRecord, Transition};
+pub(crate) use address::{needs_body, plan_address_change};
 pub(crate) use code::plan_code;
 pub(crate) use dispute::plan_answer;
 pub(crate) use erase::plan_erase;
@@ -174,7 +176,7 @@ pub(crate) fn plan_update(rules: &Rules, loaded: &Loaded, command: &Command, cau
             if let (Plan::Commit(transition), Some(body)) = (&mut plan, body) {
                 transition.write_body(body);
             }
-            plan
+            address::settled(plan, order, loaded)
         }
         Err(illegal) => Plan::Refused(Refusal::Illegal(illegal)),
     }
@@ -202,7 +204,7 @@ pub(crate) fn plan_action(
         Ok(Decision::AlreadyDone { status }) => {
             Plan::Refused(Refusal::AlreadyDone { status, legal: legal_actions(order, now) })
         }
-        Ok(decision) => commit(rules, order, &decision, cause, now),
+        Ok(decision) => address::settled(commit(rules, order, &decision, cause, now), order, loaded),
         Err(illegal) => Plan::Refused(Refusal::Illegal(illegal)),
     }
 }

@@ -12,9 +12,9 @@ use crate::order::Order;
 use crate::order_patch::OrderPatch;
 use crate::store::Loaded;
 
-/// An order with more events than this takes no other time to begin: each is an event that every POS has to read. Orders
+/// An order with more events than this takes no other time to begin, and no other address: each is an event that every POS has to read. Orders
 /// have about ten.
-const EVENTS_MAX: u32 = 500;
+pub(super) const EVENTS_MAX: u32 = 500;
 
 /// How far the merchant's own courier is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

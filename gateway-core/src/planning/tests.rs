@@ -200,6 +200,46 @@ fn an_order_stored_by_an_older_version_is_read_and_its_courier_may_take_any_step
     assert!(next.progress.allows(Action::Collect) && !next.progress.allows(Action::GoToOrigin));
 }
 
+fn asks_for_address(transition: &Transition, body: &str, now: Timestamp) -> Plan {
+    let body = crate::codes::OrderBody::split(&Bytes::copy_from_slice(body.as_bytes()));
+    let known = Loaded { body: Some(body), ..loaded(transition) };
+    let new = crate::address_change::NewAddress::read(br#"{"city":"Santos"}"#).unwrap();
+    plan_address_change(&rules(), &known, MERCHANT, &new, &Cause::default(), now)
+}
+
+#[test]
+fn a_change_of_address_is_legal_until_the_order_is_over_and_written_into_it() {
+    let (first, body) = (placed(), r#"{"id":"x","delivery":{"deliveryAddress":{"city":"Sao Paulo"}}}"#);
+    let asked = committed(asks_for_address(&first, body, at(1)));
+    assert_eq!(asked.events[0].event.code, EventCode::AddressChangeRequested);
+    let expected = r#"{"id":"x","delivery":{"deliveryAddress":{"city":"Sao Paulo"},"newAddress":{"city":"Santos"}}}"#;
+    assert_eq!(&asked.body.as_ref().unwrap().json[..], expected.as_bytes());
+    assert!(!std::str::from_utf8(&asked.events[0].event.body).unwrap().contains("Santos"));
+    let again = asks_for_address(&asked, expected, at(2));
+    assert!(matches!(again, Plan::Refused(Refusal::Conflict { .. })), "one at a time: {again:?}");
+
+    let known = Loaded { body: asked.body.clone(), ..loaded(&asked) };
+    let accept = plan_action(&rules(), &known, MERCHANT, Action::AcceptAddressChange, &Cause::default(), at(3));
+    let accepted = r#"{"id":"x","delivery":{"deliveryAddress":{"city":"Santos"}}}"#;
+    assert_eq!(&committed(accept).body.unwrap().json[..], accepted.as_bytes());
+    let unread = plan_action(&rules(), &loaded(&asked), MERCHANT, Action::DenyAddressChange, &Cause::default(), at(3));
+    assert!(committed(unread).body.is_none(), "a body that was not read is not written");
+
+    let cancelled = acted(&first, Action::RequestCancellation(CancellationCode::SystemProblem), at(4));
+    let late = asks_for_address(&cancelled, body, at(5));
+    assert!(matches!(late, Plan::Refused(Refusal::Illegal(_))), "{late:?}");
+    let takeout = OrderKind { order_type: OrderType::Takeout, ..placement().kind };
+    let takeout = Placement { kind: takeout, ..placement() };
+    let takeout = committed(plan_place(&rules(), &Loaded::default(), &takeout, &message("1", 1), at(0)));
+    assert!(matches!(asks_for_address(&takeout, body, at(1)), Plan::Refused(Refusal::Illegal(_))));
+    let full = format!(r#"{{"id":"{}"}}"#, "x".repeat(crate::wire::CONTENT_BYTES_MAX - 12));
+    assert!(matches!(asks_for_address(&first, &full, at(1)), Plan::Refused(Refusal::Conflict { .. })));
+    let mut erased = first;
+    erased.order.is_erased = true;
+    let asked = committed(asks_for_address(&erased, "{}", at(1)));
+    assert_eq!(&asked.body.unwrap().json[..], br#"{"delivery":{"newAddress":{"city":""}}}"#);
+}
+
 #[test]
 fn erasing_blanks_the_body_and_tells_caches_while_events_are_served() {
     let transition = placed();

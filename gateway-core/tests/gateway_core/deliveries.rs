@@ -184,6 +184,42 @@ async fn a_change_of_address_takes_one_answer() {
 }
 
 #[tokio::test]
+async fn a_new_address_stands_in_the_order_until_it_is_answered_and_in_no_event() {
+    let platform = Platform::start().await;
+    let core = platform.idle_core(config());
+    let order = confirmed(&core, "MERCHANT").await;
+    let asking = |street: &str| wire::ActRequest {
+        new_address: format!(r#"{{"streetName":"{street}","coordinates":{{"latitude":-23.5500}}}}"#).into(),
+        ..acting(order, Action::RequestAddressChange)
+    };
+    let ask = async |street: &str| core.api.clone().act(asking(street)).await.unwrap().into_inner();
+    let body = async || String::from_utf8(core.get(order).await.unwrap().body.to_vec()).unwrap();
+    let before = body().await;
+    assert_eq!(ask("Rua Canary 1").await.event_ids.len(), 1);
+    let asked = body().await;
+    assert!(
+        asked.contains(r#""newAddress":{"streetName":"Rua Canary 1","coordinates":{"latitude":-23.5500}}"#),
+        "{asked}"
+    );
+    let second = ask("Rua Canary 2").await.conflict.unwrap();
+    assert!(second.legal.contains(&"denyDeliveryAddressChange".to_owned()), "one at a time: {second:?}");
+    core.act(order, Action::DenyAddressChange).await.unwrap();
+    assert_eq!(body().await, before, "denied: as it was");
+    ask("Rua Canary 3").await;
+    core.submit(updating(order, "accepted", EventCode::AddressChangeAccepted, "")).await;
+    let accepted = body().await;
+    assert!(accepted.contains(r#""deliveryAddress":{"streetName":"Rua Canary 3""#), "{accepted}");
+    assert!(!accepted.contains("newAddress") && !accepted.contains("9876"), "{accepted}");
+    assert_eq!(codes(&core, order).await, "PLC CFM DAR DAD DAR DAA");
+    for event in core.events(order).await {
+        let told = std::str::from_utf8(&event.body).unwrap().to_owned();
+        assert!(!told.contains("Canary") && !told.contains("23.55"), "{told}");
+    }
+    let nothing = wire::ActRequest { new_address: bytes::Bytes::new(), ..asking("") };
+    assert_eq!(core.api.clone().act(nothing).await.unwrap_err().code(), tonic::Code::InvalidArgument);
+}
+
+#[tokio::test]
 async fn a_couriers_position_is_shown_while_the_order_lasts_and_told_to_no_topic() {
     let platform = Platform::start().await;
     let core = platform.idle_core(config());

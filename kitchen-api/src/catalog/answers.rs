@@ -112,7 +112,7 @@ pub(super) fn expected(headers: &HeaderMap) -> Result<Expected, ApiError> {
 }
 
 /// A refusal as it is answered.
-pub(super) fn refused(refusal: Refusal) -> ApiError {
+pub(crate) fn refused(refusal: Refusal) -> ApiError {
     let Refusal { kind, field, message } = refusal;
     let error = match kind {
         Kind::Invalid => ApiError::bad_request(message),

@@ -1,6 +1,6 @@
 //! Prices: whole cents, read off a decimal's text and written as one, never through binary floating point.
 //!
-//! Pure. Currency is deliberately absent: the wire has none.
+//! Pure; also of `crate::shipping`. Currency is deliberately absent: the wire has none.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -45,6 +45,16 @@ impl Money {
         (cents <= PRICE_MAX_CENTS).then_some(Self(cents))
     }
 
+    /// So many cents, at most the highest price.
+    pub(crate) fn of_cents(cents: u64) -> Self {
+        Self(cents.min(PRICE_MAX_CENTS))
+    }
+
+    /// Its cents.
+    pub(crate) fn cents(self) -> u64 {
+        self.0
+    }
+
     /// The JSON number.
     pub(crate) fn text(self) -> String {
         format!("{}.{:02}", self.0 / 100, self.0 % 100)
@@ -53,7 +63,7 @@ impl Money {
 
 /// An amount as it is answered: `10.50`, a JSON number of exactly these digits.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Amount(pub(super) Money);
+pub(crate) struct Amount(pub(crate) Money);
 
 impl Serialize for Amount {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,6 +1,6 @@
 //! Reads JSON bodies field by field, so that a refusal names the field: `products[2].optionGroups[0].min`.
 //!
-//! Used by `requests`. Numbers stay the text they are. Fields that are not asked for are not looked at, however deep they are; null
+//! Used by `requests` and by `crate::shipping`. Numbers stay the text they are. Fields that are not asked for are not looked at, however deep they are; null
 //! and absent are the same.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use super::money::{EXPECTED as A_PRICE, Money};
 use super::refusal::{Kind, Refusal};
 
 /// A JSON object of a body.
-pub(super) struct Object<'a> {
+pub(crate) struct Object<'a> {
     path: String,
     fields: BTreeMap<String, &'a RawValue>,
 }
@@ -42,7 +42,7 @@ impl<'a> Body<'a> {
 
 impl<'a> Object<'a> {
     /// The object that a body is.
-    pub(super) fn body(body: &'a [u8]) -> Result<Self, Refusal> {
+    pub(crate) fn body(body: &'a [u8]) -> Result<Self, Refusal> {
         let read: Result<BTreeMap<String, &RawValue>, _> = serde_json::from_slice(body);
         let fields = read.map_err(|_| Refusal::new(Kind::Invalid, "The body must be a JSON object."))?;
         Ok(Self { path: String::new(), fields })
@@ -56,15 +56,16 @@ impl<'a> Object<'a> {
     }
 
     /// The field's place in the body.
-    pub(super) fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 
-    pub(super) fn wrong(&self, name: &str, expected: &str) -> Refusal {
+    pub(crate) fn wrong(&self, name: &str, expected: &str) -> Refusal {
         Refusal::field(self.path(name), expected)
     }
 
-    fn raw(&self, name: &str) -> Option<&'a RawValue> {
+    /// The field as it was written; `None` where it is not there or null.
+    pub(crate) fn raw(&self, name: &str) -> Option<&'a RawValue> {
         self.fields.get(name).copied().filter(|raw| raw.get() != "null")
     }
 
@@ -73,7 +74,7 @@ impl<'a> Object<'a> {
     }
 
     /// A text; `None` when there is none, or an empty one.
-    pub(super) fn text(&self, name: &str, most_chars: usize) -> Result<Option<String>, Refusal> {
+    pub(crate) fn text(&self, name: &str, most_chars: usize) -> Result<Option<String>, Refusal> {
         let Some(raw) = self.raw(name) else { return Ok(None) };
         let expected =
             || self.wrong(name, &format!("a text of at most {most_chars} characters, none of them a control one"));
@@ -86,7 +87,7 @@ impl<'a> Object<'a> {
         Ok(Some(text.to_owned()).filter(|text| !text.is_empty()))
     }
 
-    pub(super) fn required_text(&self, name: &str, most_chars: usize) -> Result<String, Refusal> {
+    pub(crate) fn required_text(&self, name: &str, most_chars: usize) -> Result<String, Refusal> {
         self.text(name, most_chars)?.ok_or_else(|| self.wrong(name, &format!("a text of 1 to {most_chars} characters")))
     }
 
@@ -158,7 +159,7 @@ impl<'a> Object<'a> {
     }
 
     /// A whole number, also written `1.0`, from 0.
-    pub(super) fn number(&self, name: &str, most: u32) -> Result<Option<u32>, Refusal> {
+    pub(crate) fn number(&self, name: &str, most: u32) -> Result<Option<u32>, Refusal> {
         let Some(raw) = self.raw(name) else { return Ok(None) };
         let text = raw.get();
         let whole = text
@@ -168,16 +169,16 @@ impl<'a> Object<'a> {
         number.map(Some).ok_or_else(|| self.wrong(name, &format!("a whole number from 0 to {most}")))
     }
 
-    pub(super) fn money(&self, name: &str) -> Result<Option<Money>, Refusal> {
+    pub(crate) fn money(&self, name: &str) -> Result<Option<Money>, Refusal> {
         let Some(raw) = self.raw(name) else { return Ok(None) };
         Money::read(raw.get()).map(Some).ok_or_else(|| self.wrong(name, A_PRICE))
     }
 
-    pub(super) fn object(&self, name: &str) -> Result<Option<Self>, Refusal> {
+    pub(crate) fn object(&self, name: &str) -> Result<Option<Self>, Refusal> {
         self.raw(name).map(|raw| Self::read(self.path(name), raw)).transpose()
     }
 
-    pub(super) fn objects(&self, name: &str, most: usize) -> Result<Vec<Self>, Refusal> {
+    pub(crate) fn objects(&self, name: &str, most: usize) -> Result<Vec<Self>, Refusal> {
         let Some(raw) = self.raw(name) else { return Ok(Vec::new()) };
         let most = most.min(ENTITIES_PER_REQUEST_MAX);
         let expected = || self.wrong(name, &format!("an array of at most {most} objects"));

@@ -22,6 +22,7 @@ use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
+use sha2::{Digest, Sha256};
 use tracing::Instrument;
 
 use crate::api::Api;
@@ -63,6 +64,14 @@ pub(crate) fn effect(headers: &HeaderMap, entropy: &Entropy) -> [u8; 16] {
     let given = headers.get(&HEADER_NAME).filter(|value| value.len() == EFFECT_HEX_BYTES);
     let read = given.and_then(|value| <[u8; 16]>::try_from(hex::decode(value.as_bytes()).ok()?).ok());
     read.unwrap_or_else(|| entropy.bytes())
+}
+
+/// Sixteen bytes that an effect key makes for one purpose.
+pub(crate) fn derived(purpose: &[u8], effect: &[u8]) -> [u8; 16] {
+    let digest: [u8; 32] = Sha256::new().chain_update(purpose).chain_update([0]).chain_update(effect).finalize().into();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    bytes
 }
 
 /// What carries a request out.

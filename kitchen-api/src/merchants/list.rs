@@ -1,6 +1,6 @@
 //! `GET /merchant/v1.0/merchants` and `/merchants/{id}`.
 //!
-//! What merchant-connection does not know (address, ticket, description) is left out instead of invented; the time zone is added
+//! What merchant-connection does not know (address beyond coordinates, ticket, description) is left out instead of invented; the time zone is added
 //! to what is published, because times of a store are answered without an offset. A foreign merchant and an unknown one
 //! answer identically: 403.
 
@@ -11,7 +11,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use event_feed::Scope;
 use futures::future::try_join_all;
-use order_model::{MerchantId, Timestamp};
+use order_model::{Coordinates, MerchantId, Timestamp};
 use proto::conversions::to_bytes;
 use proto::merchant_connection::{GetMerchantsRequest, Merchant};
 use serde_json::{Value, json};
@@ -90,7 +90,7 @@ pub(crate) async fn details(api: Arc<Api>, authorised: Authorised, request: Requ
     let id = merchant_in_path(&request, authorised.scope())?;
     let merchant = fetch_one(&api, id).await?;
     let created_at = Timestamp::from_unix_ms(merchant.created_at_ms).to_string();
-    let body = json!({
+    let mut body = json!({
         "id": id.to_string(),
         "name": merchant.name,
         "corporateName": merchant.corporate_name,
@@ -100,6 +100,10 @@ pub(crate) async fn details(api: Arc<Api>, authorised: Authorised, request: Requ
         "timeZone": merchant.time_zone,
         "operations": OPERATIONS.map(operation_to_json),
     });
+    if let Some(place) = coordinates_of(&merchant) {
+        let (latitude, longitude) = place.degrees();
+        body["address"] = json!({ "latitude": latitude, "longitude": longitude });
+    }
     Ok(json_response(Bytes::from(body.to_string())))
 }
 
@@ -109,14 +113,20 @@ fn operation_to_json(operation: &str) -> Value {
     json!({ "name": operation.to_ascii_uppercase(), "salesChannels": channels })
 }
 
-/// The merchant of the path, when the application may see it; also of `/catalog/v2.0/merchants/{id}…`.
+/// Where a merchant is, if its profile says so.
+pub(crate) fn coordinates_of(merchant: &Merchant) -> Option<Coordinates> {
+    let sent = merchant.coordinates.as_ref()?;
+    Coordinates::from_microdegrees(sent.latitude_microdegrees, sent.longitude_microdegrees)
+}
+
+/// The merchant of the path, when the application may see it; also of `/catalog/v2.0/merchants/{id}…` and of `/shipping/v1.0/merchants/{id}…`.
 pub(crate) fn merchant_in_path(request: &Request, scope: &Scope) -> Result<MerchantId, ApiError> {
     let id: Result<MerchantId, _> = path_segment(request.uri().path(), ID_SEGMENT).parse();
     id.ok().filter(|id| scope.contains(*id)).ok_or_else(forbidden)
 }
 
 /// The merchant itself; one that was granted but does not exist answers like a foreign one.
-pub(super) async fn fetch_one(api: &Api, id: MerchantId) -> Result<Merchant, ApiError> {
+pub(crate) async fn fetch_one(api: &Api, id: MerchantId) -> Result<Merchant, ApiError> {
     find_one(api, id).await?.ok_or_else(forbidden)
 }
 

@@ -23,7 +23,8 @@ mod texts;
 
 pub(crate) use identifiers::uuid_text;
 pub(crate) use interruptions_endpoint::{add_interruption, interruptions, remove_interruption};
-pub(crate) use list::{PAGE_SIZE_MAX, details, find_one, list, merchant_in_path};
+pub(crate) use list::{PAGE_SIZE_MAX, coordinates_of, details, fetch_one, find_one, list, merchant_in_path};
 pub(crate) use opening_hours_endpoint::{opening_hours, set_opening_hours};
 pub(crate) use presence_history::presence_history;
-pub(crate) use status_endpoint::{one_status, statuses, store};
+pub(crate) use status::Closed;
+pub(crate) use status_endpoint::{closed, one_status, statuses, store};

@@ -1,6 +1,6 @@
 //! Whether a store is open, and why not: a pure judgement of its profile, its presence and the time.
 //!
-//! Used by `status_endpoint`. Outside its hours or in a pause a store is closed as expected; within them and not connected it is closed
+//! Used by `status_endpoint`, and by `crate::shipping` through it. Outside its hours or in a pause a store is closed as expected; within them and not connected it is closed
 //! by mistake; connected, but not heard of for a while, it is open with a problem. Validations we have no knowledge of
 //! (payout, logistics, radius, terms) are absent: they would be made up.
 
@@ -79,6 +79,16 @@ impl Connection {
     }
 }
 
+/// Why a store takes no orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Closed {
+    OutsideHours,
+    /// It has closed itself for a while.
+    Paused,
+    /// Its system asks for no orders.
+    Disconnected,
+}
+
 /// How a store stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct StoreStatus {
@@ -94,13 +104,23 @@ impl StoreStatus {
         Self { connection, within_hours: is_open(merchant, now), paused }
     }
 
+    /// Why the store takes no orders; `None` when it does.
+    pub(super) fn closed(self) -> Option<Closed> {
+        match self {
+            Self { within_hours: false, .. } => Some(Closed::OutsideHours),
+            Self { paused: true, .. } => Some(Closed::Paused),
+            Self { connection: Connection::Lost, .. } => Some(Closed::Disconnected),
+            Self { connection: Connection::Late | Connection::Connected, .. } => None,
+        }
+    }
+
     /// The store as a whole.
     pub(super) fn state(self) -> State {
-        match self {
-            Self { within_hours: false, .. } | Self { paused: true, .. } => State::Closed,
-            Self { connection: Connection::Lost, .. } => State::Error,
-            Self { connection: Connection::Late, .. } => State::Warning,
-            Self { connection: Connection::Connected, .. } => State::Ok,
+        match (self.closed(), self.connection) {
+            (Some(Closed::OutsideHours | Closed::Paused), _) => State::Closed,
+            (Some(Closed::Disconnected), _) | (None, Connection::Lost) => State::Error,
+            (None, Connection::Late) => State::Warning,
+            (None, Connection::Connected) => State::Ok,
         }
     }
 

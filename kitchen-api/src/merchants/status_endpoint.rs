@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::language::Language;
 use super::list::{fetch_one, find_one, merchant_in_path, refusal};
-use super::status::{Connection, OPERATIONS, StoreStatus};
+use super::status::{Closed, Connection, OPERATIONS, StoreStatus};
 use crate::api::Api;
 use crate::errors::ApiError;
 use crate::oauth::Authorised;
@@ -48,6 +48,13 @@ pub(crate) async fn store(api: &Api, id: MerchantId) -> Result<Option<(Merchant,
     let now = api.clock.now();
     let is_available = StoreStatus::judge(&merchant, Connection::of(&presence, now), now).state().is_available();
     Ok(Some((merchant, is_available)))
+}
+
+/// Why the store of this profile takes no orders now; `None` when it does.
+pub(crate) async fn closed(api: &Api, id: MerchantId, merchant: &Merchant) -> Result<Option<Closed>, ApiError> {
+    let presence = api.merchants.presence(id).await.map_err(|error| refusal(&error))?;
+    let now = api.clock.now();
+    Ok(StoreStatus::judge(merchant, Connection::of(&presence, now), now).closed())
 }
 
 async fn status_of(api: &Api, id: MerchantId) -> Result<StoreStatus, ApiError> {

@@ -9,20 +9,17 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use order_model::lifecycle::CancellationCode;
-use order_model::{MerchantId, OrderId};
-use proto::conversions::to_bytes;
-use proto::gateway_core::{ActReply, ActRequest, Action, Conflict};
+use proto::gateway_core::{ActRequest, Action, Conflict};
 
 use super::cancellation_codes::Reason;
 use super::path;
 use crate::api::Api;
 use crate::body::{BODY_MAX_BYTES, read_body};
-use crate::calls::CallError;
 use crate::errors::ApiError;
 use crate::oauth::Authorised;
-use crate::orders::{Note, idempotency_key, refusal, visible_order};
+use crate::orders::{Note, ask, idempotency_key, refusal, visible_order};
 
 /// Answers an action that moves the order on: 202.
 pub(crate) async fn act(
@@ -90,24 +87,6 @@ async fn carry_out(
     let act = ActRequest { action: action.into(), reason: note.reason, code, idempotency_key, ..ActRequest::default() };
     let asked = ask(api, authorised, &parts.headers, (order, visible.merchant), act).await;
     Ok(asked.map_err(|error| refusal(&error))?.conflict)
-}
-
-/// Has the core do `act` to an order that the application may see; who asks is filled in here.
-pub(super) async fn ask(
-    api: &Api,
-    authorised: &Authorised,
-    headers: &HeaderMap,
-    (order, merchant): (OrderId, MerchantId),
-    act: ActRequest,
-) -> Result<ActReply, CallError> {
-    let request = ActRequest {
-        order_id: to_bytes(order.as_bytes()),
-        application_id: authorised.application().as_str().to_owned(),
-        merchant_id: to_bytes(merchant.as_bytes()),
-        trace_id: to_bytes(&api.trace_of(headers).0),
-        ..act
-    };
-    api.core.act(request).await
 }
 
 /// Our code for what a client sent; ours is taken, too.

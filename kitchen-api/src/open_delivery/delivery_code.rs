@@ -11,13 +11,13 @@ use bytes::Bytes;
 use proto::gateway_core::{ActRequest, Action, Objection};
 use serde_json::json;
 
-use super::actions::{ask, refused};
+use super::actions::refused;
 use super::path;
 use crate::api::Api;
 use crate::calls::CallError;
 use crate::errors::ApiError;
 use crate::oauth::{Authorised, form_pairs};
-use crate::orders::{json_response, visible_order};
+use crate::orders::{ask, json_response, visible_order};
 
 /// The longest code, in bytes.
 const CODE_MAX_BYTES: usize = 64;

@@ -12,13 +12,13 @@ use order_model::Timestamp;
 use proto::gateway_core::{ActRequest, Action};
 use serde_json::Value;
 
-use super::actions::{ask, empty, refused};
+use super::actions::{empty, refused};
 use super::path;
 use crate::api::Api;
 use crate::body::{BODY_MAX_BYTES, read_body};
 use crate::errors::ApiError;
 use crate::oauth::Authorised;
-use crate::orders::{idempotency_key, refusal, visible_order};
+use crate::orders::{ask, idempotency_key, refusal, visible_order};
 
 /// Answers a change: 200 without a body.
 pub(crate) async fn change_details(

@@ -12,13 +12,13 @@ use http::StatusCode;
 use proto::gateway_core::{ActRequest, Action, CourierReport, Worker};
 use serde_json::Value;
 
-use super::actions::{ask, empty, unprocessable};
+use super::actions::{empty, unprocessable};
 use super::path;
 use crate::api::Api;
 use crate::body::{BODY_MAX_BYTES, read_body};
 use crate::errors::ApiError;
 use crate::oauth::Authorised;
-use crate::orders::{idempotency_key, refusal, visible_order};
+use crate::orders::{ask, idempotency_key, refusal, visible_order};
 
 /// What the document calls the courier's whereabouts.
 pub(crate) const EVENTS: [(&str, CourierReport); 7] = [

@@ -24,6 +24,7 @@ fn merchant_schemas() -> Vec<Named> {
                 ("status", text()),
                 ("createdAt", text()),
                 ("timeZone", text()),
+                ("address?", object(&[("latitude", typed(Type::Number)), ("longitude", typed(Type::Number))])),
                 ("operations", array("MerchantOperation")),
             ]),
         ),

@@ -12,6 +12,7 @@ mod open_delivery_order;
 mod orders;
 mod replay;
 pub(crate) mod shapes;
+mod shipping;
 mod simulator;
 mod webhooks;
 
@@ -116,6 +117,7 @@ fn schemas_of(document: Document) -> Vec<shapes::Named> {
             merchants::schemas(),
             catalog::schemas(),
             replay::schemas(),
+            shipping::schemas(),
             simulator::schemas(),
             webhooks::schemas(),
             event_stream::schemas(),

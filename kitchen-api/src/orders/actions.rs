@@ -17,6 +17,7 @@ use super::details::{order_in_path, refusal, visible_order};
 use super::note::Note;
 use crate::api::Api;
 use crate::body::{BODY_MAX_BYTES, read_body};
+use crate::calls::CallError;
 use crate::errors::ApiError;
 use crate::idempotency;
 use crate::oauth::Authorised;
@@ -50,19 +51,31 @@ pub(crate) async fn perform(
     (order, merchant): (OrderId, MerchantId),
     act: ActRequest,
 ) -> Result<ActReply, ApiError> {
+    let act = ActRequest { idempotency_key: idempotency_key(headers)?, ..act };
+    let reply = ask(api, authorised, headers, (order, merchant), act).await;
+    let mut reply = reply.map_err(|error| refusal(&error))?;
+    match reply.conflict.take() {
+        Some(conflict) => Err(ApiError::conflict(&conflict.state, &conflict.legal, conflict.message)),
+        None => Ok(reply),
+    }
+}
+
+/// Has the core do `act` to an order that the application may see; who asks is filled in here.
+pub(crate) async fn ask(
+    api: &Api,
+    authorised: &Authorised,
+    headers: &HeaderMap,
+    (order, merchant): (OrderId, MerchantId),
+    act: ActRequest,
+) -> Result<ActReply, CallError> {
     let request = ActRequest {
         order_id: to_bytes(order.as_bytes()),
         application_id: authorised.application().as_str().to_owned(),
         merchant_id: to_bytes(merchant.as_bytes()),
         trace_id: to_bytes(&api.trace_of(headers).0),
-        idempotency_key: idempotency_key(headers)?,
         ..act
     };
-    let mut reply = api.core.act(request).await.map_err(|error| refusal(&error))?;
-    match reply.conflict.take() {
-        Some(conflict) => Err(ApiError::conflict(&conflict.state, &conflict.legal, conflict.message)),
-        None => Ok(reply),
-    }
+    api.core.act(request).await
 }
 
 /// 202 without a body.

@@ -10,7 +10,7 @@ mod details;
 mod disputes;
 mod note;
 
-pub(crate) use actions::{accepted, act, idempotency_key, perform};
+pub(crate) use actions::{accepted, act, ask, idempotency_key, perform};
 pub(crate) use codes::{check as check_code, validate_pickup_code, verify_delivery_code};
 pub(crate) use delivery::{tracking, virtual_bag};
 pub(crate) use details::{

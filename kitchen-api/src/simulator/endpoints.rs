@@ -22,7 +22,7 @@ use super::{order_text, request, slots, steps};
 use crate::api::Api;
 use crate::body::{BODY_MAX_BYTES, read_body};
 use crate::errors::ApiError;
-use crate::idempotency;
+use crate::idempotency::{self, derived};
 use crate::merchants::{find_one, uuid_text};
 use crate::oauth::Authorised;
 use crate::orders::{json_response, refusal, unknown, visible_order};
@@ -143,14 +143,6 @@ async fn submit(
         content: Some(content),
     };
     api.core.submit(request).await.map_err(|error| refusal(&error))
-}
-
-/// Sixteen bytes that an effect key makes for one purpose.
-fn derived(purpose: &[u8], effect: &[u8; 16]) -> [u8; 16] {
-    let digest: [u8; 32] = Sha256::new().chain_update(purpose).chain_update([0]).chain_update(effect).finalize().into();
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest[..16]);
-    bytes
 }
 
 fn taken(body: &Value) -> Response {

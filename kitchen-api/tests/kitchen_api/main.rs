@@ -43,6 +43,8 @@ mod rate_limits;
 mod replay;
 mod replays;
 mod rig;
+mod shipping;
+mod shipping_orders;
 mod shutdown;
 mod sign_in;
 mod simulator;

@@ -63,6 +63,23 @@ async fn the_list_is_answered_however_much_its_merchants_keep() {
 
 /// Times of a store are answered without an offset, so a POS must be able to see whose clock they are of.
 #[tokio::test]
+async fn details_say_where_a_store_is_that_is_known_to_be_somewhere() {
+    let rig = Rig::start().await;
+    rig.peers.merchants.put(merchant(1), "Loja");
+    let pos = rig.as_application("pos").await;
+    let path = format!("/merchant/v1.0/merchants/{}", merchant(1));
+    assert!(pos.get(&path).await.json().get("address").is_none());
+    let here =
+        proto::merchant_connection::Coordinates { latitude_microdegrees: -23_550_100, longitude_microdegrees: 5 };
+    rig.peers.merchants.change(merchant(1), |merchant| merchant.coordinates = Some(here));
+    let details = pos.get(&path).await;
+    assert_eq!(details.json()["address"], json!({ "latitude": -23.5501, "longitude": 0.000005 }));
+    let document = pos.get("/openapi.json").await.json();
+    let schema = json!({ "$ref": "#/components/schemas/Merchant" });
+    assert_eq!(crate::documentation::differences(&document, &schema, &details.json(), "merchant"), [""; 0]);
+}
+
+#[tokio::test]
 async fn details_name_the_operations_and_the_time_zone() {
     let rig = rig().await;
     rig.peers.merchants.change(merchant(1), |merchant| merchant.time_zone = "America/Manaus".to_owned());

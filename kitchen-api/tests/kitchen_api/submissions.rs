@@ -1,5 +1,5 @@
 //! What the scripted gateway-core does with messages of internal apps: it remembers them and, as the real one, answers a
-//! message that is submitted again as the first time. And a gate at which its actions can be made to wait.
+//! message that is submitted again as the first time, and refuses another one under its id. And a gate at which its actions can be made to wait.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -63,7 +63,10 @@ impl Core {
         };
         let key = format!("{}/{}", request.source, request.message_id);
         if let Some(digest) = submissions.digests.lock().get(&key) {
-            assert_eq!(*digest, request.body_digest, "a message's id was used for another one");
+            if *digest != request.body_digest {
+                let reused = core::Rejection { reason: "ID_REUSED".to_owned(), ..core::Rejection::default() };
+                return Ok(reply(core::Outcome::Rejected, Some(reused)));
+            }
             submissions.repeats.fetch_add(1, Ordering::SeqCst);
             return Ok(reply(core::Outcome::Repeated, None));
         }

@@ -8,7 +8,7 @@ mod shifts;
 mod wire;
 
 pub use interruptions::Interruption;
-use order_model::{MerchantId, Timestamp};
+use order_model::{Coordinates, MerchantId, Timestamp};
 use shifts::DAY_MINUTES;
 pub use shifts::Shift;
 
@@ -45,6 +45,8 @@ pub struct Merchant {
     pub created_at: Timestamp,
     /// An integrator's own, no restaurant: orders may be simulated for it.
     pub is_test: bool,
+    /// Where it is; `None` when nobody said so.
+    pub coordinates: Option<Coordinates>,
 }
 
 /// A profile cannot be taken.
@@ -146,6 +148,7 @@ mod tests {
             interruptions: Vec::new(),
             created_at: Timestamp::from_unix_ms(1000),
             is_test: true,
+            coordinates: Coordinates::from_microdegrees(-23_561_414, -46_655_881),
         }
     }
 
@@ -210,5 +213,10 @@ mod tests {
         assert_eq!(Merchant::try_from(&wire).unwrap(), sample());
         let nowhere = proto::merchant_connection::Merchant { time_zone: String::new(), ..wire };
         assert_eq!(Merchant::try_from(&nowhere).unwrap().time_zone, DEFAULT_TIME_ZONE);
+        let unknown = Merchant { coordinates: None, ..sample() };
+        assert_eq!(Merchant::try_from(&proto::merchant_connection::Merchant::from(&unknown)).unwrap(), unknown);
+        let north = proto::merchant_connection::Coordinates { latitude_microdegrees: 90_000_001, ..Default::default() };
+        let beyond = proto::merchant_connection::Merchant { coordinates: Some(north), ..(&sample()).into() };
+        assert!(Merchant::try_from(&beyond).unwrap_err().message().contains("coordinates"));
     }
 }

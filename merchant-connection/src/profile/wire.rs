@@ -1,11 +1,11 @@
 //! Profiles to and from the internal wire.
 
-use order_model::Timestamp;
+use order_model::{Coordinates, Timestamp};
 use proto::conversions::{merchant_id, to_bytes};
 use proto::merchant_connection as wire;
 use tonic::Status;
 
-use super::{DEFAULT_TIME_ZONE, Interruption, Merchant, Shift};
+use super::{DEFAULT_TIME_ZONE, Interruption, InvalidMerchant, Merchant, Shift};
 
 impl From<&Merchant> for wire::Merchant {
     fn from(merchant: &Merchant) -> Self {
@@ -21,6 +21,7 @@ impl From<&Merchant> for wire::Merchant {
             // The store's, which knows it.
             version: 0,
             is_test: merchant.is_test,
+            coordinates: merchant.coordinates.map(coordinates_to_wire),
         }
     }
 }
@@ -41,10 +42,26 @@ impl TryFrom<&wire::Merchant> for Merchant {
             interruptions: merchant.interruptions.iter().map(interruption_from_wire).collect(),
             created_at: Timestamp::from_unix_ms(merchant.created_at_ms),
             is_test: merchant.is_test,
+            coordinates: merchant.coordinates.as_ref().map(coordinates_from_wire).transpose()?,
         };
         read.check_fields().map_err(|error| Status::invalid_argument(error.to_string()))?;
         Ok(read)
     }
+}
+
+fn coordinates_to_wire(coordinates: Coordinates) -> wire::Coordinates {
+    wire::Coordinates {
+        latitude_microdegrees: coordinates.latitude_microdegrees(),
+        longitude_microdegrees: coordinates.longitude_microdegrees(),
+    }
+}
+
+fn coordinates_from_wire(sent: &wire::Coordinates) -> Result<Coordinates, Status> {
+    let read = Coordinates::from_microdegrees(sent.latitude_microdegrees, sent.longitude_microdegrees);
+    read.ok_or_else(|| {
+        let expected = "expected a latitude from -90 to 90 and a longitude from -180 to 180 degrees";
+        Status::invalid_argument(InvalidMerchant { field: "coordinates", expected }.to_string())
+    })
 }
 
 fn shift_to_wire(shift: &Shift) -> wire::Shift {

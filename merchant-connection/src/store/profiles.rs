@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, Delete, KeysAndAttributes, Put, PutRequest, TransactWriteItem, WriteRequest,
 };
 use futures::{StreamExt, TryStreamExt};
-use order_model::{MerchantId, Timestamp};
+use order_model::{Coordinates, MerchantId, Timestamp};
 
 use super::{Item, Store, StoreError, number, read_number, read_text, text};
 use crate::profile::Merchant;
@@ -268,6 +268,9 @@ fn to_item(merchant: &Merchant, version: u64) -> Item {
     if merchant.is_test {
         set("isTest", AttributeValue::Bool(true));
     }
+    if let Some(coordinates) = merchant.coordinates {
+        set("coordinates", text(coordinates.to_string()));
+    }
     item
 }
 
@@ -284,8 +287,17 @@ fn from_item(item: &Item) -> Result<VersionedProfile, StoreError> {
         interruptions: serde_json::from_str(read_text(item, "interruptions")?).map_err(malformed("interruptions"))?,
         created_at: Timestamp::from_unix_ms(read_number(item, "createdAt")?),
         is_test: item.get("isTest").is_some_and(|value| value.as_bool() == Ok(&true)),
+        coordinates: read_coordinates(item)?,
     };
     let version =
         if item.contains_key("profileVersion") { read_number(item, "profileVersion")? } else { FIRST_VERSION };
     Ok(VersionedProfile { merchant, version })
+}
+
+fn read_coordinates(item: &Item) -> Result<Option<Coordinates>, StoreError> {
+    if !item.contains_key("coordinates") {
+        return Ok(None);
+    }
+    let read = read_text(item, "coordinates")?.parse();
+    read.map(Some).map_err(|_| StoreError::Malformed { field: "coordinates" })
 }

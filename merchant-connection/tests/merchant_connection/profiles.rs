@@ -24,6 +24,8 @@ fn profile(number: u32) -> wire::Merchant {
         created_at_ms: 1_700_000_000_000,
         version: 0,
         is_test: number % 2 == 1,
+        coordinates: (number % 2 == 1)
+            .then_some(wire::Coordinates { latitude_microdegrees: -23_561_414, longitude_microdegrees: 46_000_000 }),
     }
 }
 

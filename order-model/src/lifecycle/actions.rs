@@ -45,6 +45,7 @@ pub(crate) fn acted(lifecycle: &Lifecycle, at: Timestamp, action: Action) -> Opt
         Action::ArriveAtOrigin => told(lifecycle, at, EventCode::ArrivedAtOrigin),
         Action::Collect => collected(lifecycle, at),
         Action::ArriveAtDestination => told(lifecycle, at, EventCode::ArrivedAtDestination),
+        Action::RequestAddressChange => told(lifecycle, at, EventCode::AddressChangeRequested),
         Action::ConfirmAddressChange => told(lifecycle, at, EventCode::AddressChangeUserConfirmed),
         Action::AcceptAddressChange => told(lifecycle, at, EventCode::AddressChangeAccepted),
         Action::DenyAddressChange => told(lifecycle, at, EventCode::AddressChangeDenied),

@@ -130,6 +130,8 @@ pub enum Action {
     Collect,
     /// `arrivedAtDestination`.
     ArriveAtDestination,
+    /// `deliveryAddressChangeRequest`: the order is to go elsewhere.
+    RequestAddressChange,
     /// `userConfirmAddress`: the customer confirmed the new address.
     ConfirmAddressChange,
     /// `acceptDeliveryAddressChange`.
@@ -140,7 +142,7 @@ pub enum Action {
 
 impl Action {
     /// One of every name.
-    pub const EACH: [Self; 22] = [
+    pub const EACH: [Self; 23] = [
         Self::Confirm,
         Self::StartPreparation,
         Self::ReadyToPickup,
@@ -160,6 +162,7 @@ impl Action {
         Self::ArriveAtOrigin,
         Self::Collect,
         Self::ArriveAtDestination,
+        Self::RequestAddressChange,
         Self::ConfirmAddressChange,
         Self::AcceptAddressChange,
         Self::DenyAddressChange,
@@ -187,6 +190,7 @@ impl Action {
             Self::ArriveAtOrigin => "arrivedAtOrigin",
             Self::Collect => "logistics/dispatch",
             Self::ArriveAtDestination => "arrivedAtDestination",
+            Self::RequestAddressChange => "deliveryAddressChangeRequest",
             Self::ConfirmAddressChange => "userConfirmAddress",
             Self::AcceptAddressChange => "acceptDeliveryAddressChange",
             Self::DenyAddressChange => "denyDeliveryAddressChange",

@@ -116,6 +116,11 @@ impl DeliveryProgress {
                     && matches!(self.courier, CourierStage::Unknown | CourierStage::Nobody)
             }
             Action::CancelDriverRequest => matches!(self.request, DriverRequest::Unknown | DriverRequest::Asked),
+            // One at a time, and not once the courier is at the door.
+            Action::RequestAddressChange => {
+                matches!(self.address, AddressChange::Unknown | AddressChange::Nothing)
+                    && self.courier != CourierStage::AtDestination
+            }
             Action::ConfirmAddressChange => matches!(self.address, AddressChange::Unknown | AddressChange::Asked),
             Action::AcceptAddressChange | Action::DenyAddressChange => self.address != AddressChange::Nothing,
             Action::Confirm
@@ -213,6 +218,19 @@ mod tests {
         }
         let confirmed = asked.after(EventCode::AddressChangeUserConfirmed);
         assert!(!confirmed.allows(Action::ConfirmAddressChange) && confirmed.allows(Action::AcceptAddressChange));
+    }
+
+    #[test]
+    fn a_change_of_address_is_asked_for_one_at_a_time_and_before_the_courier_is_at_the_door() {
+        let asks = Action::RequestAddressChange;
+        let asked = DeliveryProgress::NEW.after(EventCode::AddressChangeRequested);
+        assert!(DeliveryProgress::NEW.allows(asks) && DeliveryProgress::UNKNOWN.allows(asks));
+        assert!(!asked.allows(asks) && !asked.after(EventCode::AddressChangeUserConfirmed).allows(asks));
+        for answer in [EventCode::AddressChangeAccepted, EventCode::AddressChangeDenied] {
+            assert!(asked.after(answer).allows(asks), "{answer:?}");
+        }
+        let left = DeliveryProgress::NEW.after(EventCode::Collected);
+        assert!(left.allows(asks) && !left.after(EventCode::ArrivedAtDestination).allows(asks));
     }
 
     proptest! {

@@ -147,6 +147,7 @@ fn action_rows(kind: OrderKind, columns: &[OrderStatus]) -> Vec<Row> {
         row("assignDriver, goingToOrigin, arrivedAtOrigin", Action::AssignDriver, &|lifecycle| lifecycle),
         row("logistics/dispatch", Action::Collect, &|lifecycle| lifecycle),
         row("arrivedAtDestination", Action::ArriveAtDestination, &|lifecycle| lifecycle),
+        row("deliveryAddressChangeRequest", Action::RequestAddressChange, &|lifecycle| lifecycle),
         row("answers to a change of address", Action::AcceptAddressChange, &|lifecycle| lifecycle),
     ]
 }

@@ -272,6 +272,7 @@ impl Facts<'_> {
             Action::Collect if self.is_final() => Expected::Illegal,
             Action::Collect => self.step("CLT"),
             Action::ArriveAtDestination => self.tells("AAD"),
+            Action::RequestAddressChange => self.tells("DAR"),
             Action::ConfirmAddressChange => self.tells("DAU"),
             Action::AcceptAddressChange => self.tells("DAA"),
             Action::DenyAddressChange => self.tells("DAD"),

@@ -1,18 +1,21 @@
 //! The table `requests`: what is remembered of requests, so that a repeat has the effect of one. Nobody else names it.
 //!
-//! [`RequestTable`] is what the binary passes in; `crate::idempotency` and `crate::simulator` use it. Items, all with a `format`
+//! [`RequestTable`] is what the binary passes in; `crate::idempotency`, `crate::simulator` and `crate::shipping` use it. Items, all with a `format`
 //! number and a time after which they may be deleted:
 //!
 //! ```text
 //! pk                    sk         holds
 //! request#<digest>      request    an Idempotency-Key in use: fingerprint, effect, holder, held_until_ms, kept_until_ms; with
 //!                                  the answer once there is one: status, content_type, body
+//! quote#<id>            quote      what a courier was offered for: application, merchant, distance_m, fee_cents, within_s,
+//!                                  valid_until_ms; nothing of where it goes
 //! simulator#<digest>    slot#<nn>  an order that was simulated and may be open: order, placed_at_ms
 //! ```
 //!
-//! Keys are digests of whose they are: an Idempotency-Key may hold anything, and is not kept itself.
+//! The other keys are digests of whose they are: an Idempotency-Key may hold anything, and is not kept itself.
 
 mod answers;
+mod quotes;
 mod slots;
 
 use aws_sdk_dynamodb::Client;
@@ -21,6 +24,7 @@ use super::StoreError;
 use super::requests::Unavailable;
 
 pub(crate) use answers::{KeptAnswer, Progress, Remembered};
+pub(crate) use quotes::Quote;
 pub(crate) use slots::Slot;
 
 /// The format of every item this version writes.

@@ -7,8 +7,18 @@
 pub const SUBJECTS: [&str; 6] = ["{merchant}", "{name}", "{order}", "{dispute}", "{delivery}", "{event}"];
 
 /// What belongs to a merchant, and is named beside it: refused with any 4xx, where the merchant is an own one.
-pub const PARTS: [&str; 9] =
-    ["{catalog}", "{category}", "{empty}", "{item}", "{product}", "{free}", "{option}", "{batch}", "{interruption}"];
+pub const PARTS: [&str; 10] = [
+    "{catalog}",
+    "{category}",
+    "{empty}",
+    "{item}",
+    "{product}",
+    "{free}",
+    "{option}",
+    "{batch}",
+    "{interruption}",
+    "{quote}",
+];
 
 /// What stands for each token.
 #[derive(Clone, Default)]

@@ -5,6 +5,16 @@ use crate::authorization_matrix::case::{Case, case};
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 const CODE: &str = r#"{"code":"1234"}"#;
 const CANCELLATION: &str = r#"{"reason":"r","cancellationCode":"501"}"#;
+const ADDRESS: &str = r#"{"postalCode":"01310100","streetNumber":"900","streetName":"Avenida Paulista","neighborhood":"Bela Vista",
+    "city":"Sao Paulo","state":"SP","country":"BR","coordinates":{"latitude":-23.56,"longitude":-46.63}}"#;
+const OUTSIDE: &str = r#"{
+    "customer": { "name": "Ana", "phone": { "countryCode": "55", "areaCode": "11", "number": "999990000" } },
+    "delivery": { "merchantFee": 7.9, "quoteId": "{quote}", "deliveryAddress": {
+        "postalCode": "01310100", "streetNumber": "900", "streetName": "Avenida Paulista", "neighborhood": "Bela Vista",
+        "city": "Sao Paulo", "state": "SP", "country": "BR", "coordinates": { "latitude": -23.56, "longitude": -46.63 } } },
+    "items": [{ "id": "i", "name": "Pizza", "quantity": 1, "unitPrice": 60, "price": 60, "optionsPrice": 0, "totalPrice": 60 }],
+    "payments": { "methods": [{ "method": "CASH", "type": "OFFLINE", "value": 67.9 }] }
+}"#;
 const CLOSING: &str = r#"{"description":"x","start":"2033-03-21T06:00:00","end":"2033-03-21T07:00:00"}"#;
 const HOURS: &str = r#"{"shifts":[{"dayOfWeek":"MONDAY","start":"09:00:00","duration":60}]}"#;
 
@@ -93,6 +103,10 @@ fn couriers() -> Vec<Case> {
     .collect();
     cases.extend([
         case("post /shipping/v1.0/orders/{id}/cancel", 202).body(CANCELLATION),
+        case("get /shipping/v1.0/merchants/{id}/deliveryAvailabilities", 200).query("latitude=-23.56&longitude=-46.63"),
+        case("get /shipping/v1.0/orders/{id}/deliveryAvailabilities", 200),
+        case("post /shipping/v1.0/merchants/{id}/orders", 202).body(OUTSIDE),
+        case("post /shipping/v1.0/orders/{id}/deliveryAddressChangeRequest", 202).body(ADDRESS),
         case("get /logistics/v1.0/orders/{id}", 200).shows("{order}"),
         case("post /logistics/v1.0/orders/{id}/assignDriver", 202)
             .body(r#"{"workerName":"Rui","workerPhone":"1","workerVehicleType":"CAR"}"#),

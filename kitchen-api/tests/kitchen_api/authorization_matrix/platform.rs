@@ -16,6 +16,7 @@ use crate::client::{Answer, Client};
 use crate::peers::event;
 use crate::pos_menu::document_of;
 use crate::rig::Rig;
+use crate::shipping::{NEAR, TARIFF, place};
 use crate::webhook_platform::{Ground, Receiver, all_are, log_once, set};
 
 /// With letters, so that an id has more than one spelling.
@@ -100,6 +101,11 @@ impl Platform {
         own.0.extend(mine);
         foreign.0.extend(others);
         unknown.0.extend(Menu::of("c93f6be1", "").names(UNKNOWN, "dead0000-0000-4000-8000-00000000beef"));
+        for (client, world) in [(&pos, &mut own), (&other, &mut foreign)] {
+            let quote = quoted(client, world).await;
+            world.0.push(("{quote}", quote));
+        }
+        unknown.0.push(("{quote}", "dead0000-0000-4000-8000-0000000000fe".to_owned()));
         let hook = keep_webhook(&ground, &pos, &mut own, "hook").await;
         keep_webhook(&ground, &other, &mut foreign, CANARY).await;
         let menu = onboard(&pos, &own, "Pizzas").await;
@@ -142,7 +148,7 @@ impl Platform {
 async fn start_on(ground: &Ground, tables: &Tables) -> Rig {
     let (config, given) = ground.parts(|_| ());
     // Thousands of requests on a machine with other things to do: none of them is about time.
-    let config = Config { call_timeout: Duration::from_secs(5), ..config };
+    let config = Config { call_timeout: Duration::from_secs(5), courier_tariff: Some(TARIFF), ..config };
     let catalog = CatalogTable::new(tables.dynamodb(), "t-");
     let requests = RequestTable::new(tables.dynamodb(), "t-");
     ground.run(config, Dependencies { catalog, requests, ..given }).await
@@ -168,6 +174,10 @@ fn keep_in_memory(rig: &Rig, world: &World, text: &str) {
     peers.merchants.change(merchant, |profile| {
         world.value("{name}").clone_into(&mut profile.open_delivery_id);
         profile.is_test = true;
+        profile.coordinates = Some(proto::merchant_connection::Coordinates {
+            latitude_microdegrees: -23_550_000,
+            longitude_microdegrees: -46_630_000,
+        });
         profile.interruptions = vec![proto::merchant_connection::Interruption {
             id: world.value("{interruption}").to_owned(),
             description: text.to_owned(),
@@ -175,6 +185,7 @@ fn keep_in_memory(rig: &Rig, world: &World, text: &str) {
             end_ms: 1_995_903_600_000,
         }];
     });
+    peers.merchants.online.lock().insert(merchant);
     peers.merchants.history.put(merchant, 1_994_000_000_000, 4);
     if let Some(transitions) = peers.merchants.history.0.lock().get_mut(&merchant) {
         transitions.iter_mut().for_each(|one| text.clone_into(&mut one.reason));
@@ -208,9 +219,16 @@ fn order_body(world: &World, text: &str) -> &'static str {
         "customer": { "name": text, "phone": { "number": text } }, "items": [item],
         "total": { "subTotal": 1.5, "deliveryFee": 0, "additionalFees": 0, "benefits": 0, "orderAmount": 1.5 },
         "payments": { "prepaid": 0, "pending": 1.5, "methods": [{ "value": 1.5, "method": "CASH", "type": "OFFLINE" }] },
-        "delivery": { "deliveredBy": "MERCHANT", "deliveryAddress": { "complement": text } },
+        "delivery": { "deliveredBy": "MERCHANT", "deliveryAddress": { "complement": text,
+            "coordinates": { "latitude": NEAR.0, "longitude": NEAR.1 } } },
     });
     body.to_string().leak()
+}
+
+/// A quote for a courier.
+async fn quoted(client: &Client, world: &World) -> String {
+    let answer = client.get(&place(merchant_of(world), NEAR)).await;
+    answer.json()["id"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned()
 }
 
 /// A webhook with one dead letter. Answers with its URL.

@@ -65,6 +65,7 @@ pub(crate) enum Operation {
     AcceptDispute,
     RejectDispute,
     ProposeAlternative,
+    CancellationEvidence,
     ValidatePickupCode,
     VerifyDeliveryCode,
     Tracking,
@@ -176,6 +177,8 @@ pub(crate) enum Answers {
     File,
     /// 200 with a PDF.
     Pdf,
+    /// 200 with a picture or a PDF.
+    Evidence,
     /// 202 without a body.
     Accepted,
     /// 202 with this schema.

@@ -7,6 +7,7 @@ mod acknowledgment;
 mod activation;
 mod applications;
 mod authorisations;
+mod cancellation_evidences;
 mod catalog;
 mod catalog_batches;
 mod catalog_concurrency;

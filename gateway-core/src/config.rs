@@ -25,6 +25,9 @@ pub struct Config {
     pub event_retention: Duration,
     /// An order can be read this long after its promised time. Default 14 d, at least the event retention.
     pub order_retention: Duration,
+    /// What links to an order's evidence begin with: the public API's address as clients see it. Unset, the links in events are
+    /// paths on the host that is polled, because only kitchen-api knows how it is bound. Default unset.
+    pub public_url: Option<String>,
     /// How long `Service::run` goes on publishing what is committed once it was told to stop. Default 10 s.
     pub drain_timeout: Duration,
 }
@@ -38,6 +41,7 @@ impl Config {
             conclude_after: Duration::from_secs(4 * 60 * 60),
             event_retention: Duration::from_secs(8 * 60 * 60),
             order_retention: Duration::from_secs(14 * 24 * 60 * 60),
+            public_url: None,
             drain_timeout: Duration::from_secs(10),
         }
     }

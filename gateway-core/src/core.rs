@@ -11,13 +11,14 @@ use bytes::Bytes;
 use event_feed::FeedEvent;
 use order_model::lifecycle::cancellation::{self, CancellationCode};
 use order_model::lifecycle::{Command, DisputeId};
-use order_model::{EventId, MerchantId, OrderId, SharedClock, Timestamp};
+use order_model::{EventId, EvidenceId, MerchantId, OrderId, SharedClock, Timestamp};
 use parking_lot::Mutex;
 use rand::{Rng, RngCore};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::clock_guard::ClockGuard;
 use crate::error::RequestError;
+use crate::evidence::Evidence;
 use crate::merchant_field;
 use crate::merchants::{MerchantReference, Merchants, Resolution};
 use crate::planning::{self, Cause, Placement, Plan, Refusal, Rules, needs_body, plan_erase, plan_place, plan_update};
@@ -40,6 +41,8 @@ const EVENTS_PAGE_MAX: usize = 1_000;
 /// Everything a request needs.
 pub(crate) struct Core {
     pub(crate) rules: Rules,
+    /// What links to evidence begin with; may be empty.
+    pub(crate) public_url: String,
     pub(crate) store: Arc<Store>,
     pub(crate) relay: Relay,
     pub(crate) publisher: Arc<Publisher>,
@@ -287,6 +290,18 @@ impl Core {
             version: order.version,
             cancellation_codes: cancellation::offered(&order.lifecycle),
         }))
+    }
+
+    /// A file that came with a dispute of `order`, and whose order it is; `None` when there is none, or not any more.
+    pub(crate) async fn evidence(
+        &self,
+        order: OrderId,
+        id: EvidenceId,
+    ) -> Result<Option<(MerchantId, Evidence)>, RequestError> {
+        let Some((order, evidence)) = self.store.load_evidence(order, id).await? else { return Ok(None) };
+        // What was erased is gone from the table as well; an older version may have lost sight of it.
+        let is_shown = order.is_kept(self.clock.now()) && !order.is_erased;
+        Ok(is_shown.then_some((order.merchant, evidence)))
     }
 
     /// The committed events `from..=to` of an order, as many as fit a reply and none only where there are none; `to` 0

@@ -15,6 +15,7 @@ mod core;
 mod deadline_reconciler;
 mod disputes;
 mod error;
+mod evidence;
 mod merchant_field;
 mod merchants;
 mod order;

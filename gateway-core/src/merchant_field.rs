@@ -8,7 +8,7 @@ use bytes::Bytes;
 use order_model::MerchantId;
 use serde_json::value::RawValue;
 
-use crate::raw_json::Fields;
+use crate::raw_json::{Fields, position_in};
 
 const MERCHANT: &str = "merchant";
 const ID: &str = "id";
@@ -30,7 +30,7 @@ pub(crate) fn with_id(body: &Bytes, id: MerchantId) -> Bytes {
 fn spliced(body: &[u8], id: MerchantId) -> Option<Bytes> {
     let merchant = merchant(body)?;
     let sent = only(&merchant, ID).filter(|value| value.get().starts_with('"'))?;
-    let start = position(body, sent)?;
+    let start = position_in(body, sent)?;
     let (before, rest) = body.split_at_checked(start)?;
     let after = rest.strip_prefix(sent.get().as_bytes())?;
     let mut text = format!("\"{id}\"");
@@ -50,11 +50,6 @@ fn merchant(body: &[u8]) -> Option<Fields<'_>> {
 fn only<'a>(object: &Fields<'a>, name: &str) -> Option<&'a RawValue> {
     let mut values = object.0.iter().filter(|(known, _)| known == name).map(|(_, value)| *value);
     values.next().filter(|_| values.next().is_none())
-}
-
-/// Where in `body` the text of `value`, which was borrowed from it, begins.
-fn position(body: &[u8], value: &RawValue) -> Option<usize> {
-    value.get().as_ptr().addr().checked_sub(body.as_ptr().addr())
 }
 
 #[cfg(test)]

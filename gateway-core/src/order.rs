@@ -5,7 +5,7 @@
 use event_feed::TraceId;
 use order_model::lifecycle::DeliveryProgress;
 use order_model::lifecycle::state::Lifecycle;
-use order_model::{EventCategory, EventId, MerchantId, OrderId, Timestamp};
+use order_model::{EventCategory, EventId, EvidenceId, MerchantId, OrderId, Timestamp};
 
 use crate::codes::{CodeChecks, CodeKind};
 use crate::position::Position;
@@ -52,6 +52,8 @@ pub(crate) struct Order {
     pub(crate) pickup_code: CodeChecks,
     /// What was tried of the customer's code.
     pub(crate) drop_code: CodeChecks,
+    /// The files that came with its disputes, each an item of its own.
+    pub(crate) evidence: Vec<EvidenceId>,
     /// Where its courier was last, while it is on its way.
     pub(crate) position: Option<Position>,
     /// When a deadline of it must be looked at.

@@ -53,7 +53,8 @@ pub(crate) fn blanked(json: &[u8]) -> Result<String, NotAnObject> {
 }
 
 /// The metadata of an event with `code`, fit for a topic: as [`blanked`], and in the events about codes that open a
-/// door a field that is just called `code` is blanked too.
+/// door a field that is just called `code` is blanked too. So is the `content` of any evidence: what a dispute may bring was taken
+/// out before, anywhere else it has no place.
 ///
 /// # Errors
 /// When `json` is not a JSON object.
@@ -74,7 +75,7 @@ fn blank_fields(json: &[u8], codes_too: bool) -> Result<String, NotAnObject> {
     if !raw.get().starts_with('{') {
         return Err(NotAnObject);
     }
-    let mut writer = Writer { out: String::with_capacity(json.len()), codes_too };
+    let mut writer = Writer { out: String::with_capacity(json.len()), codes_too, in_evidence: false };
     writer.value(raw, false, 0).map_err(|_| NotAnObject)?;
     Ok(writer.out)
 }
@@ -82,12 +83,13 @@ fn blank_fields(json: &[u8], codes_too: bool) -> Result<String, NotAnObject> {
 struct Writer {
     out: String,
     codes_too: bool,
+    /// Within a list of evidence, whose files may stand nowhere but in an item of their own.
+    in_evidence: bool,
 }
 
 impl Writer {
-    fn is_personal(&self, name: &str) -> bool {
-        let plain: String = name.chars().filter(|c| !matches!(c, '_' | '-')).flat_map(char::to_lowercase).collect();
-        PERSONAL.contains(&plain.as_str()) || (self.codes_too && plain == "code")
+    fn is_personal(&self, plain: &str) -> bool {
+        PERSONAL.contains(&plain) || (self.codes_too && plain == "code") || (self.in_evidence && plain == "content")
     }
 
     fn value(&mut self, raw: &RawValue, blank: bool, depth: usize) -> Result<(), serde_json::Error> {
@@ -116,7 +118,12 @@ impl Writer {
             }
             self.out.push_str(&serde_json::to_string(&name)?);
             self.out.push(':');
-            self.value(value, blank || self.is_personal(&name), depth + 1)?;
+            let plain: String = name.chars().filter(|c| !matches!(c, '_' | '-')).flat_map(char::to_lowercase).collect();
+            let outside = self.in_evidence;
+            let blank = blank || self.is_personal(&plain);
+            self.in_evidence |= plain == "evidences";
+            self.value(value, blank, depth + 1)?;
+            self.in_evidence = outside;
         }
         self.out.push('}');
         Ok(())
@@ -169,6 +176,13 @@ mod tests {
         let about_code = publishable_metadata(EventCode::DropCodeRequested, json).unwrap();
         assert_eq!(about_code, r#"{"code":"","CANCEL_CODE":"501"}"#);
         assert_eq!(publishable_metadata(EventCode::Cancelled, json).unwrap().as_bytes(), json);
+    }
+
+    #[test]
+    fn a_file_stays_in_no_evidence_of_any_event() {
+        let json = br#"{"content":"1","evidences":[{"content":"AAAA","url":"u"},"x"],"a":{"Evidences":{"b":[{"content":7}]}},"content":"2"}"#;
+        let expected = r#"{"content":"1","evidences":[{"content":"","url":"u"},"x"],"a":{"Evidences":{"b":[{"content":0}]}},"content":"2"}"#;
+        assert_eq!(publishable_metadata(EventCode::HandshakeSettlement, json).unwrap(), expected);
     }
 
     #[test]

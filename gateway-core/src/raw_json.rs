@@ -1,6 +1,6 @@
 //! JSON opened one level at a time: what is below stays the text it was.
 //!
-//! `personal_data`, `merchant_field`, `codes` and `position` read through it. Numbers are never parsed: they are decimals.
+//! `personal_data`, `merchant_field`, `codes`, `evidence` and `position` read through it. Numbers are never parsed: they are decimals.
 
 use std::fmt;
 
@@ -53,6 +53,11 @@ impl<'a> Fields<'a> {
         json.push('}');
         json
     }
+}
+
+/// Where in `json` the text of `value`, which was borrowed from it, begins.
+pub(crate) fn position_in(json: &[u8], value: &RawValue) -> Option<usize> {
+    value.get().as_ptr().addr().checked_sub(json.as_ptr().addr())
 }
 
 /// The elements of a list, unread.

@@ -102,7 +102,7 @@ const fn reason_of(refusal: &Refusal) -> &'static str {
         Refusal::IdReused => "ID_REUSED",
         Refusal::OrderExists => "ORDER_EXISTS",
         Refusal::DisputeExists => "DISPUTE_EXISTS",
-        Refusal::Unpatchable => "MALFORMED",
+        Refusal::Unpatchable | Refusal::TooMuchEvidence => "MALFORMED",
         Refusal::Illegal(_)
         | Refusal::AlreadyDone { .. }
         | Refusal::Conflict { .. }
@@ -114,7 +114,7 @@ const fn reason_of(refusal: &Refusal) -> &'static str {
 impl Handle {
     async fn submit_message(&self, request: wire::SubmitRequest) -> Result<wire::SubmitReply, Failure> {
         let _permit = self.core.admit()?;
-        let (content, cause) = match submitted(request)? {
+        let (content, cause) = match submitted(request, &self.core.public_url)? {
             Ok(submitted) => submitted,
             Err(Malformed(field)) => {
                 let detail = format!("{field} is missing or malformed");
@@ -181,6 +181,19 @@ impl Handle {
         })
     }
 
+    async fn show_evidence(&self, request: wire::GetEvidenceRequest) -> Result<wire::GetEvidenceReply, Failure> {
+        let _permit = self.core.admit()?;
+        let order = conversions::order_id(&request.order_id)?;
+        let id = conversions::evidence_id(&request.evidence_id)?;
+        let found = self.core.evidence(order, id).await?;
+        let (merchant, evidence) = found.ok_or_else(|| Status::not_found("no such evidence"))?;
+        Ok(wire::GetEvidenceReply {
+            merchant_id: to_bytes(merchant.as_bytes()),
+            content_type: evidence.content_type.name().to_owned(),
+            content: evidence.content,
+        })
+    }
+
     async fn list_events(&self, request: wire::EventsOfOrderRequest) -> Result<wire::EventsOfOrderReply, Failure> {
         let _permit = self.core.admit()?;
         let order = conversions::order_id(&request.order_id)?;
@@ -217,6 +230,13 @@ impl GatewayCore for Handle {
         request: Request<wire::GetOrderRequest>,
     ) -> Result<Response<wire::GetOrderReply>, Status> {
         answer("get_order", self.show_order(request.into_inner())).await
+    }
+
+    async fn get_evidence(
+        &self,
+        request: Request<wire::GetEvidenceRequest>,
+    ) -> Result<Response<wire::GetEvidenceReply>, Status> {
+        answer("get_evidence", self.show_evidence(request.into_inner())).await
     }
 
     async fn events_of_order(

@@ -51,6 +51,7 @@ impl Service {
         let (relay, lanes) = Relay::new(Arc::clone(&publisher));
         let core = Core {
             rules: Rules::from(&config),
+            public_url: config.public_url.as_deref().unwrap_or_default().trim_end_matches('/').to_owned(),
             relay,
             publisher,
             merchants: Merchants::new(merchant_connection, clock.clone()),

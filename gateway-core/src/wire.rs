@@ -3,6 +3,8 @@
 //! Two sorts of refusal: a field that no peer of ours may send so is INVALID_ARGUMENT; content that a producer wrote
 //! wrong is a rejection with a reason, so that its message ends in the dead-letter queue and not in a retry.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use order_model::lifecycle::{
     Command, DeliveredBy, Dispute, DisputeAsk, DisputeId, DisputeOpening, Goods, OrderKind, OrderType, TimeoutAction,
@@ -16,6 +18,7 @@ use serde_json::value::RawValue;
 use tonic::Status;
 
 use crate::disputes::DisputeOffer;
+use crate::evidence::{self, Brought, EVIDENCES_PER_ORDER_MAX, Links};
 use crate::merchant_field;
 use crate::merchants::MerchantReference;
 use crate::order_patch::OrderPatch;
@@ -44,14 +47,23 @@ pub(crate) enum Content {
 }
 
 /// Content that can never be accepted; says which field, never what is in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Malformed(pub(crate) &'static str);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Malformed(pub(crate) Cow<'static, str>);
 
-/// Reads a submitted message.
+impl Malformed {
+    const fn field(field: &'static str) -> Self {
+        Self(Cow::Borrowed(field))
+    }
+}
+
+/// Reads a submitted message. Links to what it brings along begin with `public_url`.
 ///
 /// # Errors
 /// `INVALID_ARGUMENT` when the request itself is malformed; `Ok(Err(_))` when its content is.
-pub(crate) fn submitted(request: wire::SubmitRequest) -> Result<Result<(Content, Cause), Malformed>, Status> {
+pub(crate) fn submitted(
+    request: wire::SubmitRequest,
+    public_url: &str,
+) -> Result<Result<(Content, Cause), Malformed>, Status> {
     let digest = request.body_digest.as_ref().try_into().map_err(|_| malformed("body_digest"))?;
     let key =
         MessageKey::new(KeySpace::Message, name(&request.source, "source")?, name(&request.message_id, "message_id")?);
@@ -70,7 +82,9 @@ pub(crate) fn submitted(request: wire::SubmitRequest) -> Result<Result<(Content,
             let order = conversions::order_id(&update.order_id)?;
             let code = u8::try_from(update.code).ok().and_then(EventCode::from_number);
             let code = code.ok_or_else(|| malformed("code"))?;
-            Ok(reported(code, &update.metadata, &mut cause).map(|command| (Content::Update(order, command), cause)))
+            let links = Links { public_url, order };
+            let command = reported(code, &update.metadata, &links, &mut cause);
+            Ok(command.map(|command| (Content::Update(order, command), cause)))
         }
     }
 }
@@ -85,7 +99,7 @@ fn placement(place: wire::PlaceOrder) -> Result<Result<(MerchantReference, Place
         }
     };
     let facts = place.facts.ok_or_else(|| malformed("facts"))?;
-    let Some(order_type) = OrderType::parse(&facts.order_type) else { return Ok(Err(Malformed("orderType"))) };
+    let Some(order_type) = OrderType::parse(&facts.order_type) else { return Ok(Err(Malformed::field("orderType"))) };
     if let Err(malformed) = check_object(&place.body, "order") {
         return Ok(Err(malformed));
     }
@@ -131,7 +145,7 @@ pub(crate) fn cut(text: &str, bytes_max: usize) -> &str {
 fn check_object(json: &[u8], field: &'static str) -> Result<(), Malformed> {
     let fits = json.len() <= CONTENT_BYTES_MAX;
     let object = fits && serde_json::from_slice::<&RawValue>(json).is_ok_and(|raw| raw.get().starts_with('{'));
-    if object { Ok(()) } else { Err(Malformed(field)) }
+    if object { Ok(()) } else { Err(Malformed::field(field)) }
 }
 
 /// What a dispute's metadata says that decides.
@@ -151,14 +165,28 @@ struct DisputeFacts<'a> {
 }
 
 /// The command of an update; what else it says goes into `cause`.
-fn reported(code: EventCode, metadata: &[u8], cause: &mut Cause) -> Result<Command, Malformed> {
+fn reported(code: EventCode, metadata: &[u8], links: &Links<'_>, cause: &mut Cause) -> Result<Command, Malformed> {
     let rest;
-    let metadata = if code == EventCode::OrderPatched && !metadata.is_empty() {
-        check_object(metadata, "metadata")?;
-        (cause.patch, rest) = OrderPatch::take(metadata).map_err(Malformed)?;
-        rest.as_bytes()
-    } else {
-        metadata
+    let metadata = match code {
+        _ if metadata.is_empty() => metadata,
+        EventCode::OrderPatched => {
+            check_object(metadata, "metadata")?;
+            (cause.patch, rest) = OrderPatch::take(metadata).map_err(Malformed::field)?;
+            rest.as_bytes()
+        }
+        EventCode::HandshakeDispute => {
+            check_object(metadata, "metadata")?;
+            match evidence::take(metadata, links).map_err(Malformed)? {
+                Some(taken) => {
+                    let metadata_without = publishable(code, taken.without.as_bytes())?;
+                    cause.evidence = Some(Brought { files: taken.files, metadata_without });
+                    rest = taken.with_links;
+                    rest.as_bytes()
+                }
+                None => metadata,
+            }
+        }
+        _ => metadata,
     };
     let (command, clean) = update(code, metadata)?;
     cause.metadata = clean;
@@ -167,15 +195,16 @@ fn reported(code: EventCode, metadata: &[u8], cause: &mut Cause) -> Result<Comma
     Ok(command)
 }
 
+/// Metadata as partners may see it.
+fn publishable(code: EventCode, metadata: &[u8]) -> Result<String, Malformed> {
+    check_object(metadata, "metadata")?;
+    personal_data::publishable_metadata(code, metadata).map_err(|_| Malformed::field("metadata"))
+}
+
 /// The command of an update, and its metadata as partners may see it.
 fn update(code: EventCode, metadata: &[u8]) -> Result<(Command, Option<String>), Malformed> {
-    const METADATA: Malformed = Malformed("metadata");
-    let clean = if metadata.is_empty() {
-        None
-    } else {
-        check_object(metadata, "metadata")?;
-        Some(personal_data::publishable_metadata(code, metadata).map_err(|_| METADATA)?)
-    };
+    const METADATA: Malformed = Malformed::field("metadata");
+    let clean = if metadata.is_empty() { None } else { Some(publishable(code, metadata)?) };
     let facts = || serde_json::from_slice::<DisputeFacts<'_>>(metadata).map_err(|_| METADATA);
     let update = match code {
         EventCode::HandshakeDispute => Update::dispute(opening(&facts()?)?),
@@ -194,11 +223,11 @@ fn opened(command: &Command, metadata: &[u8]) -> Option<(DisputeId, DisputeOffer
 }
 
 fn dispute_id(text: &str) -> Result<DisputeId, Malformed> {
-    text.parse().map_err(|_| Malformed("metadata.disputeId"))
+    text.parse().map_err(|_| Malformed::field("metadata.disputeId"))
 }
 
 fn opening(facts: &DisputeFacts<'_>) -> Result<DisputeOpening, Malformed> {
-    const EXPIRES_AT: Malformed = Malformed("metadata.expiresAt");
+    const EXPIRES_AT: Malformed = Malformed::field("metadata.expiresAt");
     let expires_at = facts.expires_at.as_deref().ok_or(EXPIRES_AT)?.parse().map_err(|_| EXPIRES_AT)?;
     // What is no text is an action that we do not know, which is not the same as none.
     let text = |raw: &RawValue| serde_json::from_str::<String>(raw.get()).unwrap_or_else(|_| "?".to_owned());
@@ -237,11 +266,16 @@ pub(crate) fn rejection(refusal: &Refusal) -> wire::Rejection {
         Refusal::OrderExists => rejected("ORDER_EXISTS", "the order was placed before with another body", false),
         Refusal::Illegal(illegal) => rejected("ILLEGAL_TRANSITION", &illegal.to_string(), illegal.may_become_legal),
         Refusal::Unpatchable => rejected("MALFORMED", "metadata.patch makes the order too deep or too large", false),
+        Refusal::TooMuchEvidence => rejected("MALFORMED", &too_much_evidence(), false),
         Refusal::DisputeExists => rejected("DISPUTE_EXISTS", "another order has a dispute of this id", false),
         Refusal::AlreadyDone { .. } | Refusal::Conflict { .. } | Refusal::AlreadyErased | Refusal::Objected(_) => {
             rejected("ILLEGAL_TRANSITION", "it has happened already", false)
         }
     }
+}
+
+fn too_much_evidence() -> String {
+    format!("metadata.metadata.evidences gives the order more than {EVIDENCES_PER_ORDER_MAX} files")
 }
 
 /// A rejection with a stable code and our own words.
@@ -258,6 +292,7 @@ pub(crate) fn conflict(refusal: &Refusal) -> Option<wire::Conflict> {
         | Refusal::OrderExists
         | Refusal::DisputeExists
         | Refusal::Unpatchable
+        | Refusal::TooMuchEvidence
         | Refusal::Objected(_) => None,
         Refusal::Illegal(illegal) => Some(wire::Conflict {
             state: illegal.status.name().to_owned(),
@@ -299,11 +334,39 @@ mod tests {
         assert!(matches!(command, Command::Update(update) if update.code() == EventCode::HandshakeDispute));
         assert_eq!(metadata.unwrap().as_bytes(), good);
         let without_expiry = br#"{"disputeId":"d-1"}"#;
-        assert_eq!(update(EventCode::HandshakeDispute, without_expiry).unwrap_err(), Malformed("metadata.expiresAt"));
+        assert_eq!(
+            update(EventCode::HandshakeDispute, without_expiry).unwrap_err(),
+            Malformed::field("metadata.expiresAt")
+        );
         assert!(update(EventCode::HandshakeSettlement, without_expiry).is_ok());
-        assert_eq!(update(EventCode::HandshakeSettlement, b"").unwrap_err(), Malformed("metadata"));
-        assert_eq!(update(EventCode::Confirmed, b"[1]").unwrap_err(), Malformed("metadata"));
+        assert_eq!(update(EventCode::HandshakeSettlement, b"").unwrap_err(), Malformed::field("metadata"));
+        assert_eq!(update(EventCode::Confirmed, b"[1]").unwrap_err(), Malformed::field("metadata"));
         assert!(update(EventCode::Confirmed, b"").is_ok());
+    }
+
+    #[test]
+    fn what_a_dispute_brings_leaves_its_metadata() {
+        let metadata = |customer: &str, entry: &str| {
+            format!(
+                r#"{{"disputeId":"d-1","expiresAt":"2026-11-20T12:00:00Z","customer":"{customer}","metadata":{{"x":1.50,"evidences":[{entry}]}}}}"#
+            )
+        };
+        let links = Links { public_url: "", order: OrderId::from_bytes([4; 16]) };
+        let sent = metadata("Ana", r#"{"content":"/9j/4A=="}"#);
+        let mut cause = Cause::default();
+        reported(EventCode::HandshakeDispute, sent.as_bytes(), &links, &mut cause).unwrap();
+        let brought = cause.evidence.unwrap();
+        let [file] = &brought.files[..] else { panic!("{:?}", brought.files) };
+        assert_eq!(&file.content[..], b"\xFF\xD8\xFF\xE0");
+        let url = format!("/order/v1.0/orders/{}/cancellationEvidences/{}", links.order, file.id);
+        let link = format!(r#"{{"contentType":"image/jpeg","url":"{url}"}}"#);
+        assert_eq!(cause.metadata.unwrap(), metadata("", &link));
+        assert_eq!(brought.metadata_without, metadata("", ""));
+        assert!(cause.opens.is_some());
+        let wrong = metadata("Ana", r#"{"content":"?"}"#);
+        let refused = reported(EventCode::HandshakeDispute, wrong.as_bytes(), &links, &mut Cause::default());
+        let Err(Malformed(field)) = refused else { panic!("{refused:?}") };
+        assert_eq!(field, "metadata.metadata.evidences[0].content (base64 expected)");
     }
 
     #[test]

@@ -11,7 +11,8 @@ use order_model::{MerchantId, SharedClock};
 use proto::conversions::to_bytes;
 use proto::gateway_core::gateway_core_client::GatewayCoreClient;
 use proto::gateway_core::{
-    ActReply, ActRequest, GetOrderReply, GetOrderRequest, ReportServingRequest, SubmitReply, SubmitRequest,
+    ActReply, ActRequest, GetEvidenceReply, GetEvidenceRequest, GetOrderReply, GetOrderRequest, ReportServingRequest,
+    SubmitReply, SubmitRequest,
 };
 use proto::merchant_connection::{
     GetMerchantsReply, GetMerchantsRequest, HistoryReply, HistoryRequest, LookupRequest, Merchant, MerchantPresence,
@@ -103,6 +104,7 @@ impl Operation {
 pub(crate) struct Core {
     client: GatewayCoreClient<Transport>,
     get_order: Operation,
+    get_evidence: Operation,
     act: Operation,
     submit: Operation,
     report_serving: Operation,
@@ -114,6 +116,7 @@ impl Core {
         Self {
             client: GatewayCoreClient::new(transport).max_decoding_message_size(MESSAGE_MAX_BYTES),
             get_order: operation("GetOrder"),
+            get_evidence: operation("GetEvidence"),
             act: operation("Act"),
             submit: operation("Submit"),
             report_serving: operation("ReportServing"),
@@ -122,6 +125,11 @@ impl Core {
 
     pub(crate) async fn get_order(&self, request: GetOrderRequest) -> Result<GetOrderReply, CallError> {
         self.get_order.run(self.client.clone().get_order(request)).await
+    }
+
+    /// A file that came with a dispute of an order.
+    pub(crate) async fn get_evidence(&self, request: GetEvidenceRequest) -> Result<GetEvidenceReply, CallError> {
+        self.get_evidence.run(self.client.clone().get_evidence(request)).await
     }
 
     pub(crate) async fn act(&self, request: ActRequest) -> Result<ActReply, CallError> {

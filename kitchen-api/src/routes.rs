@@ -129,6 +129,7 @@ fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>) -> Method
         Operation::AcceptDispute => answer(Action::AcceptDispute),
         Operation::RejectDispute => answer(Action::RejectDispute),
         Operation::ProposeAlternative => answer(Action::ProposeAlternative),
+        Operation::CancellationEvidence => wiring.authorised(orders::cancellation_evidence),
         Operation::ListMerchants => wiring.authorised(merchants::list),
         Operation::GetMerchant => wiring.authorised(merchants::details),
         Operation::MerchantStatuses => wiring.authorised(merchants::statuses),

@@ -90,6 +90,11 @@ uuid_identifier!(
     MerchantId,
     "merchant id"
 );
+uuid_identifier!(
+    /// The id of a file that came with a dispute as evidence, made by gateway-core.
+    EvidenceId,
+    "evidence id"
+);
 
 /// The id of a partner application: the OAuth client id, 1 to 128 visible ASCII characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

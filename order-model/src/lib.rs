@@ -16,6 +16,6 @@ pub use clock::{Clock, ManualClock, SharedClock};
 pub use coordinates::{Coordinates, InvalidCoordinates};
 pub use event_code::{EventCategory, EventCode, EventGroup};
 pub use event_id::{EventId, EventIdKey};
-pub use identifiers::{ApplicationId, MerchantId, OrderId, ParseIdError};
+pub use identifiers::{ApplicationId, EvidenceId, MerchantId, OrderId, ParseIdError};
 pub use routing::{PartitionCount, PartitionId, RoutingHash};
 pub use timestamp::{ParseTimestampError, Timestamp};

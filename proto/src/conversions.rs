@@ -3,7 +3,9 @@
 //! Reading refuses what does not fit with `INVALID_ARGUMENT` and the field's name; a peer is never trusted to be well-formed.
 
 use event_feed::{AuthorisedMerchants, CategoryFilter, Dialect, FeedEvent, Filter, GrantedMerchant, TraceId};
-use order_model::{ApplicationId, EventCategory, EventCode, EventGroup, EventId, MerchantId, OrderId, Timestamp};
+use order_model::{
+    ApplicationId, EventCategory, EventCode, EventGroup, EventId, EvidenceId, MerchantId, OrderId, Timestamp,
+};
 use tonic::Status;
 
 use crate::feed;
@@ -25,6 +27,11 @@ pub fn order_id(bytes: &[u8]) -> Result<OrderId, Status> {
 /// Reads 16 bytes as an event id.
 pub fn event_id(bytes: &[u8]) -> Result<EventId, Status> {
     EventId::try_from_slice(bytes).map_err(|_| malformed("event_id"))
+}
+
+/// Reads 16 bytes as the id of a dispute's evidence.
+pub fn evidence_id(bytes: &[u8]) -> Result<EvidenceId, Status> {
+    EvidenceId::try_from_slice(bytes).map_err(|_| malformed("evidence_id"))
 }
 
 /// Reads an application id.

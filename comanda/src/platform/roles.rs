@@ -59,6 +59,7 @@ pub(super) fn gateway_core(builder: &Builder<'_>) -> Result<gateway_core::Servic
         conclude_after: settings.conclude_after,
         event_retention: settings.event_retention,
         order_retention: settings.order_retention,
+        public_url: settings.public_url.clone(),
         drain_timeout: settings.drain_timeout,
         ..gateway_core::Config::new(builder.secrets.event_id_key)
     };

@@ -57,7 +57,7 @@ pub const SETTINGS: &[Setting] = &[
         "public_url",
         "COMANDA_PUBLIC_URL",
         None,
-        "The public listener's address as clients see it, for links; unset: as it is bound",
+        "The public listener's address as clients see it, for links; unset: as it is bound, and links in events are paths",
     ),
     plain(
         "open_delivery_prefix",

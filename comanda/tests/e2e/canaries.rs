@@ -103,13 +103,30 @@ fn update(order: &str, code: &str) -> Value {
     let mut metadata = json!({"observations": canary("metadata.observations"), "customer": {"name": canary("metadata.customer")},
         "newAddress": {"streetName": canary("metadata.address")}, "deliveryAddress": {"city": canary("metadata.city")},
         "pickupCode": canary("metadata.pickup"), "dropCode": canary("metadata.drop"),
-        "phone": canary("metadata.phone"), "documentNumber": canary("metadata.document"), "kept": "an-honest-value"});
+        "phone": canary("metadata.phone"), "documentNumber": canary("metadata.document"), "evidences": [{"content": canary("metadata.evidence")}],
+        "kept": "an-honest-value"});
     if code.contains("CODE") {
         // Elsewhere a field of this name is no secret: a reason's code, for example.
         metadata["code"] = json!(canary("metadata.code"));
     }
     json!({"id": format!("{code}-{order}"), "type": code, "source": "e2e", "occurredAt": "2026-11-20T12:01:00Z",
         "orderId": order, "metadata": metadata})
+}
+
+/// A photo as it is sent: the first bytes of a PNG, then canaries that are base64 themselves.
+const PHOTO: &str = "iVBORw0KGgoAkanariekanarieAA";
+/// How long it is when it is served.
+const PHOTO_BYTES: usize = PHOTO.len() / 4 * 3;
+
+/// A dispute that comes with a photo.
+fn dispute(order: &str) -> Value {
+    let mut message = update(order, "HANDSHAKE_DISPUTE");
+    let metadata = &mut message["metadata"];
+    metadata["disputeId"] = json!(uuid());
+    metadata["expiresAt"] = json!("2099-01-01T00:00:00Z");
+    metadata["timeoutAction"] = json!("VOID");
+    metadata["metadata"] = json!({"evidences": [{"contentType": "image/png", "content": PHOTO}]});
+    message
 }
 
 /// Messages that no later state makes valid, each full of canaries, in all three formats.
@@ -198,6 +215,16 @@ async fn serve_good_orders(deployment: &Deployment, searched: &mut Searched) -> 
         let codes = ["DELIVERY_DROP_CODE_REQUESTED", "DELIVERY_ADDRESS_CHANGE_REQUESTED", "ORDER_PATCHED"];
         deployment.send(&codes.map(|code| update(order, code).to_string())).await;
         wait_for_event(deployment, order, "OPA").await;
+        deployment.send(&[dispute(order).to_string()]).await;
+        let disputed = wait_for_event(deployment, order, "HSD").await;
+        let photo = disputed["metadata"]["metadata"]["evidences"][0]["url"].as_str().expect("a link").to_owned();
+        let photo = pos.call(Method::GET, &photo, &[], Bytes::new()).await.unwrap();
+        assert_eq!(
+            (photo.status, photo.body.len()),
+            (StatusCode::OK, PHOTO_BYTES),
+            "the photo is where its link leads"
+        );
+        assert!(photo.body.starts_with(b"\x89PNG\r\n\x1A\n"));
         let body = json!({"reason": canary("reason"), "cancellationCode": "501", "observations": canary("reason.observations")});
         let path = format!("/order/v1.0/orders/{order}/requestCancellation");
         let answer = pos.call(Method::POST, &path, &[], Bytes::from(body.to_string())).await.unwrap();
@@ -214,13 +241,13 @@ async fn serve_good_orders(deployment: &Deployment, searched: &mut Searched) -> 
     orders.to_vec()
 }
 
-async fn wait_for_event(deployment: &Deployment, order: &str, code: &str) {
+async fn wait_for_event(deployment: &Deployment, order: &str, code: &str) -> Value {
     let pos = deployment.pos().await;
     eventually(&format!("{code} of {order}"), LIMIT, async || {
         let events = pos.poll(&[]).await.unwrap_or_default();
         events.into_iter().find(|event| event["orderId"] == order && event["code"] == code)
     })
-    .await;
+    .await
 }
 
 /// Requests that are refused, with canaries and secrets in them.

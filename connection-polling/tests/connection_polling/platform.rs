@@ -341,6 +341,10 @@ impl GatewayCore for FakeCore {
         Err(Status::unimplemented("not this fake's"))
     }
 
+    async fn get_evidence(&self, _: Request<GetEvidenceRequest>) -> Result<Response<GetEvidenceReply>, Status> {
+        Err(Status::unimplemented("not this fake's"))
+    }
+
     async fn erase_order(&self, _: Request<EraseOrderRequest>) -> Result<Response<EraseOrderReply>, Status> {
         Err(Status::unimplemented("not this fake's"))
     }

@@ -242,6 +242,13 @@ impl GatewayCore for Core {
         Err(Status::unimplemented("events_of_order"))
     }
 
+    async fn get_evidence(
+        &self,
+        _: Request<wire::GetEvidenceRequest>,
+    ) -> Result<Response<wire::GetEvidenceReply>, Status> {
+        Err(Status::unimplemented("get_evidence"))
+    }
+
     async fn erase_order(
         &self,
         _: Request<wire::EraseOrderRequest>,

@@ -10,7 +10,7 @@ use crate::codes::OrderBody;
 use crate::order::Order;
 use crate::personal_data;
 
-/// Plans to blank `body` of `order`. Its events stay. While its last event may still be served, an `ORDER_PATCHED` is
+/// Plans to blank `body` of `order` and to delete its evidence. Its events stay, links to what is gone among them. While its last event may still be served, an `ORDER_PATCHED` is
 /// appended, so that whoever keeps a copy of the order reads it again.
 pub(crate) fn plan_erase(
     rules: &Rules,
@@ -33,10 +33,11 @@ pub(crate) fn plan_erase(
         .and_then(|patched| decide(&order.lifecycle, now, &Command::Update(patched)).ok());
     let events = decision.as_ref().map_or(&[][..], |decision| decision.events());
     let next = decision.as_ref().and_then(|decision| decision.next()).unwrap_or(&order.lifecycle).clone();
-    let erased = Order { is_erased: true, position: None, ..order.clone() };
+    let erased = Order { is_erased: true, position: None, evidence: Vec::new(), ..order.clone() };
     let mut transition = advance(rules, &erased, next, events, cause, now);
     if let Some(body) = body {
         transition.write_body(blank(body));
     }
+    transition.removed_evidence.clone_from(&order.evidence);
     Plan::Commit(Box::new(transition))
 }

@@ -9,6 +9,7 @@ mod code;
 mod dispute;
 pub(crate) mod due;
 mod erase;
+mod evidence;
 mod metadata;
 mod patch;
 mod place;
@@ -28,6 +29,7 @@ use order_model::{ApplicationId, EventCategory, EventId, EventIdKey, MerchantId,
 
 use crate::config::Config;
 use crate::disputes::{Chosen, DisputeOffer, DisputeRecord, Objection};
+use crate::evidence::Brought;
 use crate::order::Order;
 use crate::order_patch::OrderPatch;
 use crate::position::Position;
@@ -100,6 +102,8 @@ pub(crate) struct Cause {
     pub(crate) position: Option<Position>,
     /// The dispute that an update opens, and what may be answered to it.
     pub(crate) opens: Option<(DisputeId, DisputeOffer)>,
+    /// The files that come with that dispute.
+    pub(crate) evidence: Option<Brought>,
     /// What a merchant's answer to a dispute says, once it is checked.
     pub(crate) chosen: Option<Chosen>,
 }
@@ -148,6 +152,8 @@ pub(crate) enum Refusal {
     AlreadyDone { status: OrderStatus, legal: Vec<&'static str> },
     /// A patch that makes of the order what no order can be.
     Unpatchable,
+    /// The order would have more evidence than one may.
+    TooMuchEvidence,
     /// The dispute's id stands for a dispute of another order.
     DisputeExists,
     /// An answer to a dispute that the dispute does not offer.
@@ -172,7 +178,13 @@ pub(crate) fn plan_update(rules: &Rules, loaded: &Loaded, command: &Command, cau
     match decide(&order.lifecycle, now, command) {
         Ok(Decision::AlreadyDone { .. }) => Plan::NoChange(remembered(rules, order.id, cause, now)),
         Ok(decision) => {
-            let mut plan = commit(rules, order, &decision, cause, now);
+            let Some(cause) = evidence::allowed(order, cause) else {
+                return Plan::Refused(Refusal::TooMuchEvidence);
+            };
+            let mut plan = commit(rules, order, &decision, &cause, now);
+            if let (Plan::Commit(transition), Some(brought)) = (&mut plan, &cause.evidence) {
+                evidence::keep(transition, &brought.files);
+            }
             if let (Plan::Commit(transition), Some(body)) = (&mut plan, body) {
                 transition.write_body(body);
             }

@@ -51,6 +51,7 @@ fn first_transition(
         progress: DeliveryProgress::NEW,
         pickup_code: CodeChecks::default(),
         drop_code: CodeChecks::default(),
+        evidence: Vec::new(),
         position: None,
         due_at: None,
     };

@@ -59,7 +59,16 @@ pub(super) fn append(
         event_ids: stored.iter().map(|stored| stored.event.id).collect(),
         expires_at: rules.remembered_until(now),
     });
-    Transition { order, expected_version, body: None, events: stored, dispute: None, message }
+    Transition {
+        order,
+        expected_version,
+        body: None,
+        events: stored,
+        dispute: None,
+        evidence: Vec::new(),
+        removed_evidence: Vec::new(),
+        message,
+    }
 }
 
 fn to_stored(rules: &Rules, order: &Order, new: &NewEvent, cause: &Cause) -> StoredEvent {

@@ -1,7 +1,7 @@
 //! Partition keys of the `orders` table and the shards of both indexes.
 
-use order_model::OrderId;
 use order_model::lifecycle::DisputeId;
+use order_model::{EvidenceId, OrderId};
 use sha2::{Digest, Sha256};
 
 /// Shards of the index `unpublished`: enough that no index partition limits commits (1,000 writes/s each).
@@ -58,6 +58,10 @@ pub(super) fn body_key(order: OrderId) -> String {
 
 pub(super) fn dispute_key(dispute: &DisputeId) -> String {
     format!("dispute#{dispute}")
+}
+
+pub(super) fn evidence_key(order: OrderId, evidence: EvidenceId) -> String {
+    format!("evidence#{order}#{evidence}")
 }
 
 /// The order that a key of [`order_key`] names.

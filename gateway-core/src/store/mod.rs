@@ -1,13 +1,14 @@
 //! The tables `orders` and `order-events`: the only code that names them.
 //!
 //! One transaction per transition: the order's state conditional on the version that was read, its new events with
-//! their unpublished markers, the idempotency record, and the body where it changes. The body is an item of its own, so
-//! that a transition never rewrites 192 KiB. What a transition is, is decided in [`crate::planning`].
+//! their unpublished markers, the idempotency record, and the body and the evidence of disputes where they change. Those are
+//! items of their own, so that a transition never rewrites 192 KiB. What a transition is, is decided in [`crate::planning`].
 
 mod attributes;
 mod dispute_item;
 mod error;
 mod event_item;
+mod evidence_item;
 mod keys;
 mod message_item;
 mod order_item;
@@ -23,12 +24,13 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
-use order_model::OrderId;
 use order_model::lifecycle::DisputeId;
+use order_model::{EvidenceId, OrderId};
 
 use crate::clock_guard::ClockGuard;
 use crate::codes::OrderBody;
 use crate::disputes::DisputeRecord;
+use crate::evidence::Evidence;
 use crate::order::Order;
 use crate::telemetry;
 use attributes::{Item, text};
@@ -150,6 +152,19 @@ impl Store {
     ) -> Result<Option<(Order, Option<OrderBody>)>, StoreError> {
         let loaded = self.load(order, Beside { body: true, ..Beside::default() }).await?;
         Ok(loaded.order.map(|order| (order, loaded.body)))
+    }
+
+    /// Reads an order and a file that came with one of its disputes: strongly consistent; `None` when either is missing.
+    pub(crate) async fn load_evidence(
+        &self,
+        order: OrderId,
+        id: EvidenceId,
+    ) -> Result<Option<(Order, Evidence)>, StoreError> {
+        let keys = [keys::order_key(order), keys::evidence_key(order, id)];
+        let mut items = self.read_orders_table("load evidence", keys.to_vec()).await?;
+        let [found, evidence] = keys.map(|key| items.remove(&key));
+        let (Some(found), Some(evidence)) = (found, evidence) else { return Ok(None) };
+        Ok(Some((order_item::decode(order, &found)?, evidence_item::decode(id, evidence)?)))
     }
 
     async fn read_orders_table(

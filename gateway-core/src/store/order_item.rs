@@ -6,7 +6,7 @@ use event_feed::TraceId;
 use order_model::lifecycle::DeliveryProgress;
 use order_model::lifecycle::state::Lifecycle;
 use order_model::lifecycle::stored::StoredLifecycle;
-use order_model::{EventCategory, EventId, MerchantId, OrderId};
+use order_model::{EventCategory, EventId, EvidenceId, MerchantId, OrderId};
 
 use super::attributes::{Item, ItemBuilder, ItemReader};
 use super::error::StoreError;
@@ -46,6 +46,8 @@ const PICKUP_CHECKS: &str = "pickupCodeChecks";
 const DROP_CHECKS: &str = "dropCodeChecks";
 /// Of the body, on both items. Absent in what older versions wrote.
 const BODY_VERSION: &str = "bodyVersion";
+/// 16 bytes per id. Absent in what older versions wrote.
+const EVIDENCE: &str = "evidence";
 /// JSON of ours, in which fields may be added.
 const POSITION: &str = "courierPosition";
 
@@ -72,6 +74,7 @@ pub(super) fn encode(order: &Order) -> Item {
         .iter()
         .flat_map(|request| request.sequence.to_be_bytes().into_iter().chain(*request.id.as_bytes()))
         .collect();
+    let evidence: Vec<u8> = order.evidence.iter().flat_map(|id| *id.as_bytes()).collect();
     let item = ItemBuilder::new(FORMAT)
         .text(PK, order_key(order.id))
         .number(VERSION, i64::try_from(order.version).unwrap_or(i64::MAX))
@@ -88,6 +91,7 @@ pub(super) fn encode(order: &Order) -> Item {
         .instant(LAST_EVENT_EXPIRES_AT, order.last_event_expires_at)
         .instant(KEPT_UNTIL, order.kept_until)
         .bytes(OPEN_REQUESTS, requests)
+        .bytes(EVIDENCE, evidence)
         .bytes(PROGRESS, order.progress.to_stored())
         .bytes(PICKUP_CHECKS, encode_checks(order.pickup_code))
         .bytes(DROP_CHECKS, encode_checks(order.drop_code))
@@ -174,6 +178,7 @@ pub(super) fn decode(id: OrderId, item: &Item) -> Result<Order, StoreError> {
         progress: decode_progress(read)?,
         pickup_code: decode_checks(read, PICKUP_CHECKS)?,
         drop_code: decode_checks(read, DROP_CHECKS)?,
+        evidence: decode_evidence(read)?,
         position: decode_position(read)?,
         due_at: read.optional_instant(DUE_AT)?,
     })
@@ -189,6 +194,18 @@ fn decode_requests(read: ItemReader<'_>) -> Result<Vec<OpenRequest>, StoreError>
         Some(OpenRequest { sequence: u32::from_be_bytes(*sequence), id: EventId::try_from_slice(id).ok()? })
     };
     requests.iter().map(|bytes| request(bytes).ok_or_else(|| read.malformed(OPEN_REQUESTS))).collect()
+}
+
+fn decode_evidence(read: ItemReader<'_>) -> Result<Vec<EvidenceId>, StoreError> {
+    if !read.has(EVIDENCE) {
+        return Ok(Vec::new());
+    }
+    let (ids, rest) = read.bytes(EVIDENCE)?.as_chunks::<16>();
+    if rest.is_empty() {
+        Ok(ids.iter().map(|id| EvidenceId::from_bytes(*id)).collect())
+    } else {
+        Err(read.malformed(EVIDENCE))
+    }
 }
 
 fn decode_lifecycle(read: ItemReader<'_>) -> Result<Lifecycle, StoreError> {
@@ -250,7 +267,7 @@ pub(crate) fn round_trip(order: &Order) -> Order {
 #[cfg(test)]
 pub(crate) fn as_an_older_version_stored(order: &Order) -> Order {
     let mut item = encode(order);
-    for newer in [DISPUTE_ASKS, BODY_VERSION, PROGRESS, PICKUP_CHECKS, DROP_CHECKS, POSITION] {
+    for newer in [DISPUTE_ASKS, BODY_VERSION, PROGRESS, PICKUP_CHECKS, DROP_CHECKS, EVIDENCE, POSITION] {
         item.remove(newer);
     }
     decode(order.id, &item).unwrap()
@@ -259,6 +276,17 @@ pub(crate) fn as_an_older_version_stored(order: &Order) -> Order {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_order_knows_its_files_and_one_of_an_older_version_has_none() {
+        let evidence = vec![EvidenceId::from_bytes([1; 16]), EvidenceId::from_bytes([2; 16])];
+        let order = Order { evidence, ..crate::planning::sample_order() };
+        assert_eq!(round_trip(&order), order);
+        assert_eq!(as_an_older_version_stored(&order).evidence, []);
+        let mut torn = encode(&order);
+        torn.insert(EVIDENCE.to_owned(), AttributeValue::B(aws_sdk_dynamodb::primitives::Blob::new([1; 17])));
+        assert!(matches!(decode(order.id, &torn), Err(StoreError::Malformed { attribute: "evidence", .. })));
+    }
 
     #[test]
     fn a_body_and_its_code_are_kept_apart_and_an_old_body_is_split_when_it_is_read() {

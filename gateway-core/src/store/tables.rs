@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::types::{
 use super::attributes::TTL;
 use super::error::{StoreError, from_sdk};
 
-/// Partition key of `orders`: `order#…`, `body#…`, `dispute#…`, `message#…` or `system#…`.
+/// Partition key of `orders`: `order#…`, `body#…`, `dispute#…`, `evidence#…`, `message#…` or `system#…`.
 pub(super) const PK: &str = "pk";
 /// Index of orders whose deadline the core must look at.
 pub(super) const DUE_INDEX: &str = "due";
@@ -31,7 +31,7 @@ pub(super) const CREATED_AT: &str = "createdAt";
 const ACTIVE_WAIT: Duration = Duration::from_secs(120);
 const ACTIVE_POLL: Duration = Duration::from_millis(200);
 
-/// The name of the table with orders, bodies and idempotency records.
+/// The name of the table with orders, bodies, evidence and idempotency records.
 pub fn orders_table(prefix: &str) -> String {
     format!("{prefix}orders")
 }

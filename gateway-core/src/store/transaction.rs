@@ -4,19 +4,21 @@ use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 use order_model::lifecycle::DisputeId;
-use order_model::{OrderId, Timestamp};
+use order_model::{EvidenceId, OrderId, Timestamp};
 
-use super::attributes::{Item, number};
+use super::attributes::{Item, number, text};
 use super::error::{StoreError, from_code, from_sdk};
 use super::event_item::{self, StoredEvent};
+use super::keys::evidence_key;
 use super::message_item::{self, MessageRecord};
 use super::queries::conditional;
 use super::tables::PK;
-use super::{Store, dispute_item, order_item};
+use super::{Store, dispute_item, evidence_item, order_item};
 use crate::codes::OrderBody;
 use crate::disputes::DisputeRecord;
+use crate::evidence::Evidence;
 use crate::order::Order;
 use crate::telemetry;
 
@@ -35,6 +37,10 @@ pub(crate) struct Transition {
     pub(crate) events: Vec<StoredEvent>,
     /// The dispute that it opens.
     pub(crate) dispute: Option<(DisputeId, DisputeRecord)>,
+    /// The files that come with that dispute.
+    pub(crate) evidence: Vec<Evidence>,
+    /// Files of earlier disputes that go.
+    pub(crate) removed_evidence: Vec<EvidenceId>,
     /// What to remember of the message that asked for it.
     pub(crate) message: Option<MessageRecord>,
 }
@@ -91,6 +97,12 @@ impl Store {
             let item = dispute_item::encode(id, dispute);
             writes.push(put(&self.orders, item, Condition::NobodyElses(order.id, at))?);
         }
+        for evidence in &transition.evidence {
+            writes.push(put(&self.orders, evidence_item::encode(order, evidence), Condition::None)?);
+        }
+        for evidence in &transition.removed_evidence {
+            writes.push(delete(&self.orders, evidence_key(order.id, *evidence))?);
+        }
         if let Some(message) = &transition.message {
             writes.push(put(&self.orders, message_item::encode(message), Condition::Forgotten(at))?);
         }
@@ -128,6 +140,12 @@ enum Condition {
     NobodyElses(OrderId, Timestamp),
     /// No message record that still counts at this instant.
     Forgotten(Timestamp),
+}
+
+fn delete(table: &str, key: String) -> Result<TransactWriteItem, StoreError> {
+    let delete = Delete::builder().table_name(table).key(PK, text(key)).build();
+    let delete = delete.map_err(|_| StoreError::Refused { operation: OPERATION, code: "construction".to_owned() })?;
+    Ok(TransactWriteItem::builder().delete(delete).build())
 }
 
 fn put(table: &str, item: Item, condition: Condition) -> Result<TransactWriteItem, StoreError> {

@@ -6,6 +6,7 @@ mod deadlines;
 mod deliveries;
 mod disputes;
 mod events_of_order;
+mod evidence;
 mod ingest;
 mod merchant;
 mod open_delivery;

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use gateway_core::{Config, Dependencies, Handle, Service};
 use message_bus::in_memory::{InMemoryQueue, InMemoryTopic};
 use message_bus::{Queue, SharedTopic, Topic, TopicError, TopicMessage};
-use order_model::{Clock, EventCode, EventIdKey, MerchantId, OrderId, SharedClock, Timestamp};
+use order_model::{Clock, EventCode, EventIdKey, EvidenceId, MerchantId, OrderId, SharedClock, Timestamp};
 use parking_lot::Mutex;
 use proto::gateway_core as wire;
 use proto::gateway_core::gateway_core_client::GatewayCoreClient;
@@ -325,6 +325,12 @@ impl TestCore {
             .get_order(wire::GetOrderRequest { order_id, ..Default::default() })
             .await
             .map(Response::into_inner)
+    }
+
+    pub async fn evidence(&self, order: OrderId, id: EvidenceId) -> Result<wire::GetEvidenceReply, Status> {
+        let evidence_id = bytes::Bytes::copy_from_slice(id.as_bytes());
+        let request = wire::GetEvidenceRequest { order_id: bytes_of(order), evidence_id };
+        self.api.clone().get_evidence(request).await.map(Response::into_inner)
     }
 
     pub async fn events(&self, order: OrderId) -> Vec<event_feed::FeedEvent> {

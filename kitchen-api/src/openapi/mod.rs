@@ -224,6 +224,7 @@ fn answers(answers: Answers) -> Vec<(&'static str, Response)> {
         Answers::File => vec![("200", file())],
         Answers::Picture => vec![("200", picture()), ("304", without("It is the one that `If-None-Match` names."))],
         Answers::Pdf => vec![("200", pdf())],
+        Answers::Evidence => vec![("200", evidence())],
         Answers::Accepted => vec![("202", without("Done, and kept."))],
         Answers::Taken(name) => vec![("202", with("Done, and kept.", reference(name)))],
         Answers::Gone => vec![("204", without("Gone."))],
@@ -246,6 +247,13 @@ fn picture() -> Response {
 fn pdf() -> Response {
     let content = ContentBuilder::new().schema(Some(text())).build();
     ResponseBuilder::new().description("A PDF.").content("application/pdf", content).build()
+}
+
+fn evidence() -> Response {
+    let content = || ContentBuilder::new().schema(Some(text())).build();
+    let described = ResponseBuilder::new().description("A picture or a PDF of at most 128 KiB, as it was sent.");
+    let types = ["image/jpeg", "image/png", "image/webp", "application/pdf"];
+    types.into_iter().fold(described, |response, name| response.content(name, content())).build()
 }
 
 fn file() -> Response {

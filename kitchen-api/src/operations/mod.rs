@@ -65,6 +65,7 @@ pub(crate) enum Operation {
     AcceptDispute,
     RejectDispute,
     ProposeAlternative,
+    CancellationEvidence,
     ValidatePickupCode,
     VerifyDeliveryCode,
     Tracking,
@@ -183,6 +184,8 @@ pub(crate) enum Answers {
     Picture,
     /// 200 with a PDF.
     Pdf,
+    /// 200 with a picture or a PDF.
+    Evidence,
     /// 202 without a body.
     Accepted,
     /// 202 with this schema.

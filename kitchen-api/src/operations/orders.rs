@@ -151,4 +151,15 @@ pub(super) const ROWS: &[Row] = &[
             "Answers a dispute with one of the alternatives that it offers.",
         )
     },
+    Row {
+        summary: "A file that came with a dispute, as its event links to it.",
+        answers: Answers::Evidence,
+        errors: &[404],
+        per_minute: per_minute(3_000),
+        ..get(
+            Operation::CancellationEvidence,
+            "cancellation_evidence",
+            &["/order/v1.0/orders/{id}/cancellationEvidences/{evidenceId}"],
+        )
+    },
 ];

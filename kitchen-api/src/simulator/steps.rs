@@ -12,6 +12,10 @@ use crate::errors::ApiError;
 /// How long a dispute can be answered.
 const DISPUTE_OPEN_FOR: Duration = Duration::from_secs(7 * 60);
 
+/// The evidence of a simulated dispute: a PNG of 16 by 16 pixels, which the core takes out as it does a customer's photo.
+const PHOTO: &str = "iVBORw0KGgoAAAANSUhEUgAAABAAAAAQAQMAAAAlPW0iAAAABlBMVEXqHSz///9gkuSMAAAAEUlEQVR42mMIDWVYtYqBaBIAdscP8aNZ\
+    +RMAAAAASUVORK5CYII=";
+
 /// The steps there are; each is named after the event that follows.
 pub(crate) const STEPS: [(&str, EventCode); 17] = {
     const fn step(code: EventCode) -> (&'static str, EventCode) {
@@ -114,7 +118,8 @@ fn dispute_metadata(about: DisputeAbout, dispute: &DisputeId, now: Timestamp) ->
         "expiresAt": now.plus(DISPUTE_OPEN_FOR).to_string(),
         "timeoutAction": "REJECT_CANCELLATION",
         "alternatives": alternatives,
-        "metadata": { "items": [], "garnishItems": [], "evidences": [],
+        "metadata": { "items": [], "garnishItems": [],
+            "evidences": [{ "contentType": "image/png", "content": PHOTO }],
             "acceptCancellationReasons": ["HIGH_STORE_DEMAND", "ITEM_UNAVAILABLE"] },
         "negotiationReasons": ["ORDER_OUT_FOR_DELIVERY", "ORDER_ALREADY_DELIVERED"],
     })
@@ -123,6 +128,9 @@ fn dispute_metadata(about: DisputeAbout, dispute: &DisputeId, now: Timestamp) ->
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     #[test]
@@ -153,6 +161,8 @@ mod tests {
             let read: serde_json::Value = serde_json::from_str(&text).unwrap();
             assert_eq!(read["disputeId"], "d-1");
             assert_eq!(read["alternatives"].as_array().unwrap().is_empty(), about == DisputeAbout::Cancellation);
+            let photo = read["metadata"]["evidences"][0]["content"].as_str().unwrap();
+            assert!(STANDARD.decode(photo).unwrap().starts_with(b"\x89PNG\r\n\x1A\n"));
         }
     }
 }

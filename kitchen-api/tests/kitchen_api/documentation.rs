@@ -19,6 +19,7 @@ async fn every_documented_operation_is_served_and_every_other_method_is_not() {
         let concrete = concrete.replace("{interruptionId}", "none").replace("{eventId}", "none");
         let concrete = concrete.replace("{orderId}", "00000000-0000-4000-8000-000000000009");
         let concrete = concrete.replace("{disputeId}", "none").replace("{alternativeId}", "none");
+        let concrete = concrete.replace("{evidenceId}", "none");
         let catalog = ["{catalogId}", "{categoryId}", "{itemId}", "{productId}", "{batchId}"];
         let concrete = concrete.replace("{merchantId}", "00000000-0000-4000-8000-000000000001");
         let concrete = catalog.iter().fold(concrete, |path, name| path.replace(name, "none"));
@@ -99,6 +100,7 @@ async fn the_served_paths_are_these() {
         "post /logistics/v1.0/orders/{id}/dispatch",
         "post /logistics/v1.0/orders/{id}/arrivedAtDestination",
         "post /logistics/v1.0/orders/{id}/verifyDeliveryCode",
+        "get /order/v1.0/orders/{id}/cancellationEvidences/{evidenceId}",
         "post /order/v1.0/disputes/{disputeId}/accept",
         "post /order/v1.0/disputes/{disputeId}/reject",
         "post /order/v1.0/disputes/{disputeId}/alternatives/{alternativeId}",

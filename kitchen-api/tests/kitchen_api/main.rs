@@ -8,6 +8,7 @@ mod activation;
 mod applications;
 mod authorisations;
 mod authorization_matrix;
+mod cancellation_evidences;
 mod catalog;
 mod catalog_batches;
 mod catalog_concurrency;

@@ -11,8 +11,8 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use kitchen_api::feed::{CachedOrder, News, PollOutcome, PollQuery, PrimaryError, PrimaryFeed};
 use order_model::{
-    ApplicationId, EventCategory, EventCode, EventId, EventIdKey, MerchantId, OrderId, PartitionCount, PartitionId,
-    Timestamp,
+    ApplicationId, EventCategory, EventCode, EventId, EventIdKey, EvidenceId, MerchantId, OrderId, PartitionCount,
+    PartitionId, Timestamp,
 };
 use parking_lot::Mutex;
 use proto::connection_polling as fallback;
@@ -307,6 +307,8 @@ pub struct Core {
     pub acts: Mutex<Vec<core::ActRequest>>,
     /// Which order has which dispute.
     pub disputes: Mutex<HashMap<String, OrderId>>,
+    /// The files that came with disputes.
+    pub evidence: Mutex<HashMap<(OrderId, EvidenceId), core::GetEvidenceReply>>,
     /// What is wrong with the terms of every action.
     pub objection: Mutex<core::Objection>,
     /// What every action commits.
@@ -376,6 +378,17 @@ impl GatewayCore for Served<Core> {
         };
         let found = self.0.orders.lock().get(&order).cloned();
         found.map(Response::new).ok_or_else(unknown)
+    }
+
+    async fn get_evidence(
+        &self,
+        request: Request<core::GetEvidenceRequest>,
+    ) -> Result<Response<core::GetEvidenceReply>, Status> {
+        self.0.up().await?;
+        let request = request.into_inner();
+        let wanted = (conversions::order_id(&request.order_id)?, conversions::evidence_id(&request.evidence_id)?);
+        let found = self.0.evidence.lock().get(&wanted).cloned();
+        found.map(Response::new).ok_or_else(|| Status::not_found("no such evidence"))
     }
 
     async fn events_of_order(

@@ -15,8 +15,9 @@ use proto::connection_polling::{
 };
 use proto::gateway_core::gateway_core_server::{GatewayCore, GatewayCoreServer};
 use proto::gateway_core::{
-    ActReply, ActRequest, EraseOrderReply, EraseOrderRequest, EventsOfOrderReply, EventsOfOrderRequest, GetOrderReply,
-    GetOrderRequest, ReportServingReply, ReportServingRequest, SubmitReply, SubmitRequest,
+    ActReply, ActRequest, EraseOrderReply, EraseOrderRequest, EventsOfOrderReply, EventsOfOrderRequest,
+    GetEvidenceReply, GetEvidenceRequest, GetOrderReply, GetOrderRequest, ReportServingReply, ReportServingRequest,
+    SubmitReply, SubmitRequest,
 };
 use proto::transport::{self, Transport};
 use proto::{conversions, feed};
@@ -196,6 +197,10 @@ impl GatewayCore for FakeCore {
             .iter()
             .filter(|event| event.order == order && (from_sequence..=to_sequence).contains(&event.sequence));
         Ok(Response::new(EventsOfOrderReply { events: asked.map(conversions::event_to_wire).collect() }))
+    }
+
+    async fn get_evidence(&self, _: Request<GetEvidenceRequest>) -> Result<Response<GetEvidenceReply>, Status> {
+        Err(Status::unimplemented("not asked by order-events"))
     }
 
     async fn erase_order(&self, _: Request<EraseOrderRequest>) -> Result<Response<EraseOrderReply>, Status> {

@@ -1,6 +1,7 @@
 //! Disputes (PARTNER_API 2.5, item 3): what the lifecycle has to know of an `HSD` and of an `HSS`.
 //!
-//! The texts, evidence and alternatives of a dispute travel in the event's metadata and are deliberately absent.
+//! The texts and alternatives of a dispute travel in the event's metadata, its evidence is gateway-core's to keep: all of them are
+//! deliberately absent.
 
 use std::fmt;
 use std::str::FromStr;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use proto::conversions;
 use proto::gateway_core::gateway_core_server::{GatewayCore, GatewayCoreServer};
 use proto::gateway_core::{
-    ActReply, ActRequest, EraseOrderReply, EraseOrderRequest, EventsOfOrderReply, EventsOfOrderRequest, GetOrderReply,
-    GetOrderRequest, ReportServingReply, ReportServingRequest, SubmitReply, SubmitRequest,
+    ActReply, ActRequest, EraseOrderReply, EraseOrderRequest, EventsOfOrderReply, EventsOfOrderRequest,
+    GetEvidenceReply, GetEvidenceRequest, GetOrderReply, GetOrderRequest, ReportServingReply, ReportServingRequest,
+    SubmitReply, SubmitRequest,
 };
 use proto::transport::{self, Transport};
 use tonic::{Request, Response, Status};
@@ -60,6 +61,10 @@ impl GatewayCore for CoreModel {
             asked.map(conversions::event_to_wire).collect()
         });
         Ok(Response::new(EventsOfOrderReply { events: found.await? }))
+    }
+
+    async fn get_evidence(&self, _: Request<GetEvidenceRequest>) -> Result<Response<GetEvidenceReply>, Status> {
+        not_asked()
     }
 
     async fn erase_order(&self, _: Request<EraseOrderRequest>) -> Result<Response<EraseOrderReply>, Status> {

@@ -118,6 +118,7 @@ impl Consumer {
 
     async fn handle(&self, messages: Vec<ReceivedMessage>, applying: &mut JoinSet<()>) {
         let mut groups: BTreeMap<PartitionId, Group> = BTreeMap::new();
+        let mut buried = Vec::new();
         for message in messages {
             match self.event_in(&message) {
                 Ok((partition, event)) => {
@@ -125,7 +126,7 @@ impl Consumer {
                     group.receipts.push(message.receipt);
                     group.events.push(event);
                 }
-                Err((reason, detail)) => self.dead_letter(message, reason, detail).await,
+                Err((reason, detail)) => buried.extend(self.dead_letter(message, reason, detail).await),
             }
         }
         for (partition, group) in groups {
@@ -140,6 +141,11 @@ impl Consumer {
                 }
                 None => self.give_back(group.receipts).await,
             }
+        }
+        if !buried.is_empty() {
+            // Deleting may wait for others; no event waits for that.
+            let consumer = self.clone();
+            applying.spawn(async move { consumer.delete(buried).await });
         }
     }
 
@@ -186,7 +192,13 @@ impl Consumer {
         }
     }
 
-    async fn dead_letter(&self, message: ReceivedMessage, reason: &'static str, detail: String) {
+    /// Moves a message to the dead letters; answers what deletes it. One that could not be moved stays where it is and is tried again.
+    async fn dead_letter(
+        &self,
+        message: ReceivedMessage,
+        reason: &'static str,
+        detail: String,
+    ) -> Option<ReceiptHandle> {
         tracing::warn!(
             queue = self.queue.name(),
             message_id = message.message_id,
@@ -199,11 +211,11 @@ impl Consumer {
         attributes.insert("reason".to_owned(), reason.to_owned());
         attributes.insert("detail".to_owned(), detail);
         let sent = self.dead_letters.send(vec![OutgoingMessage { body: message.body, attributes }]).await;
-        // A message that could not be moved stays where it is and is tried again.
-        if sent.iter().all(Result::is_ok) {
-            self.telemetry.feed_messages_dead_lettered.increment(1);
-            self.delete(vec![message.receipt]).await;
+        if !sent.iter().all(Result::is_ok) {
+            return None;
         }
+        self.telemetry.feed_messages_dead_lettered.increment(1);
+        Some(message.receipt)
     }
 
     /// A message that could not be deleted comes back and changes nothing, so failures are only the queue's own.

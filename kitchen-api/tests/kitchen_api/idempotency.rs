@@ -96,6 +96,7 @@ async fn an_answer_is_kept_from_an_application_that_may_not_see_the_merchant_any
         assert_eq!(send(&pos, path, key, "").await.status, 202);
         assert!(is_replayed(&send(&pos, path, key, "").await));
     }
+    rig.peers.merchants.put(merchant(2), "Filial");
     rig.applications.put("pos", "pos-secret", &[merchant(1)]);
     let merchant_2 = format!("/merchant/v1.0/merchants/{}", merchant(2));
     let deadline = tokio::time::Instant::now() + Duration::from_secs(5);

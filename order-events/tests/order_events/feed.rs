@@ -149,6 +149,8 @@ async fn what_is_not_an_event_of_ours_goes_to_the_dead_letters_with_its_reason()
         [("MALFORMED", "the body is not an event"), ("MALFORMED", "the event id was not made by this cluster")];
     assert_eq!(details, expected);
     assert!(dead.iter().any(|letter| letter.body == "{\"canary\":1}"), "the body is unchanged");
+    // Deletions wait for others for a moment.
+    tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(
         platform.feed.depth().await.unwrap(),
         message_bus::QueueDepth::default(),

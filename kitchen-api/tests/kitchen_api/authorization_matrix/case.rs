@@ -7,7 +7,7 @@
 pub const SUBJECTS: [&str; 6] = ["{merchant}", "{name}", "{order}", "{dispute}", "{delivery}", "{event}"];
 
 /// What belongs to a merchant, and is named beside it: refused with any 4xx, where the merchant is an own one.
-pub const PARTS: [&str; 10] = [
+pub const PARTS: [&str; 11] = [
     "{catalog}",
     "{category}",
     "{empty}",
@@ -18,6 +18,7 @@ pub const PARTS: [&str; 10] = [
     "{batch}",
     "{interruption}",
     "{quote}",
+    "{evidence}",
 ];
 
 /// What stands for each token.
@@ -82,6 +83,7 @@ pub fn case(operation: &str, own: u16) -> Case {
         ("{disputeId}", "{dispute}"),
         ("{alternativeId}", "a-1"),
         ("{eventId}", "{delivery}"),
+        ("{evidenceId}", "{evidence}"),
         ("{interruptionId}", "{interruption}"),
         ("{catalogId}", "{catalog}"),
         ("{categoryId}", "{category}"),

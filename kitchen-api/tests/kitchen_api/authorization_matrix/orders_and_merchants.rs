@@ -78,6 +78,7 @@ fn orders() -> Vec<Case> {
         order("post /denyCancellation", 202),
         order("post /validatePickupCode", 200).body(CODE),
         order("post /verifyDeliveryCode", 200).body(CODE),
+        order("get /cancellationEvidences/{evidenceId}", 200),
         order("get /tracking", 200),
         order("get /virtual-bag", 200).shows("{order}"),
         order("post /requestDriver", 202),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kitchen_api::feed::CachedOrder;
 use kitchen_api::{CatalogTable, Config, Dependencies, RequestTable};
-use order_model::{EventCode, MerchantId, OrderId};
+use order_model::{EventCode, EvidenceId, MerchantId, OrderId};
 use serde_json::json;
 
 use crate::authorization_matrix::case::{Case, Filled, Needs, World};
@@ -20,7 +20,7 @@ use crate::shipping::{NEAR, TARIFF, place};
 use crate::webhook_platform::{Ground, Receiver, all_are, log_once, set};
 
 /// With letters, so that an id has more than one spelling.
-const OWN: &str = "0e7d1c3a-5b2f-4c8e-9a61-d3f0b7a4c901";
+pub const OWN: &str = "0e7d1c3a-5b2f-4c8e-9a61-d3f0b7a4c901";
 const SECOND: &str = "0e7d1c3a-5b2f-4c8e-9a61-d3f0b7a4c902";
 const FOREIGN: &str = "f4b8a2de-91c7-4e05-b36d-7ac2e85f1d03";
 const UNKNOWN: &str = "c93f6be1-2d48-4a7f-8e10-5bd7f9e3a604";
@@ -73,6 +73,7 @@ fn world(merchant: &str, name: &str, order: u8, dispute: &str) -> World {
         ("{delivery}", event.id.to_string()),
         ("{dispute}", dispute.to_owned()),
         ("{interruption}", format!("pause-{dispute}")),
+        ("{evidence}", EvidenceId::from_bytes([order; 16]).to_string()),
     ])
 }
 
@@ -198,6 +199,12 @@ fn keep_in_memory(rig: &Rig, world: &World, text: &str) {
     peers.core.put(order, merchant, body);
     peers.core.orders.lock().get_mut(&order).unwrap().position =
         Some(proto::gateway_core::CourierPosition { latitude: "-23.55".to_owned(), ..Default::default() });
+    let file = proto::gateway_core::GetEvidenceReply {
+        merchant_id: proto::conversions::to_bytes(merchant.as_bytes()),
+        content_type: "image/png".to_owned(),
+        content: text.to_owned().into(),
+    };
+    peers.core.evidence.lock().insert((order, world.value("{evidence}").parse().unwrap()), file);
     peers.core.disputes.lock().insert(world.value("{dispute}").to_owned(), order);
     let cached = CachedOrder { merchant, body: bytes::Bytes::from_static(body.as_bytes()), sequence: 1 };
     peers.feed.cached.lock().insert(order, cached);

@@ -281,28 +281,6 @@ fn everything(catalog: &str) -> Vec<(&'static str, String, Value)> {
 }
 
 #[tokio::test]
-async fn a_foreign_merchant_and_an_unknown_one_answer_alike_and_an_own_one_does_not() {
-    let tables = Tables::start().await;
-    let (rig, pos) = tables.rig().await;
-    pos.category("lanches").await;
-    let id = catalog_id(&pos).await;
-    let stranger = rig.as_application("other").await;
-    for (method, tail, body) in everything(&id) {
-        let foreign = stranger.send(method, &path(&tail), &[], body.to_string()).await;
-        assert_eq!((foreign.status.as_u16(), foreign.error_code().as_str()), (403, "Forbidden"), "{method} {tail}");
-        for unknown in ["00000000-0000-4000-8000-000000000099", "none"] {
-            let unknown = format!("/catalog/v2.0/merchants/{unknown}{tail}");
-            let unknown = stranger.send(method, &unknown, &[], body.to_string()).await;
-            assert_eq!((unknown.status, &unknown.body), (foreign.status, &foreign.body), "{method} {tail}");
-        }
-        let nobody = rig.client.send(method, &path(&tail), &[], body.to_string()).await;
-        assert_eq!(nobody.status, 401, "{method} {tail}");
-        let own = pos.send(method, &tail, &body).await;
-        assert!(own.status.is_success() || tail == "/batch/none", "{method} {tail}: {} {:?}", own.status, own.body);
-    }
-}
-
-#[tokio::test]
 async fn answers_are_as_documented() {
     let tables = Tables::start().await;
     let (_rig, pos) = tables.rig().await;

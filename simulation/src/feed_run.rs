@@ -19,7 +19,7 @@ use crate::feed::queue::SharedState;
 use crate::feed::{node, pos};
 use crate::history::Observation;
 use crate::machine::{self, Machine};
-use crate::observing::{Observer, see_final};
+use crate::observing::{Observer, agree, see_final};
 use crate::options::Options;
 use crate::recorder::Recorder;
 use crate::schedule::Fault;
@@ -85,13 +85,7 @@ impl World for FeedWorld {
 
     /// Expiry is proposed every second, whenever the run ends.
     fn is_settled(&self) -> bool {
-        let statuses: Vec<_> = self.nodes.lock().values().map(ReplicatedNode::status).collect();
-        (0..usize::from(self.options.partitions)).all(|partition| {
-            let mut here =
-                statuses.iter().filter_map(|status| status.partitions.get(partition)).filter(|of| of.is_here);
-            let applied = here.next().map(|of| of.applied_index);
-            here.all(|of| Some(of.applied_index) == applied && of.lag == 0)
-        })
+        agree(self.options.partitions, &self.nodes.lock())
     }
 }
 

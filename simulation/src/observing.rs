@@ -100,15 +100,28 @@ fn record(recorder: &Recorder, node: u64, partition: u16, known: Known, applied:
     });
 }
 
+/// Whether all nodes that are to hold a partition hold the same of it. What a node says of its progress is no measure: it may have applied an
+/// entry that it has not counted yet.
+pub fn agree<M: StateMachine>(partitions: u16, running: &BTreeMap<u64, ReplicatedNode<M>>) -> bool {
+    (0..partitions).all(|partition| {
+        let mut states = running.iter().filter_map(|(number, node)| state(partition, *number, node));
+        let first = states.next();
+        states.all(|state| Some(state) == first)
+    })
+}
+
+/// What node `number` holds of a partition; `None` when it is not to hold it.
+fn state<M: StateMachine>(partition: u16, number: u64, node: &ReplicatedNode<M>) -> Option<Vec<u8>> {
+    let status = node.status();
+    let placed = status.partitions.get(usize::from(partition))?;
+    let is_held = placed.replicas.contains(&NodeId(number));
+    is_held.then(|| node.read_without_lease(partition, StateMachine::snapshot).unwrap_or_default())
+}
+
 /// Records the state of each partition that node `number` is to hold, by its snapshot.
 pub fn see_final<M: StateMachine>(recorder: &Recorder, partitions: u16, number: u64, node: &ReplicatedNode<M>) {
-    let status = node.status();
     for partition in 0..partitions {
-        let placed = status.partitions.get(usize::from(partition));
-        if !placed.is_some_and(|placed| placed.replicas.contains(&NodeId(number))) {
-            continue;
-        }
-        let state = node.read_without_lease(partition, StateMachine::snapshot).unwrap_or_default();
+        let Some(state) = state(partition, number, node) else { continue };
         let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
         recorder.see(Observation::Final {
             node: number,

@@ -17,7 +17,7 @@ use crate::faults::World;
 use crate::feed::cloud::Cloud;
 use crate::history::Observation;
 use crate::machine::{self, Machine};
-use crate::observing::{Observer, see_final};
+use crate::observing::{Observer, agree, see_final};
 use crate::options::Options;
 use crate::presence::dynamodb::MerchantsTable;
 use crate::presence::pos::{Fleet, Reachable};
@@ -92,6 +92,11 @@ impl World for PresenceWorld {
         }
         let running = self.nodes.lock().clone();
         self.observer.lock().observe(&self.machines, &running, &self.recorder);
+    }
+
+    /// A sweep is proposed every few seconds, whenever the run ends.
+    fn is_settled(&self) -> bool {
+        agree(self.options.partitions, &self.nodes.lock())
     }
 }
 

@@ -185,9 +185,9 @@ impl<I> Watched<I> {
         Self { io, activity, unread: Bytes::new() }
     }
 
-    /// The same socket, with `unread` to be read first.
-    pub(super) fn with_unread(self, unread: Bytes) -> Self {
-        Self { unread, ..self }
+    /// The same socket, with `unread` to be read first. Copied: a slice, even an empty one, would pin the buffer of 8 KiB that it was read into.
+    pub(super) fn with_unread(self, unread: &[u8]) -> Self {
+        Self { unread: Bytes::copy_from_slice(unread), ..self }
     }
 
     pub(super) fn is_unread(&self) -> bool {
@@ -322,7 +322,7 @@ mod tests {
         let (mut client, server) = tokio::io::duplex(64);
         tokio::io::AsyncWriteExt::write_all(&mut client, b"rest").await.unwrap();
         drop(client);
-        let mut watched = Watched::new(server, Activity::new()).with_unread(Bytes::from_static(b"begun, "));
+        let mut watched = Watched::new(server, Activity::new()).with_unread(b"begun, ");
         let mut text = String::new();
         tokio::io::AsyncReadExt::read_to_string(&mut watched, &mut text).await.unwrap();
         assert_eq!(text, "begun, rest");

@@ -35,6 +35,9 @@ use super::request::answer;
 const BUFFER_MAX_BYTES: usize = 64 * 1024;
 /// Requests at a time on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 128;
+/// How long a connection rests at most before it gives back its buffers where there are very many: ten thousand that come within a
+/// second do not hold theirs together, some 17 KB each.
+const CROWDED_REST: Duration = Duration::from_millis(50);
 /// Streams that a client opened and reset before we saw them; more is the rapid-reset attack.
 const PENDING_RESETS_MAX: usize = 20;
 /// How often an HTTP/2 client is asked whether it is still there.
@@ -146,13 +149,15 @@ where
         let mut io = Watched::new(stream, Arc::clone(&activity));
         // Whoever connects and says nothing is given up on early.
         let (mut limit, mut given_up) = (config.header_timeout, &self.metrics.head_timeout);
+        let mut first = [0];
         loop {
             if !io.is_unread() {
                 let _resting = admission.rest();
                 let more = tokio::select! {
                     // A request that has come before we are to end is answered.
                     biased;
-                    readable = io.get_ref().readable() => readable.is_ok(),
+                    // Not `readable`, which a connection that was just accepted is taken to be.
+                    peeked = io.get_ref().peek(&mut first) => peeked.is_ok_and(|bytes| bytes > 0),
                     () = tokio::time::sleep(limit) => {
                         given_up.increment(1);
                         false
@@ -163,7 +168,9 @@ where
                     return;
                 }
             }
-            let watchdog = self.watchdog(&activity).with_rest(config.rest_after);
+            let rest_after =
+                if admission.is_crowded() { config.rest_after.min(CROWDED_REST) } else { config.rest_after };
+            let watchdog = self.watchdog(&activity).with_rest(rest_after);
             let Some(resting) = self.drive_http1(io, peer, &activity, watchdog, &mut drain).await else { return };
             io = resting;
             (limit, given_up) = (config.idle_timeout, &self.metrics.idle);
@@ -198,7 +205,7 @@ where
             Supervised::Ended => None,
             Supervised::Rests => {
                 let parts = connection.into_parts();
-                Some(parts.io.into_inner().with_unread(parts.read_buf))
+                Some(parts.io.into_inner().with_unread(&parts.read_buf))
             }
         }
     }

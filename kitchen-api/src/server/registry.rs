@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -16,6 +17,9 @@ use tokio::task::AbortHandle;
 /// The most connections that were told to give up their place and have not ended yet: by so many the cap may be exceeded for
 /// a moment.
 const LEAVING_MAX: usize = 64;
+
+/// From so many connections on, those that rest give back their buffers sooner.
+const CROWD: usize = 1_000;
 
 /// Why a connection was not admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +79,8 @@ struct Shared {
     connections: metrics::Gauge,
     displaced: metrics::Counter,
     count_addresses: bool,
+    /// As many as `state.open`, for a look without the lock.
+    open: AtomicUsize,
 }
 
 /// The open connections.
@@ -99,6 +105,7 @@ impl Registry {
             connections: metrics::gauge!("comanda_kitchen_api_connections"),
             displaced: metrics::counter!("comanda_kitchen_api_connections_closed_total", "reason" => "displaced"),
             count_addresses: per_address_max.is_some(),
+            open: AtomicUsize::new(0),
         };
         Self { shared: Arc::new(shared), connections_max, per_address_max }
     }
@@ -122,6 +129,7 @@ impl Registry {
         let (drain, drained) = oneshot::channel();
         state.open.insert(id, Open { drain, task: None, is_leaving: false });
         drop(state);
+        self.shared.open.fetch_add(1, Ordering::Relaxed);
         self.shared.connections.increment(1.0);
         Ok((Admission { id, address, shared: Arc::clone(&self.shared) }, drained))
     }
@@ -162,6 +170,11 @@ impl Registry {
 impl Admission {
     pub(super) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// Whether there are so many connections that the buffers of all of them would be a lot of memory.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.shared.open.load(Ordering::Relaxed) >= CROWD
     }
 
     /// Notes that the connection waits for a request, until this is dropped.
@@ -208,6 +221,7 @@ impl Drop for Admission {
             self.shared.emptied.notify_waiters();
         }
         drop(state);
+        self.shared.open.fetch_sub(1, Ordering::Relaxed);
         self.shared.connections.decrement(1.0);
     }
 }

@@ -113,10 +113,10 @@ impl Registry {
     /// Admits a connection of `address`; the receiver resolves when the connection should drain.
     pub(super) fn admit(&self, address: IpAddr) -> Result<(Admission, oneshot::Receiver<()>), Refusal> {
         let mut state = self.shared.state.lock();
-        if let Some(max) = self.per_address_max {
-            if state.per_address.get(&address).is_some_and(|connections| *connections >= max) {
-                return Err(Refusal::AddressFull);
-            }
+        if let Some(max) = self.per_address_max
+            && state.per_address.get(&address).is_some_and(|connections| *connections >= max)
+        {
+            return Err(Refusal::AddressFull);
         }
         if state.open.len() - state.leaving >= self.connections_max && !state.displace_one() {
             return Err(Refusal::Full);

@@ -13,8 +13,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
+
+use super::refusal::made_by_hyper;
 
 const READING_HEAD: u8 = 0;
 const IN_REQUEST: u8 = 1;
@@ -30,6 +33,8 @@ pub(super) struct Activity {
     is_whole: AtomicBool,
     /// Whether the socket took less than it was given: something is left to write.
     is_blocked: AtomicBool,
+    /// Whether the next thing to be written is the head of an answer of ours, not of an error that hyper makes up.
+    is_answer_due: AtomicBool,
 }
 
 impl Activity {
@@ -41,6 +46,7 @@ impl Activity {
             moved: AtomicU64::new(0),
             is_whole: AtomicBool::new(false),
             is_blocked: AtomicBool::new(false),
+            is_answer_due: AtomicBool::new(false),
         })
     }
 
@@ -52,6 +58,7 @@ impl Activity {
     /// Notes that its answer was handed over, as a whole or to be streamed.
     pub(super) fn request_answered(&self, is_whole: bool) {
         self.is_whole.store(is_whole, Ordering::Relaxed);
+        self.is_answer_due.store(true, Ordering::Relaxed);
         self.phase.store(BETWEEN_REQUESTS, Ordering::Relaxed);
     }
 
@@ -69,11 +76,23 @@ impl Activity {
         }
     }
 
+    /// The status of an error with which hyper, by itself, answers a head that it cannot take, when that is what `bytes` begin.
+    fn refused_by_hyper(&self, bytes: &[u8]) -> Option<StatusCode> {
+        let is_ours = self.phase.load(Ordering::Relaxed) == IN_REQUEST || self.is_answer_due.load(Ordering::Relaxed);
+        if is_ours { None } else { made_by_hyper(bytes) }
+    }
+
     fn wrote(&self, written: &Poll<io::Result<usize>>) {
         self.is_blocked.store(written.is_pending(), Ordering::Relaxed);
         if written.is_ready() {
+            self.is_answer_due.store(false, Ordering::Relaxed);
             self.bytes_moved();
         }
+    }
+
+    /// TLS takes what it is given and keeps what the socket does not take; flushing is when that shows. Called once all is written.
+    fn flushed(&self, flushed: &Poll<io::Result<()>>) {
+        self.is_blocked.store(flushed.is_pending(), Ordering::Relaxed);
     }
 
     fn bytes_moved(&self) {
@@ -172,17 +191,19 @@ impl Watchdog {
     }
 }
 
-/// A socket that notes what moves through it.
+/// A socket that notes what moves through it, and keeps back what hyper would say by itself of a head that it cannot take.
 pub(super) struct Watched<I> {
     io: I,
     activity: Arc<Activity>,
     /// What was read before and is to be read again.
     unread: Bytes,
+    /// What was kept back.
+    refused: Option<StatusCode>,
 }
 
 impl<I> Watched<I> {
     pub(super) fn new(io: I, activity: Arc<Activity>) -> Self {
-        Self { io, activity, unread: Bytes::new() }
+        Self { io, activity, unread: Bytes::new(), refused: None }
     }
 
     /// The same socket, with `unread` to be read first. Copied: a slice, even an empty one, would pin the buffer of 8 KiB that it was read into.
@@ -196,6 +217,22 @@ impl<I> Watched<I> {
 
     pub(super) fn get_ref(&self) -> &I {
         &self.io
+    }
+
+    /// The status with which the connection ended by hyper's word, if it did: nobody has been told, and the socket is still open.
+    pub(super) fn refused(&self) -> Option<StatusCode> {
+        self.refused
+    }
+
+    pub(super) fn into_inner(self) -> I {
+        self.io
+    }
+
+    /// Whether `bytes` are to be kept back.
+    fn keeps_back(&mut self, bytes: &[u8]) -> bool {
+        let refused = self.activity.refused_by_hyper(bytes);
+        self.refused = self.refused.or(refused);
+        self.refused.is_some()
     }
 }
 
@@ -218,6 +255,9 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
 
 impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.keeps_back(bytes) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         let written = Pin::new(&mut self.io).poll_write(cx, bytes);
         self.activity.wrote(&written);
         written
@@ -228,6 +268,9 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if slices.first().is_some_and(|first| self.keeps_back(first)) {
+            return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
+        }
         let written = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
         self.activity.wrote(&written);
         written
@@ -238,10 +281,15 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        self.activity.flushed(&flushed);
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.refused.is_some() {
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
@@ -312,6 +360,10 @@ mod tests {
         activity.wrote(&Poll::Pending);
         assert!(!rests(&activity).await, "something is left to write");
         activity.wrote(&Poll::Ready(Ok(1)));
+        assert!(rests(&activity).await);
+        activity.flushed(&Poll::Pending);
+        assert!(!rests(&activity).await, "encrypted, and not yet on its way");
+        activity.flushed(&Poll::Ready(Ok(())));
         assert!(rests(&activity).await);
         activity.bytes_read();
         assert!(!rests(&activity).await, "the next head has begun");

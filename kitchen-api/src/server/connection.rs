@@ -1,8 +1,9 @@
 //! One connection from its handshake to its end.
 //!
 //! Called by the accept loop, in a task of its own. The protocol is hyper's; giving up and draining are decided here. Most of the time
-//! most connections rest: a POS polls every 30 s. In cleartext such a one is taken from hyper, which would keep its buffers, and given
-//! to a new one when more comes; ten thousand that say nothing cost a socket and a small task each.
+//! most connections rest: a POS polls every 30 s. In HTTP/1.1 such a one is taken from hyper, which would keep its buffers, and given
+//! to a new one when more comes; ten thousand that say nothing cost a socket, the state of TLS and a small task each. HTTP/2 connections
+//! stay with hyper.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -13,31 +14,40 @@ use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Body;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::Options;
 use super::activity::{Activity, GaveUp, Watchdog, Watched};
+use super::refusal::head_refused;
 use super::registry::Admission;
 use super::request::answer;
+use super::streams::Streams;
 
 /// hyper's buffer for one HTTP/1 connection: holds the largest head we answer ourselves (headers and URI), with room
 /// so that what is somewhat larger still gets our own error body.
 const BUFFER_MAX_BYTES: usize = 64 * 1024;
+/// The same for the headers of one HTTP/2 request.
+const HEADER_LIST_MAX_BYTES: u32 = 64 * 1024;
 /// Requests at a time on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 128;
 /// How long a connection rests at most before it gives back its buffers where there are very many: ten thousand that come within a
 /// second do not hold theirs together, some 17 KB each.
 const CROWDED_REST: Duration = Duration::from_millis(50);
+/// How long the last message to a peer may take.
+const PARTING_MAX: Duration = Duration::from_secs(1);
+/// How much is read at most, and thrown away, of what a client sends on after its head was refused.
+const LINGER_MAX_BYTES: u64 = 1024 * 1024;
 /// Streams that a client opened and reset before we saw them; more is the rapid-reset attack.
 const PENDING_RESETS_MAX: usize = 20;
 /// How often an HTTP/2 client is asked whether it is still there.
@@ -50,6 +60,7 @@ pub(super) struct Metrics {
     pub(super) refused_address: metrics::Counter,
     handshake_failed: metrics::Counter,
     head_timeout: metrics::Counter,
+    head_refused: metrics::Counter,
     idle: metrics::Counter,
 }
 
@@ -63,6 +74,7 @@ impl Metrics {
             refused_address: metrics::counter!(refused, "reason" => "address_full"),
             handshake_failed: metrics::counter!(closed, "reason" => "handshake_failed"),
             head_timeout: metrics::counter!(closed, "reason" => "head_timeout"),
+            head_refused: metrics::counter!(closed, "reason" => "head_refused"),
             idle: metrics::counter!(closed, "reason" => "idle"),
         }
     }
@@ -94,37 +106,42 @@ where
         stream: TcpStream,
         peer: IpAddr,
         admission: &Admission,
-        drain: oneshot::Receiver<()>,
+        mut drain: oneshot::Receiver<()>,
     ) {
         // Answers are small and leave in one write; waiting for more would only delay them.
         let _ = stream.set_nodelay(true);
         self.give_up_on_who_is_gone(&stream);
         let Some(acceptor) = self.options.tls.clone() else {
-            return self.drive_cleartext(stream, peer, admission, drain).await;
+            return self.drive_http1(stream, peer, admission, drain).await;
         };
-        // Boxed: what encryption needs is no part of a cleartext connection's task.
-        Box::pin(self.drive_tls(acceptor, stream, peer, drain)).await;
+        // Each boxed: what encryption and HTTP/2 need is no part of another connection's task, and a handshake's none of what follows it.
+        let Some(stream) = Box::pin(self.shake_hands(acceptor, stream, admission, &mut drain)).await else { return };
+        if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+            Box::pin(self.drive_http2(stream, peer, admission, drain)).await;
+        } else {
+            Box::pin(self.drive_http1(stream, peer, admission, drain)).await;
+        }
     }
 
-    async fn drive_tls(
-        self: Arc<Self>,
+    /// Whoever does not come to an end with the handshake gives its place to others like one that rests.
+    async fn shake_hands(
+        &self,
         acceptor: TlsAcceptor,
         stream: TcpStream,
-        peer: IpAddr,
-        mut drain: oneshot::Receiver<()>,
-    ) {
-        match tokio::time::timeout(self.options.config.header_timeout, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                self.drive_http2(stream, peer, drain).await;
-            }
-            Ok(Ok(stream)) => {
-                let activity = Activity::new();
-                let io = Watched::new(stream, Arc::clone(&activity));
-                let watchdog = self.watchdog(&activity);
-                self.drive_http1(io, peer, &activity, watchdog, &mut drain).await;
-            }
-            Ok(Err(_)) | Err(_) => self.metrics.handshake_failed.increment(1),
-        }
+        admission: &Admission,
+        drain: &mut oneshot::Receiver<()>,
+    ) -> Option<TlsStream<TcpStream>> {
+        let _resting = admission.place().rest();
+        let accepted = tokio::select! {
+            biased;
+            accepted = tokio::time::timeout(self.options.config.header_timeout, acceptor.accept(stream)) => accepted,
+            _ = drain => return None,
+        };
+        let Ok(Ok(stream)) = accepted else {
+            self.metrics.handshake_failed.increment(1);
+            return None;
+        };
+        Some(stream)
     }
 
     /// A peer that acknowledges nothing for as long as a connection may idle is gone, whatever is still being written to it:
@@ -137,9 +154,9 @@ where
     }
 
     /// Waits for each burst of requests outside hyper.
-    async fn drive_cleartext(
+    async fn drive_http1<I: Restable>(
         &self,
-        stream: TcpStream,
+        stream: I,
         peer: IpAddr,
         admission: &Admission,
         mut drain: oneshot::Receiver<()>,
@@ -149,29 +166,29 @@ where
         let mut io = Watched::new(stream, Arc::clone(&activity));
         // Whoever connects and says nothing is given up on early.
         let (mut limit, mut given_up) = (config.header_timeout, &self.metrics.head_timeout);
-        let mut first = [0];
         loop {
-            if !io.is_unread() {
-                let _resting = admission.rest();
-                let more = tokio::select! {
-                    // A request that has come before we are to end is answered.
-                    biased;
-                    // Not `readable`, which a connection that was just accepted is taken to be.
-                    peeked = io.get_ref().peek(&mut first) => peeked.is_ok_and(|bytes| bytes > 0),
-                    () = tokio::time::sleep(limit) => {
-                        given_up.increment(1);
-                        false
+            if !io.is_unread() && io.get_ref().is_drained() {
+                let more = {
+                    let _resting = admission.place().rest();
+                    tokio::select! {
+                        // A request that has come before we are to end is answered.
+                        biased;
+                        more = has_more(io.get_ref().socket()) => more,
+                        () = tokio::time::sleep(limit) => {
+                            given_up.increment(1);
+                            false
+                        }
+                        _ = &mut drain => false,
                     }
-                    _ = &mut drain => false,
                 };
                 if !more {
-                    return;
+                    return part_from(io).await;
                 }
             }
             let rest_after =
                 if admission.is_crowded() { config.rest_after.min(CROWDED_REST) } else { config.rest_after };
             let watchdog = self.watchdog(&activity).with_rest(rest_after);
-            let Some(resting) = self.drive_http1(io, peer, &activity, watchdog, &mut drain).await else { return };
+            let Some(resting) = self.serve_burst(io, peer, &activity, watchdog, &mut drain).await else { return };
             io = resting;
             (limit, given_up) = (config.idle_timeout, &self.metrics.idle);
         }
@@ -182,7 +199,7 @@ where
     }
 
     /// Serves until the connection ends, or rests: then its socket is given back.
-    async fn drive_http1<I>(
+    async fn serve_burst<I>(
         &self,
         io: Watched<I>,
         peer: IpAddr,
@@ -201,34 +218,46 @@ where
                 .max_buf_size(BUFFER_MAX_BYTES)
                 .serve_connection(TokioIo::new(io), service),
         );
-        match self.supervise(Pin::new(&mut *connection), watchdog, drain).await {
-            Supervised::Ended => None,
-            Supervised::Rests => {
-                let parts = connection.into_parts();
-                Some(parts.io.into_inner().with_unread(&parts.read_buf))
-            }
+        let supervised = self.supervise(Pin::new(&mut *connection), watchdog, drain).await;
+        let parts = connection.into_parts();
+        let io = parts.io.into_inner();
+        match supervised {
+            Supervised::Rests => return Some(io.with_unread(&parts.read_buf)),
+            Supervised::Ended => {}
         }
+        if let Some(status) = io.refused() {
+            self.metrics.head_refused.increment(1);
+            say_why(io.into_inner(), status).await;
+        }
+        None
     }
 
-    async fn drive_http2<I>(self: Arc<Self>, io: I, peer: IpAddr, mut drain: oneshot::Receiver<()>)
-    where
+    async fn drive_http2<I>(
+        self: Arc<Self>,
+        io: I,
+        peer: IpAddr,
+        admission: &Admission,
+        mut drain: oneshot::Receiver<()>,
+    ) where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let activity = Activity::new();
         // Requests overlap here, so the head timeout does not apply: h2 bounds heads itself, and idleness is watched.
         activity.request_started();
         let io = TokioIo::new(Watched::new(io, Arc::clone(&activity)));
-        let driver = Arc::clone(&self);
+        let (driver, streams) = (Arc::clone(&self), Streams::new(admission.place().clone()));
         let service = service_fn(move |request| {
-            let driver = Arc::clone(&driver);
-            async move { driver.answer(request, peer, None).await }
+            let (driver, in_flight) = (Arc::clone(&driver), streams.begin());
+            async move {
+                let answer = driver.answer(request, peer, None).await?;
+                Ok::<_, Infallible>(answer.map(|body| in_flight.until_the_end_of(body)))
+            }
         });
-        let headers_max_bytes = u32::try_from(self.options.config.headers_max_bytes).unwrap_or(u32::MAX);
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS_MAX)
             .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
-            .max_header_list_size(headers_max_bytes)
+            .max_header_list_size(HEADER_LIST_MAX_BYTES)
             .keep_alive_interval(H2_KEEP_ALIVE)
             .serve_connection(io, service);
         self.supervise(pin!(connection), self.watchdog(&activity), &mut drain).await;
@@ -283,6 +312,57 @@ where
         }
         Supervised::Ended
     }
+}
+
+/// A connection that can be taken from hyper between two requests and given to another one later.
+trait Restable: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// Where the next bytes come from.
+    fn socket(&self) -> &TcpStream;
+
+    /// Whether all that has come from the socket was read.
+    fn is_drained(&self) -> bool;
+}
+
+impl Restable for TcpStream {
+    fn socket(&self) -> &TcpStream {
+        self
+    }
+
+    fn is_drained(&self) -> bool {
+        true
+    }
+}
+
+impl Restable for TlsStream<TcpStream> {
+    fn socket(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+
+    /// The first request may have come with the end of the handshake, and is decrypted by then.
+    fn is_drained(&self) -> bool {
+        self.get_ref().1.wants_read()
+    }
+}
+
+/// Waits for bytes; false when the peer has closed. Not `readable`, which a connection that was just accepted is taken to be.
+async fn has_more(socket: &TcpStream) -> bool {
+    socket.peek(&mut [0]).await.is_ok_and(|bytes| bytes > 0)
+}
+
+/// Says that this is the end, which TLS has a message for; one that does not take it is left alone.
+async fn part_from<I: Restable>(mut io: Watched<I>) {
+    let _ = tokio::time::timeout(PARTING_MAX, io.shutdown()).await;
+}
+
+/// Answers a head that hyper cannot take. What still comes is read for a moment: closing on it would reset the connection, and the client
+/// would see that instead of the answer.
+async fn say_why<I: AsyncRead + AsyncWrite + Unpin>(mut io: I, status: StatusCode) {
+    let said = async {
+        io.write_all(&head_refused(status)).await?;
+        io.shutdown().await?;
+        tokio::io::copy(&mut io.take(LINGER_MAX_BYTES), &mut tokio::io::sink()).await
+    };
+    let _ = tokio::time::timeout(PARTING_MAX, said).await;
 }
 
 /// How watching over a connection came to an end.

@@ -6,8 +6,10 @@
 
 mod activity;
 mod connection;
+mod refusal;
 mod registry;
 mod request;
+mod streams;
 pub mod tls;
 
 use std::convert::Infallible;
@@ -32,12 +34,6 @@ use registry::{Refusal, Registry};
 
 /// How long to wait when the system refuses to hand out a connection (most often: no file descriptor is left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// What a client over the limit of connections reads.
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n\
-connection: close\r\ncontent-length: 164\r\n\r\n\
-{\"error\":{\"code\":\"ServiceUnavailable\",\"message\":\"Too many connections.\"},\
-\"code\":\"ServiceUnavailable\",\"message\":\"Too many connections. The request can be repeated.\"}";
 
 /// How a listener is served.
 #[derive(Clone)]
@@ -103,7 +99,7 @@ where
 {
     match registry.admit(peer) {
         Ok((admission, drain)) => {
-            let id = admission.id();
+            let id = admission.place().id();
             let driver = Arc::clone(driver);
             let task = tokio::spawn(async move {
                 driver.drive(stream, peer, &admission, drain).await;
@@ -118,26 +114,8 @@ where
             }
             if !driver.is_tls() {
                 // One attempt: a fresh socket's send buffer takes it, and nobody waits for this client.
-                let _ = stream.try_write(FULL);
+                let _ = stream.try_write(&refusal::full());
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_refusal_is_valid_http_and_json() {
-        let text = std::str::from_utf8(FULL).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        assert!(
-            head.contains(&format!("content-length: {}\r\n", body.len()))
-                || head.ends_with(&format!("content-length: {}", body.len())),
-            "{}",
-            body.len()
-        );
-        serde_json::from_str::<serde_json::Value>(body).unwrap();
     }
 }

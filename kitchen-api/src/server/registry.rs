@@ -53,23 +53,33 @@ struct State {
     /// Connections by when they began to rest, the longest rest first.
     resting: BTreeMap<u64, u64>,
     next_rest: u64,
-    /// How many of `open` are leaving.
-    leaving: usize,
+    /// Those of `open` that are leaving, at most [`LEAVING_MAX`].
+    leaving: Vec<u64>,
     per_address: HashMap<IpAddr, u32>,
 }
 
 impl State {
     /// Has the connection that has rested longest give up its place; whether there was one.
     fn displace_one(&mut self) -> bool {
-        if self.leaving >= LEAVING_MAX {
+        if self.leaving.len() >= LEAVING_MAX {
+            self.end_those_that_stay();
             return false;
         }
         let Some(id) = self.resting.pop_first().map(|(_, id)| id) else { return false };
         let Some(open) = self.open.get_mut(&id) else { return false };
         open.is_leaving = true;
         open.tell_to_drain();
-        self.leaving += 1;
+        self.leaving.push(id);
         true
+    }
+
+    /// An HTTP/2 client that does not say goodbye in its turn would otherwise stay for as long as it likes.
+    fn end_those_that_stay(&mut self) {
+        for id in &self.leaving {
+            if let Some(task) = self.open.get_mut(id).and_then(|open| open.task.take()) {
+                task.abort();
+            }
+        }
     }
 }
 
@@ -92,8 +102,14 @@ pub(super) struct Registry {
 
 /// The right to be connected; given back when dropped.
 pub(super) struct Admission {
-    id: u64,
+    place: Place,
     address: IpAddr,
+}
+
+/// Which connection it is, for what says when it rests.
+#[derive(Clone)]
+pub(super) struct Place {
+    id: u64,
     shared: Arc<Shared>,
 }
 
@@ -118,7 +134,7 @@ impl Registry {
         {
             return Err(Refusal::AddressFull);
         }
-        if state.open.len() - state.leaving >= self.connections_max && !state.displace_one() {
+        if state.open.len() - state.leaving.len() >= self.connections_max && !state.displace_one() {
             return Err(Refusal::Full);
         }
         if self.per_address_max.is_some() {
@@ -131,7 +147,7 @@ impl Registry {
         drop(state);
         self.shared.open.fetch_add(1, Ordering::Relaxed);
         self.shared.connections.increment(1.0);
-        Ok((Admission { id, address, shared: Arc::clone(&self.shared) }, drained))
+        Ok((Admission { place: Place { id, shared: Arc::clone(&self.shared) }, address }, drained))
     }
 
     /// Remembers how to end connection `id` by force; nothing when it has ended already.
@@ -168,17 +184,23 @@ impl Registry {
 }
 
 impl Admission {
-    pub(super) fn id(&self) -> u64 {
-        self.id
+    pub(super) fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Whether there are so many connections that the buffers of all of them would be a lot of memory.
     pub(super) fn is_crowded(&self) -> bool {
-        self.shared.open.load(Ordering::Relaxed) >= CROWD
+        self.place.shared.open.load(Ordering::Relaxed) >= CROWD
+    }
+}
+
+impl Place {
+    pub(super) fn id(&self) -> u64 {
+        self.id
     }
 
     /// Notes that the connection waits for a request, until this is dropped.
-    pub(super) fn rest(&self) -> Rest<'_> {
+    pub(super) fn rest(&self) -> Rest {
         let mut state = self.shared.state.lock();
         let since = state.next_rest;
         state.next_rest += 1;
@@ -186,17 +208,17 @@ impl Admission {
         if state.open.get(&self.id).is_some_and(|open| !open.is_leaving) {
             state.resting.insert(since, self.id);
         }
-        Rest { since, shared: &self.shared }
+        Rest { since, shared: Arc::clone(&self.shared) }
     }
 }
 
 /// A connection that waits for a request.
-pub(super) struct Rest<'a> {
+pub(super) struct Rest {
     since: u64,
-    shared: &'a Shared,
+    shared: Arc<Shared>,
 }
 
-impl Drop for Rest<'_> {
+impl Drop for Rest {
     fn drop(&mut self) {
         self.shared.state.lock().resting.remove(&self.since);
     }
@@ -204,12 +226,13 @@ impl Drop for Rest<'_> {
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        let mut state = self.shared.state.lock();
-        if state.open.remove(&self.id).is_some_and(|open| open.is_leaving) {
-            state.leaving -= 1;
-            self.shared.displaced.increment(1);
+        let Place { id, shared } = &self.place;
+        let mut state = shared.state.lock();
+        if state.open.remove(id).is_some_and(|open| open.is_leaving) {
+            state.leaving.retain(|leaving| leaving != id);
+            shared.displaced.increment(1);
         }
-        if self.shared.count_addresses
+        if shared.count_addresses
             && let Some(connections) = state.per_address.get_mut(&self.address)
         {
             *connections -= 1;
@@ -218,11 +241,11 @@ impl Drop for Admission {
             }
         }
         if state.open.is_empty() {
-            self.shared.emptied.notify_waiters();
+            shared.emptied.notify_waiters();
         }
         drop(state);
-        self.shared.open.fetch_sub(1, Ordering::Relaxed);
-        self.shared.connections.decrement(1.0);
+        shared.open.fetch_sub(1, Ordering::Relaxed);
+        shared.connections.decrement(1.0);
     }
 }
 
@@ -251,8 +274,8 @@ mod tests {
         let (first, mut first_drains) = registry.admit(address).ok().unwrap();
         let (second, mut second_drains) = registry.admit(address).ok().unwrap();
         assert_eq!(registry.admit(address).err(), Some(Refusal::Full), "both are at work");
-        let second_rests = second.rest();
-        let first_rests = first.rest();
+        let second_rests = second.place().rest();
+        let first_rests = first.place().rest();
         let (third, _third_drains) = registry.admit(address).ok().unwrap();
         assert!(second_drains.try_recv().is_ok() && first_drains.try_recv().is_err(), "the longest rest ends");
         drop(first_rests);
@@ -269,8 +292,28 @@ mod tests {
         let registry = Registry::new(1_000, None);
         let address = "10.0.0.1".parse().unwrap();
         let admitted: Vec<_> = (0..1_000).map(|_| registry.admit(address).ok().unwrap()).collect();
-        let _rests: Vec<_> = admitted.iter().map(|(admission, _)| admission.rest()).collect();
+        let _rests: Vec<_> = admitted.iter().map(|(admission, _)| admission.place().rest()).collect();
         let more: Vec<_> = (0..1_000).map_while(|_| registry.admit(address).ok()).collect();
         assert_eq!(more.len(), LEAVING_MAX, "nobody of those told has ended yet");
+    }
+
+    #[tokio::test]
+    async fn those_that_do_not_leave_when_told_are_ended_once_they_are_many() {
+        let registry = Registry::new(LEAVING_MAX, None);
+        let address = "10.0.0.1".parse().unwrap();
+        for _ in 0..LEAVING_MAX {
+            let (admission, _drain) = registry.admit(address).ok().unwrap();
+            let id = admission.place().id();
+            let task = tokio::spawn(async move {
+                let _rest = admission.place().rest();
+                std::future::pending::<()>().await;
+            });
+            registry.abort_with(id, task.abort_handle());
+        }
+        tokio::task::yield_now().await;
+        let more: Vec<_> = (0..LEAVING_MAX).map(|_| registry.admit(address).ok().unwrap()).collect();
+        assert_eq!(registry.admit(address).err(), Some(Refusal::Full), "all that were told are ended by force now");
+        drop(more);
+        registry.emptied().await;
     }
 }

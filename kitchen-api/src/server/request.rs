@@ -1,7 +1,7 @@
 //! One request on its way to the service: its head is measured, its body and its answer are given a time limit.
 //!
-//! Called by `connection` for every request. What the limits do not cover: a head above 64 KiB, more than 100 headers and a request
-//! line that is not HTTP are answered by hyper itself, with the right status and no body.
+//! Called by `connection` for every request. Absent: a head above 64 KiB, more than 100 headers and a request line that is not HTTP, which
+//! never become a request; `connection` answers them.
 
 use std::convert::Infallible;
 use std::future::poll_fn;

@@ -10,7 +10,7 @@ use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// An answer, read to its end.
@@ -137,20 +137,21 @@ impl Raw {
 
     /// One answer whose body is `content-length` long or absent.
     pub async fn read_answer(&mut self) -> String {
-        let mut text = String::new();
-        let mut chunk = [0; 4096];
-        loop {
-            let read = self.stream.read(&mut chunk).await.unwrap();
-            assert!(read > 0, "closed after {text:?}");
-            text.push_str(std::str::from_utf8(&chunk[..read]).unwrap());
-            if let Some((head, body)) = text.split_once("\r\n\r\n") {
-                let length = head.to_lowercase().lines().find_map(|line| {
-                    line.strip_prefix("content-length: ").map(|digits| digits.parse::<usize>().unwrap())
-                });
-                if body.len() >= length.unwrap_or(0) {
-                    return text;
-                }
-            }
-        }
+        read_answer(&mut self.stream).await
     }
+}
+
+/// One answer whose body is `content-length` long or absent; nothing of what follows it is read.
+pub async fn read_answer(stream: &mut (impl AsyncRead + Unpin)) -> String {
+    let mut text = Vec::new();
+    while !text.ends_with(b"\r\n\r\n") {
+        let byte = stream.read_u8().await.unwrap_or_else(|error| panic!("{error} after {text:?}"));
+        text.push(byte);
+    }
+    let head = String::from_utf8(text).unwrap();
+    let lowercase = head.to_lowercase();
+    let length = lowercase.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = vec![0; length.map_or(0, |digits| digits.parse().unwrap())];
+    stream.read_exact(&mut body).await.unwrap_or_else(|error| panic!("{error} after {head:?}"));
+    head + std::str::from_utf8(&body).unwrap()
 }

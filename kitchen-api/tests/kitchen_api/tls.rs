@@ -1,19 +1,22 @@
 //! TLS by setting: HTTP/1.1 and HTTP/2 over it, and clear words about what cannot be used.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use kitchen_api::{Config, Service, TlsConfig};
+use kitchen_api::{Config, ServerConfig, Service, TlsConfig};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::client::Raw;
+use crate::client::{Raw, read_answer};
 use crate::peers::Peers;
 use crate::rig::{InMemoryApplications, Rig, TestClock, config, dependencies};
 
@@ -24,6 +27,15 @@ fn certificate() -> (TlsConfig, CertificateDer<'static>) {
 }
 
 async fn connect(rig: &Rig, certificate: &CertificateDer<'static>, protocols: &[&[u8]]) -> TlsStream<TcpStream> {
+    try_connect(rig, certificate, protocols).await.unwrap()
+}
+
+/// As [`connect`], where the server may refuse.
+async fn try_connect(
+    rig: &Rig,
+    certificate: &CertificateDer<'static>,
+    protocols: &[&[u8]],
+) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(certificate.clone()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -33,9 +45,9 @@ async fn connect(rig: &Rig, certificate: &CertificateDer<'static>, protocols: &[
         .with_root_certificates(roots)
         .with_no_client_auth();
     client.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-    let stream = TcpStream::connect(rig.handle.address()).await.unwrap();
+    let stream = TcpStream::connect(rig.handle.address()).await?;
     let name = ServerName::try_from("localhost").unwrap();
-    TlsConnector::from(Arc::new(client)).connect(name, stream).await.unwrap()
+    TlsConnector::from(Arc::new(client)).connect(name, stream).await
 }
 
 #[tokio::test]
@@ -48,9 +60,7 @@ async fn both_protocols_are_spoken_over_tls_and_the_client_chooses() {
 
     let stream = connect(&rig, &certificate, &[b"h2", b"http/1.1"]).await;
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-    let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-    tokio::spawn(connection);
+    let mut sender = over_http2(stream).await;
     let mut answers = Vec::new();
     for _ in 0..3 {
         answers.push(sender.send_request(request()));
@@ -60,7 +70,7 @@ async fn both_protocols_are_spoken_over_tls_and_the_client_chooses() {
     }
 
     let stream = connect(&rig, &certificate, &[b"http/1.1"]).await;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
     let answer = sender.send_request(request()).await.unwrap();
     assert_eq!(answer.status(), 200);
@@ -68,6 +78,88 @@ async fn both_protocols_are_spoken_over_tls_and_the_client_chooses() {
 
     rig.shutdown.cancel();
     rig.running.await.unwrap().unwrap();
+}
+
+fn nothing() -> Request<Empty<Bytes>> {
+    Request::get("https://localhost/nothing").header("host", "localhost").body(Empty::new()).unwrap()
+}
+
+async fn over_http2(stream: TlsStream<TcpStream>) -> http2::SendRequest<Empty<Bytes>> {
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
+async fn over_http1(stream: TlsStream<TcpStream>) -> hyper::Result<StatusCode> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    Ok(sender.send_request(nothing()).await?.status())
+}
+
+fn resting_soon(tls: TlsConfig, connections_max: usize) -> Config {
+    let rest_after = Duration::from_millis(20);
+    let server = ServerConfig { connections_max, rest_after, ..ServerConfig::default() };
+    Config { tls: Some(tls), server, ..config() }
+}
+
+#[tokio::test]
+async fn an_encrypted_connection_that_rested_is_served_again() {
+    let (tls, certificate) = certificate();
+    let rig = Rig::start_with(resting_soon(tls, 10)).await;
+    let mut stream = connect(&rig, &certificate, &[b"http/1.1"]).await;
+    for round in 0..3 {
+        // Every other time in two pieces, the first of which is not even a whole head.
+        let (first, second) =
+            if round % 2 == 0 { ("GET /nothing HTTP", "/1.1\r\nhost: a\r\n\r\n") } else { (REQUEST, "") };
+        stream.write_all(first.as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
+        tokio::task::yield_now().await;
+        stream.write_all(second.as_bytes()).await.unwrap();
+        assert!(read_answer(&mut stream).await.starts_with("HTTP/1.1 404"));
+        // Longer than twice the time after which it rests.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // The end of a connection that rests is said in TLS's own words, not by a reset.
+    rig.shutdown.cancel();
+    assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0);
+}
+
+const REQUEST: &str = "GET /nothing HTTP/1.1\r\nhost: a\r\n\r\n";
+
+#[tokio::test]
+async fn who_holds_all_encrypted_connections_and_says_nothing_keeps_no_restaurant_out() {
+    let (tls, certificate) = certificate();
+    let rig = Rig::start_with(resting_soon(tls, 9)).await;
+    let mut idle = Vec::new();
+    let mut shaking = Vec::new();
+    for _ in 0..3 {
+        let mut sender = over_http2(connect(&rig, &certificate, &[b"h2"]).await).await;
+        assert_eq!(sender.send_request(nothing()).await.unwrap().status(), 404);
+        let silent = connect(&rig, &certificate, &[b"http/1.1"]).await;
+        idle.push((sender, silent));
+        shaking.push(TcpStream::connect(rig.handle.address()).await.unwrap());
+    }
+    // Long before whoever says nothing is given up on.
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(4);
+    let mut served = 0;
+    while served < 20 {
+        assert!(tokio::time::Instant::now() < deadline, "{served} of 20 restaurants were served");
+        let Ok(stream) = try_connect(&rig, &certificate, &[b"http/1.1"]).await else { continue };
+        served += usize::from(over_http1(stream).await.is_ok_and(|status| status == 404));
+    }
+}
+
+#[tokio::test]
+async fn too_large_headers_over_http2_are_431_in_our_words() {
+    let (tls, certificate) = certificate();
+    let rig = Rig::start_with(Config { tls: Some(tls), ..config() }).await;
+    let mut sender = over_http2(connect(&rig, &certificate, &[b"h2"]).await).await;
+    let request = Request::get("https://localhost/nothing").header("x", "y".repeat(40 * 1024));
+    let answer = sender.send_request(request.body(Empty::new()).unwrap()).await.unwrap();
+    assert_eq!(answer.status(), 431);
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body["error"]["code"], "RequestHeaderFieldsTooLarge");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use tonic::Status;
 use crate::address_change::NewAddress;
 use crate::codes::SentCode;
 use crate::core::{Core, Outcome, beside};
+use crate::denial::Denial;
 use crate::disputes::{DisputeReply, Objection};
 use crate::error::RequestError;
 use crate::planning::{
@@ -18,6 +19,7 @@ use crate::planning::{
     plan_courier_report, plan_preparation_start,
 };
 use crate::store::{Beside, KeySpace, Loaded, MessageKey};
+use crate::telemetry;
 use crate::wire::{cut, malformed, name};
 
 /// The longest name, phone or vehicle of a courier.
@@ -113,7 +115,11 @@ pub(crate) fn acting(request: &wire::ActRequest) -> Result<Acting, Status> {
             request.worker.as_ref().map(worker_metadata)
         }
     };
-    let cause = Cause { message, trace, metadata, application: Some(application), ..Cause::default() };
+    let denial = match &asked {
+        Asked::Action(Action::DenyCancellation) => Denial::parse(&request.code),
+        _ => None,
+    };
+    let cause = Cause { message, trace, metadata, denial, application: Some(application), ..Cause::default() };
     Ok(Acting { order, merchant: conversions::merchant_id(&request.merchant_id)?, asked, cause })
 }
 
@@ -124,10 +130,7 @@ fn asked(request: &wire::ActRequest) -> Result<Asked, Status> {
         wire::Action::StartPreparation => lifecycle::Action::StartPreparation,
         wire::Action::ReadyToPickup => lifecycle::Action::ReadyToPickup,
         wire::Action::Dispatch => lifecycle::Action::Dispatch,
-        wire::Action::RequestCancellation => {
-            let code = CancellationCode::parse(&request.code);
-            lifecycle::Action::RequestCancellation(code.ok_or_else(|| malformed("code"))?)
-        }
+        wire::Action::RequestCancellation => lifecycle::Action::RequestCancellation(cancellation_code(&request.code)),
         wire::Action::AcceptCancellation => lifecycle::Action::AcceptCancellation,
         wire::Action::DenyCancellation => lifecycle::Action::DenyCancellation,
         wire::Action::PickedUp => lifecycle::Action::PickedUp,
@@ -159,6 +162,15 @@ fn asked(request: &wire::ActRequest) -> Result<Asked, Status> {
         wire::Action::RejectDispute => return answering(request, Verdict::Reject),
         wire::Action::ProposeAlternative => return answering(request, Verdict::Alternative),
     }))
+}
+
+/// The code of a cancellation. Clients cancel without one, or with one of their own, and a POS that cancels must be heard
+/// (PARTNER_API, section 8): what is not known is the merchant's own trouble, the code that blames nobody else.
+fn cancellation_code(sent: &str) -> CancellationCode {
+    CancellationCode::parse(sent).unwrap_or_else(|| {
+        telemetry::cancellation_code_replaced(sent);
+        CancellationCode::InternalDifficulty
+    })
 }
 
 fn checking(request: &wire::ActRequest, action: lifecycle::Action) -> Result<Asked, Status> {
@@ -244,5 +256,20 @@ pub(crate) const fn objection(objection: Objection) -> wire::Objection {
         Objection::Amount => wire::Objection::AmountNotOffered,
         Objection::Time => wire::Objection::TimeNotOffered,
         Objection::TimeReason => wire::Objection::TimeReasonNotOffered,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cancellation_without_a_known_code_is_the_merchants_own_trouble() {
+        for &code in CancellationCode::ALL {
+            assert_eq!(cancellation_code(code.code()), code);
+        }
+        for unknown in ["", " ", "510", "999", "UNAVAILABLE_ITEM", "no gas"] {
+            assert_eq!(cancellation_code(unknown), CancellationCode::InternalDifficulty, "{unknown}");
+        }
     }
 }

@@ -13,6 +13,7 @@ mod codes;
 mod config;
 mod core;
 mod deadline_reconciler;
+mod denial;
 mod disputes;
 mod error;
 mod evidence;

@@ -2,6 +2,9 @@
 
 use tokio::time::Instant;
 
+/// The longest unknown code that is logged: a longer one is a sentence, which may hold anything.
+const CODE_LOGGED_BYTES_MAX: usize = 8;
+
 /// Measures one call of a dependency; a call that is dropped before it ended counts as failed.
 pub(crate) struct DependencyTimer {
     dependency: &'static str,
@@ -71,4 +74,15 @@ pub(crate) fn conflict() {
 /// A message that was rejected.
 pub(crate) fn rejected(reason: &'static str) {
     metrics::counter!("comanda_gateway_core_rejections_total", "reason" => reason).increment(1);
+}
+
+/// A cancellation whose code is absent or not known. One that can be nothing but a code is logged: somebody may have to add it.
+pub(crate) fn cancellation_code_replaced(sent: &str) {
+    let sent = sent.trim();
+    let kind = if sent.is_empty() { "absent" } else { "unknown" };
+    metrics::counter!("comanda_gateway_core_cancellation_codes_replaced_total", "sent" => kind).increment(1);
+    let is_code = sent.len() <= CODE_LOGGED_BYTES_MAX && sent.bytes().all(|byte| byte.is_ascii_digit());
+    if !sent.is_empty() && is_code {
+        tracing::info!(code = sent, "an order is cancelled with a code that is not known");
+    }
 }

@@ -154,7 +154,10 @@ async fn an_unconfirmed_order_is_cancelled_after_the_deadline() {
     let (pos, aws) = (dev.pos().await, dev.aws().await);
     let order = uuid::Uuid::new_v4().to_string();
     send(&aws, &placed(&order, MERCHANT).to_string()).await;
-    event_of(&pos, &order, "CAN").await;
+    let cancelled = event_of(&pos, &order, "CAN").await;
+    let expected = json!({"CANCEL_STAGE": "PLACED", "CANCEL_REASON": "Pedido não confirmado no prazo", "CANCEL_ORIGIN": "PLATFORM",
+        "TIMEOUT_EVENT": true});
+    assert_eq!(cancelled["metadata"], expected);
     let late = pos.call(Method::POST, &format!("/order/v1.0/orders/{order}/confirm"), &[], Bytes::new()).await.unwrap();
     assert_eq!(late.status, StatusCode::CONFLICT, "a cancelled order can never be confirmed");
 }

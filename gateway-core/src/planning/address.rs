@@ -1,7 +1,7 @@
 //! Plans what a change of the delivery address makes of an order's body, beside what the lifecycle decides about its event.
 
 use order_model::lifecycle::{Action, Command};
-use order_model::{MerchantId, Timestamp};
+use order_model::{EventCode, MerchantId, Timestamp};
 
 use super::report::EVENTS_MAX;
 use super::{Cause, Plan, Refusal, Rules, kept, legal_actions, patch, plan_action};
@@ -11,11 +11,16 @@ use crate::order::Order;
 use crate::order_patch::OrderPatch;
 use crate::store::Loaded;
 
-/// Whether deciding `command` may need the order's body because a new address may stand there.
+/// Whether deciding `command` may need the order's body: because a new address may stand there, or a code that a confirmed order
+/// is asked for.
 pub(crate) const fn needs_body(command: &Command) -> bool {
     match command {
-        Command::Act(action) => matches!(action, Action::AcceptAddressChange | Action::DenyAddressChange),
-        Command::Update(update) => address_change::settles(update.code()),
+        Command::Act(action) => {
+            matches!(action, Action::Confirm | Action::AcceptAddressChange | Action::DenyAddressChange)
+        }
+        Command::Update(update) => {
+            matches!(update.code(), EventCode::Confirmed) || address_change::settles(update.code())
+        }
         _ => false,
     }
 }

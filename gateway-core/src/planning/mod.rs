@@ -24,10 +24,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use event_feed::TraceId;
-use order_model::lifecycle::{Action, Command, Decision, DisputeId, Illegal, OrderKind, OrderStatus, Verdict, decide};
+use order_model::lifecycle::{
+    Action, Command, Decision, DisputeId, Illegal, OrderKind, OrderStatus, Verdict, asking_for_drop_code, decide,
+};
 use order_model::{ApplicationId, EventCategory, EventId, EventIdKey, MerchantId, OrderId, Timestamp};
 
 use crate::config::Config;
+use crate::denial::Denial;
 use crate::disputes::{Chosen, DisputeOffer, DisputeRecord, Objection};
 use crate::evidence::Brought;
 use crate::order::Order;
@@ -104,6 +107,8 @@ pub(crate) struct Cause {
     pub(crate) opens: Option<(DisputeId, DisputeOffer)>,
     /// The files that come with that dispute.
     pub(crate) evidence: Option<Brought>,
+    /// Why a merchant does not let the consumer cancel.
+    pub(crate) denial: Option<Denial>,
     /// What a merchant's answer to a dispute says, once it is checked.
     pub(crate) chosen: Option<Chosen>,
 }
@@ -178,6 +183,7 @@ pub(crate) fn plan_update(rules: &Rules, loaded: &Loaded, command: &Command, cau
     match decide(&order.lifecycle, now, command) {
         Ok(Decision::AlreadyDone { .. }) => Plan::NoChange(remembered(rules, order.id, cause, now)),
         Ok(decision) => {
+            let decision = with_drop_code(decision, loaded, now);
             let Some(cause) = evidence::allowed(order, cause) else {
                 return Plan::Refused(Refusal::TooMuchEvidence);
             };
@@ -216,7 +222,10 @@ pub(crate) fn plan_action(
         Ok(Decision::AlreadyDone { status }) => {
             Plan::Refused(Refusal::AlreadyDone { status, legal: legal_actions(order, now) })
         }
-        Ok(decision) => address::settled(commit(rules, order, &decision, cause, now), order, loaded),
+        Ok(decision) => {
+            let decision = with_drop_code(decision, loaded, now);
+            address::settled(commit(rules, order, &decision, cause, now), order, loaded)
+        }
         Err(illegal) => Plan::Refused(Refusal::Illegal(illegal)),
     }
 }
@@ -229,6 +238,12 @@ pub(crate) fn plan_timer(rules: &Rules, order: &Order, command: &Command, now: T
         }
         Ok(Decision::AlreadyDone { .. }) | Err(_) => None,
     }
+}
+
+/// `decision`, with the request for the customer's code where the order's body has one.
+fn with_drop_code(decision: Decision, loaded: &Loaded, now: Timestamp) -> Decision {
+    let has_code = loaded.body.as_ref().is_some_and(|body| body.drop_code.is_some());
+    if has_code { asking_for_drop_code(decision, now) } else { decision }
 }
 
 fn commit(rules: &Rules, order: &Order, decision: &Decision, cause: &Cause, now: Timestamp) -> Plan {

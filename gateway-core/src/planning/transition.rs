@@ -102,6 +102,7 @@ fn metadata(order: &Order, new: &NewEvent, cause: &Cause) -> Option<String> {
             application: cause.application.as_ref().map(|application| application.as_str()),
             created_at: new.created_at,
             chosen: cause.chosen.as_ref(),
+            denial: cause.denial,
             id_of: &id_of,
         },
     )

@@ -54,6 +54,33 @@ async fn the_customers_code_is_served_to_nobody_and_the_couriers_is() {
 }
 
 #[tokio::test]
+async fn a_confirmed_order_is_asked_for_the_customers_code_when_it_has_one() {
+    let platform = Platform::start().await;
+    let core = platform.idle_core(config());
+    for delivered_by in ["MERCHANT", "IFOOD"] {
+        let acted = placed(&core, delivered_by).await;
+        assert_eq!(core.act(acted, Action::Confirm).await.unwrap().event_ids.len(), 2);
+        let reported = placed(&core, delivered_by).await;
+        let message = updating(reported, &format!("confirm {reported}"), EventCode::Confirmed, "");
+        assert_eq!(core.submit(message).await.event_ids.len(), 2);
+        for order in [acted, reported] {
+            assert_eq!(codes(&core, order).await, "PLC CFM DDCR");
+            let again = core.act(order, Action::Confirm).await.unwrap();
+            assert!(again.conflict.is_some() && again.event_ids.is_empty());
+        }
+    }
+    let without = order_id();
+    core.submit(placing(without, "without", 1)).await;
+    core.act(without, Action::Confirm).await.unwrap();
+    assert_eq!(codes(&core, without).await, "PLC CFM");
+    let erased = placed(&core, "MERCHANT").await;
+    let request = wire::EraseOrderRequest { order_id: crate::platform::bytes_of(erased) };
+    core.api.clone().erase_order(request).await.unwrap();
+    core.act(erased, Action::Confirm).await.unwrap();
+    assert_eq!(codes(&core, erased).await, "PLC OPA CFM", "its code is gone");
+}
+
+#[tokio::test]
 async fn the_right_code_is_an_event_once_and_a_wrong_one_none() {
     let platform = Platform::start().await;
     let core = platform.idle_core(config());
@@ -69,7 +96,7 @@ async fn the_right_code_is_an_event_once_and_a_wrong_one_none() {
     core.act(order, Action::Dispatch).await.unwrap();
     assert_eq!(check(&core, order, Action::VerifyDeliveryCode, "1234").await.objection(), Objection::WrongCode);
     check(&core, order, Action::VerifyDeliveryCode, "9876").await;
-    assert_eq!(codes(&core, order).await, "PLC CFM DPCS DSP DDCS");
+    assert_eq!(codes(&core, order).await, "PLC CFM DDCR DPCS DSP DDCS");
 }
 
 #[tokio::test]
@@ -95,7 +122,7 @@ async fn guesses_are_bounded_also_when_they_come_all_at_once() {
     assert_eq!(wrong, 10, "and no more");
     let locked = check(&cores[0], order, Action::ValidatePickupCode, "1234").await;
     assert!(locked.conflict.unwrap().message.contains("too many"), "the right one comes too late");
-    assert_eq!(codes(&cores[0], order).await, "PLC CFM");
+    assert_eq!(codes(&cores[0], order).await, "PLC CFM DDCR");
 }
 
 #[tokio::test]
@@ -116,7 +143,7 @@ async fn a_couriers_steps_come_in_one_order() {
     let platform = Platform::start().await;
     let core = platform.idle_core(config());
     for (delivered_by, expected) in
-        [("MERCHANT", "PLC CFM ADR GTO AAO DSP AAD DDCS"), ("IFOOD", "PLC CFM ADR GTO AAO CLT AAD DDCS")]
+        [("MERCHANT", "PLC CFM DDCR ADR GTO AAO DSP AAD DDCS"), ("IFOOD", "PLC CFM DDCR ADR GTO AAO CLT AAD DDCS")]
     {
         let order = confirmed(&core, delivered_by).await;
         let steps = [
@@ -145,8 +172,8 @@ async fn a_couriers_steps_come_in_one_order() {
             let body: serde_json::Value = serde_json::from_slice(&events[position].body).unwrap();
             body["metadata"].clone()
         };
-        assert_eq!(metadata(2), serde_json::json!({ "workerName": "Rui" }));
-        assert_eq!(metadata(3), serde_json::json!({ "CLIENT_ID": "dev-pos" }));
+        assert_eq!(metadata(3), serde_json::json!({ "workerName": "Rui" }));
+        assert_eq!(metadata(4), serde_json::json!({ "CLIENT_ID": "dev-pos" }));
     }
 }
 
@@ -165,7 +192,7 @@ async fn a_courier_is_asked_for_once_and_for_the_merchants_own_delivery_only() {
     assert!(core.act(order, Action::CancelDriverRequest).await.unwrap().conflict.is_none());
     core.submit(updating(order, "gone", EventCode::DeliveryCancellationAccepted, "")).await;
     assert!(core.act(order, Action::RequestDriver).await.unwrap().conflict.is_none());
-    assert_eq!(codes(&core, order).await, "PLC CFM RDR RDS DCR DCRA RDR");
+    assert_eq!(codes(&core, order).await, "PLC CFM DDCR RDR RDS DCR DCRA RDR");
     let others = confirmed(&core, "IFOOD").await;
     assert!(core.act(others, Action::RequestDriver).await.unwrap().conflict.is_some());
 }
@@ -180,7 +207,7 @@ async fn a_change_of_address_takes_one_answer() {
     assert!(core.act(order, Action::ConfirmAddressChange).await.unwrap().conflict.is_none());
     assert!(core.act(order, Action::AcceptAddressChange).await.unwrap().conflict.is_none());
     assert!(core.act(order, Action::DenyAddressChange).await.unwrap().conflict.is_some());
-    assert_eq!(codes(&core, order).await, "PLC CFM DAR DAU DAA");
+    assert_eq!(codes(&core, order).await, "PLC CFM DDCR DAR DAU DAA");
 }
 
 #[tokio::test]
@@ -210,7 +237,7 @@ async fn a_new_address_stands_in_the_order_until_it_is_answered_and_in_no_event(
     let accepted = body().await;
     assert!(accepted.contains(r#""deliveryAddress":{"streetName":"Rua Canary 3""#), "{accepted}");
     assert!(!accepted.contains("newAddress") && !accepted.contains("9876"), "{accepted}");
-    assert_eq!(codes(&core, order).await, "PLC CFM DAR DAD DAR DAA");
+    assert_eq!(codes(&core, order).await, "PLC CFM DDCR DAR DAD DAR DAA");
     for event in core.events(order).await {
         let told = std::str::from_utf8(&event.body).unwrap().to_owned();
         assert!(!told.contains("Canary") && !told.contains("23.55"), "{told}");

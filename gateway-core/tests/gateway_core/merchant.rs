@@ -4,7 +4,7 @@ use order_model::{EventCode, MerchantId};
 use proto::gateway_core as wire;
 use proto::gateway_core::Action;
 
-use crate::platform::{Platform, acting, bytes_of, config, order_id, placing};
+use crate::platform::{Platform, acting, bytes_of, config, order_id, placing, updating};
 
 #[tokio::test]
 async fn an_action_is_answered_after_its_commit_and_a_conflict_says_what_is_legal() {
@@ -43,9 +43,64 @@ async fn foreign_and_unknown_orders_look_alike() {
     assert_eq!((unknown.code(), unknown.message()), (foreign.code(), foreign.message()));
     assert_eq!(unknown.code(), tonic::Code::NotFound);
     assert_eq!(core.get(order_id()).await.unwrap_err().code(), tonic::Code::NotFound);
-    let mut bad_code = acting(order, Action::RequestCancellation);
-    bad_code.code = "999".to_owned();
-    assert_eq!(core.api.clone().act(bad_code).await.unwrap_err().code(), tonic::Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_merchant_cancels_with_any_code_or_none() {
+    let platform = Platform::start().await;
+    let core = platform.idle_core(config());
+    for (number, (sent, told, words)) in [
+        ("503", "503", "Item indisponível"),
+        (" 804 ", "804", "Cadastro do cliente incompleto"),
+        ("", "509", "A loja está passando por dificuldades internas"),
+        ("999", "509", "A loja está passando por dificuldades internas"),
+        ("a code of canary", "509", "A loja está passando por dificuldades internas"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let order = order_id();
+        core.submit(placing(order, &format!("place {number}"), 1)).await;
+        let asked = wire::ActRequest { code: sent.to_owned(), ..acting(order, Action::RequestCancellation) };
+        assert_eq!(core.api.clone().act(asked).await.unwrap().into_inner().event_ids.len(), 2, "{sent}");
+        let events = core.events(order).await;
+        let codes: Vec<_> = events.iter().map(|event| event.code.code()).collect();
+        assert_eq!(codes, ["PLC", "CAR", "CAN"], "{sent}");
+        for event in &events[1..] {
+            let body: serde_json::Value = serde_json::from_slice(&event.body).unwrap();
+            let metadata = &body["metadata"];
+            assert_eq!((&metadata["CANCEL_CODE"], &metadata["CANCEL_REASON"]), (&told.into(), &words.into()));
+            assert_eq!(
+                (&metadata["CANCEL_USER"], &metadata["CANCEL_ORIGIN"]),
+                (&"dev-pos".into(), &"RESTAURANT".into())
+            );
+            assert!(!body.to_string().contains("canary"), "free text is told to nobody: {body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_no_to_the_consumer_says_why_in_our_words() {
+    let platform = Platform::start().await;
+    let core = platform.idle_core(config());
+    for (sent, code, words) in [
+        ("DISH_ALREADY_DONE", serde_json::json!("DISH_ALREADY_DONE"), serde_json::json!("O pedido já está pronto")),
+        ("out_for_delivery", serde_json::json!("OUT_FOR_DELIVERY"), serde_json::json!("O pedido já saiu para entrega")),
+        ("", serde_json::Value::Null, serde_json::Value::Null),
+        ("canary", serde_json::Value::Null, serde_json::Value::Null),
+    ] {
+        let order = order_id();
+        core.submit(placing(order, &format!("place {order}"), 1)).await;
+        core.submit(updating(order, &format!("ask {order}"), EventCode::ConsumerCancellationRequested, "")).await;
+        let denied = wire::ActRequest { code: sent.to_owned(), ..acting(order, Action::DenyCancellation) };
+        assert!(core.api.clone().act(denied).await.unwrap().into_inner().conflict.is_none(), "{sent}");
+        let event = core.events(order).await.pop().unwrap();
+        assert_eq!(event.code, EventCode::ConsumerCancellationDenied);
+        let body: serde_json::Value = serde_json::from_slice(&event.body).unwrap();
+        assert_eq!((&body["metadata"]["DENIAL_CODE"], &body["metadata"]["DENIAL_REASON"]), (&code, &words), "{sent}");
+        assert_eq!(body["metadata"]["CANCEL_ORIGIN"], "CONSUMER");
+        assert!(body["metadata"].get("CANCEL_USER").is_none() && !body.to_string().contains("canary"), "{body}");
+    }
 }
 
 #[tokio::test]

@@ -42,18 +42,25 @@ impl PollQuery {
     pub(super) fn read(query: Option<&str>) -> Result<Self, ApiError> {
         let mut read = Self { filter: Filter::default(), is_heartbeat: true, wait_s: 0, is_partial: false };
         let Some(query) = query else { return Ok(read) };
+        let mut acknowledges_hidden = None;
+        let mut wants_unexplained = false;
         for (name, value) in form_pairs(query) {
             match &*name {
-                "types" => extend(&mut read.filter.types, &value, code),
+                "types" => {
+                    extend(&mut read.filter.types, &value, code);
+                    wants_unexplained |= values(&value).any(EventCode::is_unexplained_legacy);
+                }
                 "groups" => extend(&mut read.filter.groups, &value, EventGroup::parse_filter),
                 "categories" => extend_categories(&mut read.filter.categories, &value),
                 "excludeHeartbeat" => read.is_heartbeat = !value.trim().eq_ignore_ascii_case("true"),
-                "acknowledgeHidden" => read.filter.keeps_hidden = !yes_or_no("acknowledgeHidden", &value)?,
+                "acknowledgeHidden" => acknowledges_hidden = Some(yes_or_no("acknowledgeHidden", &value)?),
                 "wait" => read.wait_s = wait_s(&value)?,
                 "partial" => read.is_partial = yes_or_no("partial", &value)?,
                 _ => {}
             }
         }
+        // What a client wants by a code that nobody can explain may be among what is hidden: that must not be lost to it.
+        read.filter.keeps_hidden = !acknowledges_hidden.unwrap_or(!wants_unexplained);
         Ok(read)
     }
 
@@ -218,6 +225,18 @@ mod tests {
         assert!(filter("groups=OUTROS").asks_for_nothing());
         assert_eq!(filter("types=&groups=,&categories="), Filter::default(), "blank is not sent");
         assert_eq!(filter("unknown=1&Types=PLC"), Filter::default());
+    }
+
+    #[test]
+    fn what_an_unexplained_legacy_code_may_mean_is_not_acknowledged_away() {
+        for legacy in ["CAF", "rtd", "DCL", "NCL"] {
+            let sent = filter(&format!("types=PLC, {legacy} ,CFM"));
+            assert_eq!(sent.types, Some(vec![EventCode::Placed, EventCode::Confirmed]), "{legacy}");
+            assert!(sent.keeps_hidden, "{legacy}");
+            assert!(!filter(&format!("types={legacy}&acknowledgeHidden=true")).keeps_hidden, "who says so means it");
+        }
+        assert!(!filter("types=PLC,REC,COL,XYZ").keeps_hidden, "the published rule, for whatever is no such code");
+        assert!(!filter("types=PLC&categories=ALL").keeps_hidden);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `POST /v1/orders/{orderId}/{action}`: a merchant acts on an order; the answer follows the commit.
 //!
 //! We are a synchronous server: an action that has happened, or is not legal where the order stands, is a 422 that says so. What a
-//! client sends along is read where it decides something (the reason and code of a cancellation) and tolerated otherwise: clients
+//! client sends along is read where it decides or tells something (the code of a cancellation, or of a no to one) and tolerated otherwise: clients
 //! send no body, `{}` or more than the document knows. `orderExternalCode` and `preparationTime` have no place to be kept.
 
 use std::sync::Arc;
@@ -82,6 +82,8 @@ async fn carry_out(
     let visible = visible_order(api, authorised.scope(), order).await.map_err(|error| refusal(&error))?;
     let code = match action {
         Action::RequestCancellation => cancellation_code(&note.code)?.code().to_owned(),
+        // Why not is the core's to tell; a merchant's no counts without it.
+        Action::DenyCancellation => note.code,
         _ => String::new(),
     };
     let act = ActRequest { action: action.into(), reason: note.reason, code, idempotency_key, ..ActRequest::default() };

@@ -66,7 +66,8 @@ fn metadata(event: &Header<'_>) -> Option<String> {
 
 fn cancellation(code: EventCode, sent: &Object<'_>) -> String {
     let reason = reason_of(code, sent);
-    let text = sent.text(&["CANCEL_REASON", "reason"]).unwrap_or_else(|| reason.name().to_owned());
+    // A no says why it is one; this dialect's codes have no word for that, so that its text does.
+    let text = sent.text(&["DENIAL_REASON", "CANCEL_REASON", "reason"]).unwrap_or_else(|| reason.name().to_owned());
     let mut json = Writer::default();
     json.text("reason", &text).text("code", reason.name());
     json.text_if("clientId", sent.text(&["CLIENT_ID", "clientId"]));
@@ -152,5 +153,10 @@ mod tests {
         }
         let consumer = of("CONSUMER_CANCELLATION_REQUESTED", "CONSUMER_CANCELLATION_REQUESTED");
         assert_eq!(metadata(EventCode::ConsumerCancellationRequested, "null"), consumer);
+        let denied = r#"{"CANCEL_ORIGIN":"CONSUMER","CANCEL_REASON":"x","DENIAL_CODE":"OUT_FOR_DELIVERY","DENIAL_REASON":"saiu"}"#;
+        assert_eq!(
+            metadata(EventCode::ConsumerCancellationDenied, denied),
+            of("saiu", "CONSUMER_CANCELLATION_REQUESTED")
+        );
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn schemas() -> Vec<Named> {
         ("Note", texts(&["reason?", "cancellationCode?"])),
         ("CancellationRequest", {
             let codes: Vec<&str> = CancellationCode::ALL.iter().map(|code| code.code()).collect();
-            object(&[("reason?", text()), ("cancellationCode", one_of(&codes))])
+            object(&[("reason?", text()), ("cancellationCode?", one_of(&codes))])
         }),
         ("CancellationReason", texts(&["cancelCodeId", "description"])),
         ("Code", object(&[("code", shaped("^[!-~]{1,64}$"))])),
@@ -62,6 +62,7 @@ pub(super) fn schemas() -> Vec<Named> {
             object(&[
                 ("amount?", reference("DisputeAmount")),
                 ("additionalTimeInMinutes?", typed(Type::Integer)),
+                ("reason?", text()),
                 ("additionalTimeReason?", text()),
             ]),
         ),

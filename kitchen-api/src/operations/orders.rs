@@ -53,13 +53,13 @@ pub(super) const ROWS: &[Row] = &[
         ..get(Operation::CancellationReasons, "cancellation_reasons", &["/order/v1.0/orders/{id}/cancellationReasons"])
     },
     Row {
-        takes: Takes::One("CancellationRequest"),
+        takes: Takes::Optional("CancellationRequest"),
         per_minute: per_minute(300),
         ..action(
             Operation::RequestCancellation,
             "request_cancellation",
             &["/order/v1.0/orders/{id}/requestCancellation"],
-            "Asks for the order to be cancelled.",
+            "Asks for the order to be cancelled. Without a code, or with one that is not listed, the code is 509.",
         )
     },
     action(

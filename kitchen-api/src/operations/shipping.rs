@@ -80,7 +80,7 @@ pub(super) const ROWS: &[Row] = &[
         "Asks that the courier does not come after all.",
     ),
     Row {
-        takes: Takes::One("CancellationRequest"),
+        takes: Takes::Optional("CancellationRequest"),
         ..step(
             Operation::ShippingCancel,
             "shipping_cancel",

@@ -93,7 +93,7 @@ fn refused(objection: Objection) -> ApiError {
             ("The minutes must be among those that the alternative lists.", "metadata.additionalTimeInMinutes")
         }
         Objection::TimeReasonNotOffered => {
-            ("The reason must be one of those that the alternative lists.", "metadata.additionalTimeReason")
+            ("The reason must be one of those that the alternative lists.", "metadata.reason")
         }
     };
     ApiError::bad_request(message).at_field(field)
@@ -104,6 +104,7 @@ fn read(body: &[u8]) -> DisputeAnswer {
     let said: Value = serde_json::from_slice(body).unwrap_or_default();
     let terms = &said["metadata"];
     let minutes = text(&terms["additionalTimeInMinutes"]).parse().unwrap_or_default();
+    // Both names are sent; the published one of a client's answer is `reason`, of the dispute's own lists the other.
     let reason = text(&terms["additionalTimeReason"]);
     DisputeAnswer {
         reason: text(&said["reason"]),

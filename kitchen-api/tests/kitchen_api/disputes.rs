@@ -115,7 +115,7 @@ async fn what_a_dispute_does_not_offer_is_refused_at_its_field() {
         (Objection::AlternativeTypeDiffers, 400, json!("type")),
         (Objection::AmountNotOffered, 400, json!("metadata.amount")),
         (Objection::TimeNotOffered, 400, json!("metadata.additionalTimeInMinutes")),
-        (Objection::TimeReasonNotOffered, 400, json!("metadata.additionalTimeReason")),
+        (Objection::TimeReasonNotOffered, 400, json!("metadata.reason")),
     ] {
         *rig.peers.core.objection.lock() = objection;
         let answer = pos.post(&path("own", "alternatives/a-1"), "{}").await;

@@ -88,6 +88,29 @@ async fn tracking_is_404_until_a_courier_is_seen() {
 }
 
 #[tokio::test]
+async fn tracking_has_every_published_field_under_its_name() {
+    let rig = rig().await;
+    let pos = rig.as_application("pos").await;
+    let position = CourierPosition {
+        latitude: "-23.5500".to_owned(),
+        longitude: "-46.63".to_owned(),
+        delivery_time: "\"2026-11-20T12:50:00Z\"".to_owned(),
+        eta: "12".to_owned(),
+        eta_to_destination: "9".to_owned(),
+        eta_to_origin: "3".to_owned(),
+        date: "\"2026-11-20T12:44:00Z\"".to_owned(),
+        track_date: "\"2026-11-20T12:45:00Z\"".to_owned(),
+    };
+    rig.peers.core.orders.lock().get_mut(&order(1)).unwrap().position = Some(position);
+    let answer = pos.get(&path("order", order(1), "/tracking")).await;
+    let expected = json!({
+        "date": "2026-11-20T12:44:00Z", "deliveryTime": "2026-11-20T12:50:00Z", "eta": 12, "etaToDestination": 9, "etaToOrigin": 3,
+        "latitude": -23.55, "longitude": -46.63, "orderId": order(1).to_string(), "trackDate": "2026-11-20T12:45:00Z",
+    });
+    assert_eq!((answer.status.as_u16(), answer.json()), (200, expected));
+}
+
+#[tokio::test]
 async fn a_grocery_order_has_a_virtual_bag_without_its_customer() {
     let rig = rig().await;
     let pos = rig.as_application("pos").await;

@@ -10,7 +10,7 @@ use crate::lifecycle::state::Lifecycle;
 use crate::lifecycle::status::OrderStatus;
 use crate::timestamp::Timestamp;
 
-/// The most events one decision appends (`CAR, CAN`; `CCA, CAN`; `HSS, CAN`; `DLV, CON`).
+/// The most events one decision appends (`CAR, CAN`; `CCA, CAN`; `HSS, CAN`; `DLV, CON`; `CFM, DDCR`).
 pub const EVENTS_PER_DECISION_MAX: usize = 2;
 
 /// What is to be done.

@@ -22,6 +22,11 @@ impl Draft {
         Self { at, events: Vec::new(), next: lifecycle.clone() }
     }
 
+    /// What was decided already, to go on from.
+    pub(crate) const fn after(events: Vec<NewEvent>, next: Lifecycle, at: Timestamp) -> Self {
+        Self { at, events, next }
+    }
+
     /// Appends an event; the answer is its sequence.
     pub(crate) fn append(&mut self, code: EventCode, metadata: EventMetadata) -> u32 {
         let sequence = self.next.next_sequence;
@@ -73,7 +78,12 @@ impl Draft {
 
     /// Done: something changed.
     pub(crate) fn changed(self) -> Option<Decision> {
-        Some(Decision::Append { events: self.events, next: self.next })
+        Some(self.into_decision())
+    }
+
+    /// As [`Self::changed`], where there is no doubt about it.
+    pub(crate) fn into_decision(self) -> Decision {
+        Decision::Append { events: self.events, next: self.next }
     }
 }
 

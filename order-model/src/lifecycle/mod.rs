@@ -14,6 +14,7 @@ pub mod decision;
 pub mod delivery;
 pub mod dispute;
 mod draft;
+mod drop_code;
 pub mod kind;
 pub mod markdown;
 mod reach;
@@ -33,6 +34,7 @@ pub use delivery::DeliveryProgress;
 pub use dispute::{
     Dispute, DisputeAnswer, DisputeAsk, DisputeId, DisputeOpening, SettlementStatus, TimeoutAction, Verdict,
 };
+pub use drop_code::asking_for_drop_code;
 pub use kind::{DeliveredBy, Goods, OrderKind, OrderType, Route};
 pub use markdown::transition_table_markdown;
 pub use state::{Happened, Lifecycle, MerchantRequest};

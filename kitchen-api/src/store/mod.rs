@@ -36,6 +36,7 @@ pub use authorisations::{
     Activation, Approved, AuthorisationId, AuthorisationStore, Client, Granted, MERCHANTS_MAX, Opened,
     ParseAuthorisationIdError, StoredAuthorisation, USER_CODE_LIFETIME, UserCode,
 };
+pub(crate) use authorisations::OPENED_MAX;
 pub use kept::RequestTable;
 pub use records::{ApplicationRecord, HashedSecret, Kind, StoredApplication};
 pub use table::create_tables;

@@ -280,7 +280,7 @@ fn error(status: u16, document: Document) -> Response {
         413 => "The body is too large.",
         422 => "Not possible as things stand, or done before.",
         415 => "Another content type is expected.",
-        429 => "Too many requests; see `Retry-After`.",
+        429 => "Too many requests, or too many of something; see `Retry-After` and `X-RateLimit-Limit`.",
         _ => "Not possible for the moment; repeat after `Retry-After`.",
     };
     let (content_type, schema) = match document {

@@ -93,11 +93,8 @@ pub(crate) async fn unacknowledged(
         asked.push(one.map_err(|refused| ApiError::forbidden_merchants(refused.merchants))?);
     }
     let counting: Vec<_> = asked.iter().map(|one| api.feed.pending(one, page.dialect)).collect();
-    let counts: Vec<PendingCount> = stream::iter(counting)
-        .buffered(COUNTS_AT_ONCE)
-        .try_collect()
-        .await
-        .map_err(|_| ApiError::unavailable())?;
+    let counts: Vec<PendingCount> =
+        stream::iter(counting).buffered(COUNTS_AT_ONCE).try_collect().await.map_err(|_| ApiError::unavailable())?;
     let now = api.clock.now();
     let standing = api.strikes.as_ref().map(|strikes| strikes.standing(&authorised));
     let strikes = strikes_to_json(standing, &counts);

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use order_model::MerchantId;
 use serde_json::{Value, json};
 
@@ -25,6 +25,27 @@ pub struct ApiError {
     rest: Option<Box<Rest>>,
 }
 
+/// How much was too much, and when more may come: what a client paces itself by that is answered 429. Whoever refuses has to
+/// know both, so that no 429 leaves one of the headers out (PARTNER_API, section 1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Throttle {
+    /// The limit that was reached: requests, or whatever is counted.
+    pub limit: u32,
+    /// When the next may come, in seconds; 0 is taken for 1.
+    pub retry_after_s: u32,
+}
+
+impl Throttle {
+    /// Sets the headers of a 429.
+    pub fn set(self, headers: &mut HeaderMap) {
+        let retry_after_s = HeaderValue::from(self.retry_after_s.max(1));
+        headers.insert(header::RETRY_AFTER, retry_after_s.clone());
+        headers.insert("x-ratelimit-limit", HeaderValue::from(self.limit));
+        headers.insert("x-ratelimit-remaining", HeaderValue::from(0));
+        headers.insert("x-ratelimit-reset", retry_after_s);
+    }
+}
+
 /// What few errors carry; boxed so that a handler's result stays small.
 #[derive(Debug, Clone, Default)]
 struct Rest {
@@ -34,7 +55,7 @@ struct Rest {
     unauthorised: Vec<MerchantId>,
     retry_after_s: Option<u32>,
     cancellation_status: Option<&'static str>,
-    rate_limit_per_minute: Option<u32>,
+    throttle: Option<Throttle>,
 }
 
 impl ApiError {
@@ -111,10 +132,10 @@ impl ApiError {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "UnprocessableEntity", message)
     }
 
-    /// 429, to be repeated in `retry_after_s` seconds.
-    pub fn too_many_requests(retry_after_s: u32) -> Self {
+    /// 429; the only way to make one.
+    pub fn too_many_requests(throttle: Throttle) -> Self {
         let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "Throttling applied.");
-        error.rest().retry_after_s = Some(retry_after_s.max(1));
+        error.rest().throttle = Some(throttle);
         error
     }
 
@@ -176,13 +197,6 @@ impl ApiError {
         self.respond(body.to_string(), "application/problem+json")
     }
 
-    /// Names the limit that was reached, for clients that pace themselves by it.
-    #[must_use]
-    pub fn with_rate_limit(mut self, per_minute: u32) -> Self {
-        self.rest().rate_limit_per_minute = Some(per_minute);
-        self
-    }
-
     /// The status it is answered with.
     #[cfg(test)]
     pub fn status(&self) -> StatusCode {
@@ -238,10 +252,8 @@ impl ApiError {
         if let Some(retry_after_s) = rest.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after_s));
         }
-        if let Some(per_minute) = rest.rate_limit_per_minute {
-            headers.insert("x-ratelimit-limit", HeaderValue::from(per_minute));
-            headers.insert("x-ratelimit-remaining", HeaderValue::from(0));
-            headers.insert("x-ratelimit-reset", HeaderValue::from(rest.retry_after_s.unwrap_or(1)));
+        if let Some(throttle) = rest.throttle {
+            throttle.set(headers);
         }
         response
     }
@@ -282,7 +294,15 @@ mod tests {
     #[test]
     fn what_can_be_repeated_says_when() {
         assert_eq!(ApiError::unavailable().into_response().headers()["retry-after"], "1");
-        assert_eq!(ApiError::too_many_requests(0).into_response().headers()["retry-after"], "1");
+        let throttle = Throttle { limit: 20, retry_after_s: 0 };
+        for refused in [
+            ApiError::too_many_requests(throttle).into_response(),
+            ApiError::too_many_requests(throttle).into_problem(),
+        ] {
+            let header = |name: &str| refused.headers()[name].to_str().unwrap().to_owned();
+            assert_eq!([header("retry-after"), header("x-ratelimit-reset")], ["1", "1"]);
+            assert_eq!([header("x-ratelimit-limit"), header("x-ratelimit-remaining")], ["20", "0"]);
+        }
         assert!(ApiError::bad_request("x").into_response().headers().get("retry-after").is_none());
     }
 }

@@ -24,7 +24,7 @@ use crate::events::Polled;
 use crate::oauth::Authorised;
 use crate::operations::{self, Document, OpenDeliveryOperation, Operation, POLL, Row, Verb};
 use crate::orders::json_response;
-use crate::rate_limits::{OperationLimit, caller};
+use crate::rate_limits::{OperationLimit, OperationLimits, caller};
 use crate::telemetry::EndpointMetrics;
 use crate::webhooks::endpoint as webhooks;
 use crate::{
@@ -40,9 +40,10 @@ pub(crate) fn path_segment(path: &str, index: usize) -> &str {
 /// Every operation, polls included: what asks with HEAD, or with a method that there is not, comes here.
 fn router(api: &Arc<Api>) -> Router {
     let mut router = Router::new();
+    let mut limits = OperationLimits::new(api.limits_requests, api.clock.clone());
     for row in operations::all() {
         let metrics = Arc::new(EndpointMetrics::new(row.id, api.clock.clone()));
-        let endpoint = endpoint(api, row, &metrics);
+        let endpoint = endpoint(api, row, &metrics, limits.of(row));
         for path in row.paths.iter().flat_map(|path| api.open_delivery.prefix.mount(row.document, path)) {
             router = router.route(&path, endpoint.clone());
         }
@@ -72,11 +73,13 @@ const fn error_shape(document: Document) -> fn(ApiError) -> Response {
     }
 }
 
-fn endpoint(api: &Arc<Api>, row: &Row, metrics: &Arc<EndpointMetrics>) -> MethodRouter {
+fn endpoint(
+    api: &Arc<Api>,
+    row: &Row,
+    metrics: &Arc<EndpointMetrics>,
+    limit: Option<Arc<OperationLimit>>,
+) -> MethodRouter {
     let error_shape = error_shape(row.document);
-    // The limit of polls is asked where polls are answered, after the beat.
-    let limited = row.per_minute.filter(|_| api.limits_requests && row.operation != Operation::Poll);
-    let limit = limited.map(|per_minute| Arc::new(OperationLimit::new(per_minute, api.clock.clone())));
     let (api_of_all, metrics) = (Arc::clone(api), Arc::clone(metrics));
     let keeps_answers = row.keeps_answers();
     let wiring = Wiring { api: api_of_all, metrics, verb: row.verb, limit, error_shape, keeps_answers };

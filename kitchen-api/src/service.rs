@@ -146,9 +146,9 @@ impl Service {
             limits_requests: config.limits_requests,
             courier_tariff: config.courier_tariff,
             poll_limit: POLL
-                .per_minute
+                .rate()
                 .filter(|_| config.limits_requests)
-                .map(|per_minute| OperationLimit::new(per_minute, clock.clone())),
+                .map(|rate| OperationLimit::new(rate, clock.clone())),
             strikes: config.pauses_on_strikes.then(|| Strikes::new(clock.clone())),
             feed: FeedRouter::new(&config.feed, feed),
             waits: Waits::new(&config.waits),

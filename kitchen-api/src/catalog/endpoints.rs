@@ -20,21 +20,21 @@ use super::edits::{
     Patch, change_category, create_category, create_product, patch, put_item, put_product, remove, unknown,
 };
 use super::entities::{Entity, EntityKind, Key};
-use super::limits::{PAGE_MAX, PRODUCTS_MAX};
+use super::limits::{OPEN_BATCHES_MAX, PAGE_MAX, PRODUCTS_MAX};
 use super::reader::is_id;
 use super::requests::{self, Patches, Target};
 use super::store::{Found, Taken};
 use super::{catalog_id, images, lists, views};
 use crate::api::Api;
 use crate::body::{BODY_MAX_BYTES, read_body};
-use crate::errors::ApiError;
+use crate::errors::{ApiError, Throttle};
 use crate::merchants::{merchant_in_path, uuid_text};
 use crate::oauth::{Authorised, form_pairs};
 use crate::operations::CatalogOperation;
 use crate::orders::json_response;
 
-/// What a client that has too many batches should wait, in seconds: that is how long a few of them take.
-const BATCHES_RETRY_AFTER_S: u32 = 2;
+/// A merchant has too many batches open; a few of them take two seconds.
+const TOO_MANY_BATCHES: Throttle = Throttle { limit: OPEN_BATCHES_MAX, retry_after_s: 2 };
 
 /// One request without its body, its merchant known to be the application's.
 pub(super) struct Asked<'a> {
@@ -274,7 +274,7 @@ async fn take_batch(asked: &Asked<'_>, patches: Vec<Patch>) -> Result<Response, 
     let stored = catalog.editor.table.store_batch(asked.merchant, &batch, &entries, asked.api.clock.now()).await;
     match stored.map_err(|error| catalog.unavailable(&error))? {
         Taken::Stored => catalog.worker.wake(),
-        Taken::TooMany => return Err(ApiError::too_many_requests(BATCHES_RETRY_AFTER_S)),
+        Taken::TooMany => return Err(ApiError::too_many_requests(TOO_MANY_BATCHES)),
     }
     let body = json!({ "batchId": batch }).to_string();
     Ok(with_status(json_response(Bytes::from(body)), StatusCode::ACCEPTED))

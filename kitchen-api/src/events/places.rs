@@ -33,6 +33,11 @@ impl Places {
         Self { taken: Arc::default(), most, most_per_caller, waiting }
     }
 
+    /// The most places that one caller can have.
+    pub(super) fn most_of_one(&self) -> u32 {
+        u32::try_from(self.most.min(self.most_per_caller)).unwrap_or(u32::MAX)
+    }
+
     /// A place for a request of this application, or of this restaurant of a distributed one; `None` when all are taken.
     pub(super) fn take(&self, authorised: &Authorised) -> Option<Place> {
         self.take_for(caller(authorised))

@@ -49,7 +49,7 @@ pub(crate) async fn stream(api: Arc<Api>, authorised: Authorised, request: Reque
     reader.beat(&sight);
     // It begins with all that is pending, as a poll does; its rate is limited where all but polls are.
     api.strikes.as_ref().map_or(Ok(()), |strikes| strikes.check(&sight.authorised))?;
-    let vigil = Vigil::begin(&api, Kind::Stream, &sight).ok_or_else(no_place)?;
+    let vigil = Vigil::begin(&api, Kind::Stream, &sight).ok_or_else(|| no_place(&api, Kind::Stream))?;
     let state = EventStream {
         reader,
         vigil,

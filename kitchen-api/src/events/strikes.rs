@@ -13,7 +13,7 @@ use order_model::{EventId, SharedClock};
 use parking_lot::RwLock;
 
 use super::strike_window::StrikeWindow;
-use crate::errors::ApiError;
+use crate::errors::{ApiError, Throttle};
 use crate::oauth::Authorised;
 use crate::operations::POLL;
 use crate::rate_limits::{Caller, caller, seconds};
@@ -64,11 +64,9 @@ impl Strikes {
         let Some(left) = callers.get(&caller(authorised)).and_then(|window| window.paused_for(now)) else {
             return Ok(());
         };
-        let refusal = ApiError::too_many_requests(seconds(left)).with_hint(HINT);
-        Err(match POLL.per_minute {
-            Some(per_minute) => refusal.with_rate_limit(per_minute.get()),
-            None => refusal,
-        })
+        // How often it may poll again once the pause is over.
+        let limit = POLL.rate().map_or(0, |rate| rate.requests.get());
+        Err(ApiError::too_many_requests(Throttle { limit, retry_after_s: seconds(left) }).with_hint(HINT))
     }
 
     /// Notes the events that became strikes with an answer to this caller.

@@ -2,15 +2,16 @@
 //!
 //! A poll holds 1,000 events: an application that acknowledges less than comes sees, here, how many more fit until older
 //! ones begin to crowd out newer ones; and how many were delivered so often that they are strikes, beside how many pause its
-//! polling where that is switched on. Counting is no delivery, no beat and no acknowledgment. What the events are is
-//! deliberately absent: polls say that.
+//! polling where that is switched on. Requests have a dialect, applications have none: whoever polls in Open Delivery's words
+//! says so here, and what those have no word for is not counted. Counting is no delivery, no beat and no acknowledgment.
+//! What the events are is deliberately absent: polls say that.
 
 use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
-use event_feed::AuthorisedMerchants;
+use event_feed::{AuthorisedMerchants, Dialect};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use order_model::{MerchantId, Timestamp};
 use serde_json::{Value, json};
@@ -30,20 +31,25 @@ const PAGE_SIZE_MAX: usize = 20;
 /// Merchants counted at the same time.
 const COUNTS_AT_ONCE: usize = 4;
 
-/// A page of the merchants, `number` from 1.
+/// A page of the merchants, `number` from 1, and in whose words it counts.
 #[derive(Debug, PartialEq, Eq)]
 struct Page {
     number: usize,
     size: usize,
+    dialect: Dialect,
 }
 
 impl Page {
     fn read(query: Option<&str>) -> Result<Self, ApiError> {
-        let mut page = Self { number: 1, size: PAGE_SIZE_MAX };
+        let mut page = Self { number: 1, size: PAGE_SIZE_MAX, dialect: Dialect::Merchant };
         for (name, value) in form_pairs(query.unwrap_or_default()) {
             let (field, most, place) = match &*name {
                 "page" => ("page", usize::MAX, &mut page.number),
                 "size" => ("size", PAGE_SIZE_MAX, &mut page.size),
+                "dialect" => {
+                    page.dialect = dialect(&value)?;
+                    continue;
+                }
                 _ => continue,
             };
             let number = value.trim().parse().ok().filter(|number| (1..=most).contains(number));
@@ -62,6 +68,15 @@ impl Page {
     }
 }
 
+/// The names are those of webhooks.
+fn dialect(text: &str) -> Result<Dialect, ApiError> {
+    match text {
+        "IFOOD" => Ok(Dialect::Merchant),
+        "OPEN_DELIVERY" => Ok(Dialect::OpenDelivery),
+        _ => Err(ApiError::bad_request("dialect must be IFOOD or OPEN_DELIVERY.").at_field("dialect")),
+    }
+}
+
 /// Answers with the counts of one page of the merchants named, or of all.
 pub(crate) async fn unacknowledged(
     api: Arc<Api>,
@@ -77,11 +92,9 @@ pub(crate) async fn unacknowledged(
         let one = scope.authorise(std::slice::from_ref(merchant));
         asked.push(one.map_err(|refused| ApiError::forbidden_merchants(refused.merchants))?);
     }
-    let counts: Vec<PendingCount> = stream::iter(asked.iter().map(|one| api.feed.pending(one)).collect::<Vec<_>>())
-        .buffered(COUNTS_AT_ONCE)
-        .try_collect()
-        .await
-        .map_err(|_| ApiError::unavailable())?;
+    let counting: Vec<_> = asked.iter().map(|one| api.feed.pending(one, page.dialect)).collect();
+    let counts: Vec<PendingCount> =
+        stream::iter(counting).buffered(COUNTS_AT_ONCE).try_collect().await.map_err(|_| ApiError::unavailable())?;
     let now = api.clock.now();
     let standing = api.strikes.as_ref().map(|strikes| strikes.standing(&authorised));
     let strikes = strikes_to_json(standing, &counts);
@@ -132,8 +145,12 @@ mod tests {
 
     #[test]
     fn pages_are_read_strictly_and_never_run_over() {
-        assert_eq!(Page::read(None).unwrap(), Page { number: 1, size: PAGE_SIZE_MAX });
-        for wrong in ["page=0", "page=x", "size=21", "size=", "page=-1"] {
+        let first = Page { number: 1, size: PAGE_SIZE_MAX, dialect: Dialect::Merchant };
+        assert_eq!(Page::read(None).unwrap(), first);
+        assert_eq!(Page::read(Some("dialect=IFOOD")).unwrap(), first);
+        let other = Page { dialect: Dialect::OpenDelivery, ..first };
+        assert_eq!(Page::read(Some("dialect=OPEN_DELIVERY")).unwrap(), other);
+        for wrong in ["page=0", "page=x", "size=21", "size=", "page=-1", "dialect=", "dialect=open_delivery"] {
             assert_eq!(Page::read(Some(wrong)).err().unwrap().status(), 400, "{wrong}");
         }
         let all: Vec<MerchantId> = (0..45).map(|number| MerchantId::from_bytes([number; 16])).collect();

@@ -14,7 +14,7 @@ use super::places::{Place, Places};
 use super::reader::Sight;
 use crate::api::Api;
 use crate::config::WaitLimits;
-use crate::errors::ApiError;
+use crate::errors::{ApiError, Throttle};
 use crate::feed::{Heard, Listener};
 
 /// Over how long those are spread who all have to look because something may have gone untold.
@@ -39,6 +39,13 @@ impl Waits {
             draining: CancellationToken::new(),
         }
     }
+
+    fn places(&self, kind: Kind) -> &Places {
+        match kind {
+            Kind::Poll => &self.polls,
+            Kind::Stream => &self.streams,
+        }
+    }
 }
 
 /// What a request waits in.
@@ -49,8 +56,9 @@ pub(super) enum Kind {
 }
 
 /// 429: as many requests wait as may.
-pub(super) fn no_place() -> ApiError {
-    ApiError::too_many_requests(NO_PLACE_RETRY_AFTER_S)
+pub(super) fn no_place(api: &Api, kind: Kind) -> ApiError {
+    let limit = api.waits.places(kind).most_of_one();
+    ApiError::too_many_requests(Throttle { limit, retry_after_s: NO_PLACE_RETRY_AFTER_S })
 }
 
 /// One request that waits.
@@ -76,11 +84,8 @@ pub(super) enum Woken {
 impl Vigil {
     /// Begins to listen for what `sight` sees; `None` where there is no place.
     pub(super) fn begin(api: &Arc<Api>, kind: Kind, sight: &Sight) -> Option<Self> {
-        let places = match kind {
-            Kind::Poll => &api.waits.polls,
-            Kind::Stream => &api.waits.streams,
-        };
-        let found = places.take(&sight.authorised).zip(api.feed.listen(sight.merchants()));
+        let place = api.waits.places(kind).take(&sight.authorised);
+        let found = place.zip(api.feed.listen(sight.merchants()));
         if found.is_none() {
             metrics::counter!("comanda_kitchen_api_waits_refused_total").increment(1);
         }

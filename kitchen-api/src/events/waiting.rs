@@ -60,7 +60,7 @@ async fn hold(reader: Reader, mut sight: Sight, wait: Duration) -> Result<Respon
                 return Ok(listing(answer(&page.events), &sight.refused));
             }
             (Ok(_), _) if is_last => return Ok(listing(no_content(), &sight.refused)),
-            (Ok(_), None) => return Err(no_place()),
+            (Ok(_), None) => return Err(no_place(reader.api(), Kind::Poll)),
             (Err(_), vigil) if is_last || vigil.is_none() => return Err(ApiError::unavailable()),
             (Ok(_) | Err(_), _) => {}
         }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use event_feed::page::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
-use event_feed::{AuthorisedMerchants, CategoryFilter, Filter};
+use event_feed::{AuthorisedMerchants, CategoryFilter, Dialect, Filter};
 use order_model::Timestamp;
 
 use super::news::Listener;
@@ -53,12 +53,16 @@ impl FeedRouter {
         self.parts.primary.brings_all_news()
     }
 
-    /// Counts what `merchant`, which is to be one, has pending in every category.
+    /// Counts what `merchant`, which is to be one, has pending in every category, of what there is a word for in `dialect`.
     ///
     /// # Errors
     /// 503, when neither side can answer.
-    pub async fn pending(&self, merchant: &AuthorisedMerchants) -> Result<PendingCount, FeedUnavailable> {
-        let filter = Filter { categories: CategoryFilter::All, ..Filter::default() };
+    pub async fn pending(
+        &self,
+        merchant: &AuthorisedMerchants,
+        dialect: Dialect,
+    ) -> Result<PendingCount, FeedUnavailable> {
+        let filter = Filter { dialect, categories: CategoryFilter::All, ..Filter::default() };
         let query = |within: Duration| PollQuery {
             authorised: merchant,
             filter: &filter,

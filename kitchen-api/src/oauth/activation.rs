@@ -17,7 +17,7 @@ use super::form::pairs;
 use super::grants::unavailable;
 use super::token_form::{FIELD_MAX_BYTES, form_text};
 use crate::api::Api;
-use crate::errors::ApiError;
+use crate::errors::{ApiError, Throttle};
 use crate::merchants::language::Language;
 use crate::store::{Activation, Approved};
 
@@ -64,7 +64,7 @@ async fn attempt(api: &Api, code: &str, key: &str, address: IpAddr) -> Result<Ap
     let now = api.clock.monotonic();
     {
         let mut attempts = api.attempts.lock();
-        attempts.attempt(SUBJECT, address, now).map_err(|retry_after_s| Problem::TooMany { retry_after_s })?;
+        attempts.attempt(SUBJECT, address, now).map_err(Problem::TooMany)?;
         // Counted before its outcome is known, so that many at once are counted, too.
         attempts.failed(SUBJECT, address, now);
     }
@@ -80,7 +80,9 @@ async fn attempt(api: &Api, code: &str, key: &str, address: IpAddr) -> Result<Ap
             Ok(approved)
         }
         Ok(Activation::Refused) => Err(Problem::Refused),
-        Ok(Activation::TooMany) => Err(Problem::TooMany { retry_after_s: TOO_MANY_RETRY_AFTER_S }),
+        Ok(Activation::TooMany { most }) => {
+            Err(Problem::TooMany(Throttle { limit: most, retry_after_s: TOO_MANY_RETRY_AFTER_S }))
+        }
         Err(error) => {
             let _ = unavailable(&error);
             Err(Problem::Unavailable)

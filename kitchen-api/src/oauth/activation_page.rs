@@ -9,12 +9,12 @@ use axum::body::Body;
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::activation_texts::Texts;
-use crate::errors::RETRY_AFTER_S;
+use crate::errors::{RETRY_AFTER_S, Throttle};
 use crate::merchants::language::Language;
 
 /// Characters of a typed code that are shown again.
@@ -49,9 +49,7 @@ pub(super) enum Problem {
     Incomplete,
     /// The code or the key does not count; which is not said.
     Refused,
-    TooMany {
-        retry_after_s: u32,
-    },
+    TooMany(Throttle),
     Unavailable,
 }
 
@@ -60,16 +58,19 @@ impl Problem {
         match self {
             Self::Incomplete => StatusCode::BAD_REQUEST,
             Self::Refused => StatusCode::FORBIDDEN,
-            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
-    const fn retry_after_s(self) -> Option<u32> {
+    /// Says when to try again.
+    fn set_headers(self, headers: &mut HeaderMap) {
         match self {
-            Self::Incomplete | Self::Refused => None,
-            Self::TooMany { retry_after_s } => Some(retry_after_s),
-            Self::Unavailable => Some(RETRY_AFTER_S),
+            Self::Incomplete | Self::Refused => {}
+            Self::TooMany(throttle) => throttle.set(headers),
+            Self::Unavailable => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+            }
         }
     }
 
@@ -77,7 +78,7 @@ impl Problem {
         match self {
             Self::Incomplete => texts.incomplete,
             Self::Refused => texts.refused,
-            Self::TooMany { .. } => texts.too_many,
+            Self::TooMany(_) => texts.too_many,
             Self::Unavailable => texts.unavailable,
         }
     }
@@ -98,10 +99,8 @@ pub(super) fn render(language: Language, status: StatusCode, view: &View<'_>) ->
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(header::X_FRAME_OPTIONS, "DENY");
     headers.insert(header::CONTENT_SECURITY_POLICY, POLICY.clone());
-    if let View::Form { problem: Some(problem), .. } = view
-        && let Some(retry_after_s) = problem.retry_after_s()
-    {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after_s));
+    if let View::Form { problem: Some(problem), .. } = view {
+        problem.set_headers(headers);
     }
     response
 }
@@ -203,9 +202,8 @@ mod tests {
     fn every_language_says_everything() {
         for language in [Language::Portuguese, Language::English, Language::Spanish] {
             let texts = Texts::of(language);
-            for problem in
-                [Problem::Incomplete, Problem::Refused, Problem::TooMany { retry_after_s: 1 }, Problem::Unavailable]
-            {
+            let too_many = Problem::TooMany(Throttle { limit: 10, retry_after_s: 1 });
+            for problem in [Problem::Incomplete, Problem::Refused, too_many, Problem::Unavailable] {
                 let form = shown(language, &View::Form { code: "", problem: Some(problem) });
                 assert!(form.contains(&format!("<html lang=\"{}\">", texts.language)));
                 assert!(!problem.said_in(texts).is_empty() && form.contains(problem.said_in(texts)));

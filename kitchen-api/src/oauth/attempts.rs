@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use order_model::ApplicationId;
 
+use crate::errors::Throttle;
+
 /// The length of a window.
 const WINDOW: Duration = Duration::from_secs(60);
 /// Failed secrets per client and address and window, whatever the configured rate; the next is refused unseen.
@@ -52,17 +54,20 @@ impl Attempts {
         Self { limits, windows: HashMap::new() }
     }
 
-    /// Counts an attempt. `Err`: it is one too many; how long until the next may be made, in seconds.
-    pub(crate) fn attempt(&mut self, client: &str, address: IpAddr, now: Duration) -> Result<(), u32> {
+    /// Counts an attempt. `Err`: it is one too many; of what there were too many, and when the next may be made.
+    pub(crate) fn attempt(&mut self, client: &str, address: IpAddr, now: Duration) -> Result<(), Throttle> {
         self.make_room(now);
         let by_address = *self.window(Key::Address(address), now);
         if by_address.failures >= ADDRESS_FAILURES_MAX {
-            return Err(seconds_until(by_address.ends_at, now));
+            return Err(until(by_address.ends_at, now, ADDRESS_FAILURES_MAX));
         }
-        let max = self.limits.attempts_per_minute;
+        let max = self.limits.attempts_per_minute.unwrap_or(u32::MAX);
         let window = self.window(client_at(client, address), now);
-        if window.failures >= FAILURES_MAX || max.is_some_and(|max| window.attempts >= max) {
-            return Err(seconds_until(window.ends_at, now));
+        if window.failures >= FAILURES_MAX {
+            return Err(until(window.ends_at, now, FAILURES_MAX));
+        }
+        if window.attempts >= max {
+            return Err(until(window.ends_at, now, max));
         }
         window.attempts += 1;
         Ok(())
@@ -119,8 +124,10 @@ fn client_at(client: &str, address: IpAddr) -> Key {
     Key::ClientAt(client.chars().take(ApplicationId::LENGTH_MAX).collect(), address)
 }
 
-fn seconds_until(instant: Duration, now: Duration) -> u32 {
-    u32::try_from(instant.saturating_sub(now).as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
+/// `limit` is reached until the window's end.
+fn until(ends_at: Duration, now: Duration, limit: u32) -> Throttle {
+    let left_s = ends_at.saturating_sub(now).as_millis().div_ceil(1000);
+    Throttle { limit, retry_after_s: u32::try_from(left_s).unwrap_or(u32::MAX) }
 }
 
 #[cfg(test)]
@@ -130,13 +137,17 @@ mod tests {
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
     const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
 
+    fn refused(limit: u32, retry_after_s: u32) -> Result<(), Throttle> {
+        Err(Throttle { limit, retry_after_s })
+    }
+
     #[test]
     fn twenty_a_minute_per_client_and_address() {
         let mut attempts = Attempts::new(Limits { attempts_per_minute: Some(20) });
         for _ in 0..20 {
             assert_eq!(attempts.attempt("app", HERE, Duration::ZERO), Ok(()));
         }
-        assert_eq!(attempts.attempt("app", HERE, Duration::from_millis(500)), Err(60));
+        assert_eq!(attempts.attempt("app", HERE, Duration::from_millis(500)), refused(20, 60));
         assert_eq!(attempts.attempt("app", THERE, Duration::ZERO), Ok(()));
         assert_eq!(attempts.attempt("other", HERE, Duration::ZERO), Ok(()));
         assert_eq!(attempts.attempt("app", HERE, Duration::from_secs(60)), Ok(()));
@@ -151,12 +162,12 @@ mod tests {
             attempts.failed("app", HERE, Duration::ZERO);
             attempts.forgive("app", HERE, Duration::ZERO);
         }
-        assert_eq!(attempts.attempt("app", HERE, Duration::from_secs(59)), Err(1));
+        assert_eq!(attempts.attempt("app", HERE, Duration::from_secs(59)), refused(FAILURES_MAX, 1));
         assert_eq!(attempts.attempt("app", THERE, Duration::ZERO), Ok(()), "nobody is locked out from elsewhere");
         for client in 0..ADDRESS_FAILURES_MAX {
             attempts.failed(&client.to_string(), THERE, Duration::ZERO);
         }
-        assert_eq!(attempts.attempt("fresh", THERE, Duration::ZERO), Err(60));
+        assert_eq!(attempts.attempt("fresh", THERE, Duration::ZERO), refused(ADDRESS_FAILURES_MAX, 60));
     }
 
     #[test]

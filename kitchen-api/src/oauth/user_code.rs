@@ -18,12 +18,12 @@ use super::form::pairs;
 use super::grants::unavailable;
 use super::token_form::{filled, form_text};
 use crate::api::Api;
-use crate::errors::ApiError;
+use crate::errors::{ApiError, Throttle};
 use crate::orders::json_response;
-use crate::store::{Kind, USER_CODE_LIFETIME};
+use crate::store::{Kind, OPENED_MAX, USER_CODE_LIFETIME};
 
-/// How long to wait when too many requests were opened; the window they are counted in is ten minutes long.
-const TOO_MANY_OPEN_RETRY_AFTER_S: u32 = 60;
+/// Too many requests were opened. The window they are counted in is ten minutes long; some of it is over.
+const TOO_MANY_OPEN: Throttle = Throttle { limit: OPENED_MAX, retry_after_s: 60 };
 
 /// Opens a request for authorisation.
 pub(crate) async fn user_code(api: Arc<Api>, request: Request) -> Result<Response, ApiError> {
@@ -46,7 +46,7 @@ pub(crate) async fn user_code(api: Arc<Api>, request: Request) -> Result<Respons
         }
     };
     let opened = api.authorisations.open(&application).await.map_err(|error| unavailable(&error))?;
-    let opened = opened.ok_or_else(|| ApiError::too_many_requests(TOO_MANY_OPEN_RETRY_AFTER_S))?;
+    let opened = opened.ok_or_else(|| ApiError::too_many_requests(TOO_MANY_OPEN))?;
     let url = activation::url(&api.public_url);
     let body = json!({
         "userCode": opened.user_code.to_string(),

@@ -162,7 +162,7 @@ fn path_item(row: &Row, path: &str, index: usize) -> utoipa::openapi::PathItem {
         operation = operation.response(status, response);
     }
     let with_token: &[u16] = if row.takes_token { &[401, 403] } else { &[] };
-    let with_limit: &[u16] = if row.per_minute.is_some() { &[429] } else { &[] };
+    let with_limit: &[u16] = if row.rate().is_some() { &[429] } else { &[] };
     for status in row.errors.iter().chain(with_token).chain(with_limit).chain(&[503]) {
         let is_page = row.answers == Answers::Page;
         let refusal = if is_page { page_error() } else { error(*status, row.document) };
@@ -280,7 +280,7 @@ fn error(status: u16, document: Document) -> Response {
         413 => "The body is too large.",
         422 => "Not possible as things stand, or done before.",
         415 => "Another content type is expected.",
-        429 => "Too many requests; see `Retry-After`.",
+        429 => "Too many requests, or too many of something; see `Retry-After` and `X-RateLimit-Limit`.",
         _ => "Not possible for the moment; repeat after `Retry-After`.",
     };
     let (content_type, schema) = match document {

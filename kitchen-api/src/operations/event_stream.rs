@@ -22,6 +22,12 @@ const PENDING_PARAMETERS: &[Parameter] = &[
         .shaped(Shape::Pattern(MERCHANTS_PATTERN)),
     query("page", "From 1.").shaped(Shape::Number(1, None)),
     query("size", "1 to 20, by default 20.").shaped(Shape::Number(1, Some(20))),
+    query(
+        "dialect",
+        "IFOOD, the default, or OPEN_DELIVERY: whose words the application polls in. Events that there is no word for are not \
+         counted.",
+    )
+    .shaped(Shape::Pattern("^(IFOOD|OPEN_DELIVERY)$")),
 ];
 
 pub(super) const ROWS: &[Row] = &[

@@ -248,11 +248,50 @@ pub(crate) struct Row {
     /// Beyond 503 (every operation) and 401 and 403 (every one that takes a token).
     pub(crate) errors: &'static [u16],
     pub(crate) takes_token: bool,
-    /// How often an application may call it, where that is published.
+    /// How often an application may call it, where that is published. An operation that is counted as another one has that
+    /// one's: see [`Row::rate`].
     pub(crate) per_minute: Option<NonZeroU32>,
+    /// The same, where it is published for a second.
+    pub(crate) per_second: Option<NonZeroU32>,
+}
+
+/// So many requests in so long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rate {
+    pub(crate) requests: NonZeroU32,
+    pub(crate) per: Per,
+}
+
+/// What a rate is published for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Per {
+    Second,
+    Minute,
+}
+
+impl Operation {
+    /// The operation whose limit its requests count against: itself, or the same act in the other dialect, so that speaking
+    /// both gives nobody twice as much.
+    pub(crate) const fn counted_as(self) -> Self {
+        match self {
+            Self::OpenDelivery(operation) => match operation.twin() {
+                Some(twin) => twin,
+                None => self,
+            },
+            _ => self,
+        }
+    }
 }
 
 impl Row {
+    /// How often an application may call it, together with whatever else is counted as the same.
+    pub(crate) fn rate(&self) -> Option<Rate> {
+        let counted = self.operation.counted_as();
+        let row = if counted == self.operation { self } else { all().find(|row| row.operation == counted)? };
+        let rate = |requests: Option<NonZeroU32>, per| requests.map(|requests| Rate { requests, per });
+        rate(row.per_second, Per::Second).or(rate(row.per_minute, Per::Minute))
+    }
+
     /// Whether an `Idempotency-Key` is honoured by keeping the answer: where a row documents the header. Open Delivery has
     /// none, and there the core alone remembers a key.
     pub(crate) fn keeps_answers(&self) -> bool {
@@ -272,6 +311,10 @@ pub(crate) enum Verb {
 }
 
 const fn per_minute(requests: u32) -> Option<NonZeroU32> {
+    NonZeroU32::new(requests)
+}
+
+const fn per_second(requests: u32) -> Option<NonZeroU32> {
     NonZeroU32::new(requests)
 }
 
@@ -306,5 +349,26 @@ const fn get(operation: Operation, id: &'static str, paths: &'static [&'static s
         errors: &[],
         takes_token: true,
         per_minute: None,
+        per_second: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_as_another_operation_has_its_limit_and_none_of_its_own() {
+        let rows: Vec<&Row> = all().collect();
+        for row in &rows {
+            assert!(row.per_minute.is_none() || row.per_second.is_none(), "{}: published once", row.id);
+            let counted = row.operation.counted_as();
+            let counting = rows.iter().find(|other| other.operation == counted).unwrap();
+            assert_eq!((counting.operation.counted_as(), row.rate()), (counted, counting.rate()), "{}", row.id);
+            if counted != row.operation {
+                assert_eq!((row.per_minute, row.per_second), (None, None), "{}: nobody would read it", row.id);
+                assert!(row.rate().is_some(), "{}", row.id);
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Open Delivery with us as the ordering application (PARTNER_API, 4). Paths are mounted below the configured prefix.
 
-use super::{Answers, Document, Operation, Parameter, Row, Shape, Takes, Verb, get, header, query};
+use super::{Answers, Document, Operation, Parameter, Row, Shape, Takes, Verb, get, header, per_minute, query};
 
 /// An operation of this dialect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,29 @@ use OpenDeliveryOperation::{
     MenuUpdated, MerchantOnboarding, MerchantReading, MerchantStatus, PickedUp, Poll, Preparing, ReadyForPickup,
     RequestCancellation, Token, Track, ValidateCode, Versions,
 };
+
+impl OpenDeliveryOperation {
+    /// The operation of the Merchant API that is the same act and whose published limit therefore holds for both.
+    pub(super) const fn twin(self) -> Option<Operation> {
+        Some(match self {
+            Poll => Operation::Poll,
+            Acknowledge => Operation::Acknowledge,
+            GetOrder => Operation::GetOrder,
+            Confirm => Operation::Confirm,
+            Preparing => Operation::StartPreparation,
+            ReadyForPickup => Operation::ReadyToPickup,
+            Dispatch => Operation::Dispatch,
+            RequestCancellation => Operation::RequestCancellation,
+            AcceptCancellation => Operation::AcceptCancellation,
+            DenyCancellation => Operation::DenyCancellation,
+            ValidateCode => Operation::VerifyDeliveryCode,
+            // Tokens are counted where they are given. What is about merchants is unlimited over there, too.
+            Token | Versions | MerchantStatus | MerchantOnboarding | MerchantReading | MenuUpdated => return None,
+            // Acts that only this dialect has, with limits of their own.
+            PickedUp | Delivered | Track | ChangeDetails => return None,
+        })
+    }
+}
 
 const IDEMPOTENCY_KEY: &[Parameter] =
     &[header("idempotency-key", "Up to 255 characters; repeats of it do nothing more.")];
@@ -116,22 +139,28 @@ pub(super) const ROWS: &[Row] = &[
         &["/v1/orders/{orderId}/readyForPickup"],
         "Ready for the courier or the customer.",
     ),
-    action(
-        PickedUp,
-        "od_picked_up",
-        &["/v1/orders/{orderId}/pickedUp"],
-        "The customer has fetched a TAKEOUT order, which concludes it.",
-    ),
+    Row {
+        per_minute: per_minute(3_000),
+        ..action(
+            PickedUp,
+            "od_picked_up",
+            &["/v1/orders/{orderId}/pickedUp"],
+            "The customer has fetched a TAKEOUT order, which concludes it.",
+        )
+    },
     Row {
         takes: Takes::Optional("OrderDispatched"),
         ..action(Dispatch, "od_dispatch", &["/v1/orders/{orderId}/dispatch"], "Left with the merchant's own courier.")
     },
-    action(
-        Delivered,
-        "od_delivered",
-        &["/v1/orders/{orderId}/delivered"],
-        "The merchant's own courier has handed the order over, which concludes it.",
-    ),
+    Row {
+        per_minute: per_minute(3_000),
+        ..action(
+            Delivered,
+            "od_delivered",
+            &["/v1/orders/{orderId}/delivered"],
+            "The merchant's own courier has handed the order over, which concludes it.",
+        )
+    },
     Row {
         takes: Takes::One("RequestCancelled"),
         ..action(
@@ -170,6 +199,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         takes: Takes::One("OrderTracking"),
+        per_minute: per_minute(5_000),
         ..action(
             Track,
             "od_tracking",
@@ -181,6 +211,7 @@ pub(super) const ROWS: &[Row] = &[
         verb: Verb::Patch,
         summary: "Changes when the kitchen begins.",
         takes: Takes::One("OrderDetails"),
+        per_minute: per_minute(3_000),
         answers: Answers::Changed,
         parameters: IDEMPOTENCY_KEY,
         errors: &[400, 404, 408, 413],

@@ -1,6 +1,6 @@
 //! Orders: their details and what a merchant may do to them (PARTNER_API, 1.4).
 
-use super::{Answers, IDEMPOTENCY_KEY, Operation, Row, Takes, Verb, get, per_minute};
+use super::{Answers, IDEMPOTENCY_KEY, Operation, Row, Takes, Verb, get, per_minute, per_second};
 
 pub(super) const fn action(
     operation: Operation,
@@ -105,8 +105,7 @@ pub(super) const ROWS: &[Row] = &[
         summary: "What is to be picked of a grocery order; any other order has none.",
         answers: Answers::One("VirtualBag"),
         errors: &[404],
-        // Published as 1,000 a second.
-        per_minute: per_minute(60_000),
+        per_second: per_second(1_000),
         ..get(Operation::VirtualBag, "virtual_bag", &["/order/v1.0/orders/{id}/virtual-bag"])
     },
     Row {

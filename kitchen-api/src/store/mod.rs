@@ -32,6 +32,7 @@ use order_model::ApplicationId;
 use requests::Unavailable;
 
 pub use applications::{Applications, Rotation};
+pub(crate) use authorisations::OPENED_MAX;
 pub use authorisations::{
     Activation, Approved, AuthorisationId, AuthorisationStore, Client, Granted, MERCHANTS_MAX, Opened,
     ParseAuthorisationIdError, StoredAuthorisation, USER_CODE_LIFETIME, UserCode,

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use event_feed::FeedEvent;
 use order_model::{EventCode, EventId};
 use serde_json::json;
 
@@ -29,6 +30,34 @@ async fn every_shape_is_202_without_a_body_under_both_prefixes() {
         let answer = pos.post(path, body.to_string()).await;
         assert_eq!((answer.status.as_u16(), answer.body.len()), (202, 0), "{body}");
         assert!(rig.peers.feed.acknowledged_by("pos").contains(&event.id), "{body}");
+    }
+}
+
+/// As a POS's own types write an event back, whatever its language calls a field.
+#[tokio::test]
+async fn whole_events_count_in_any_casing() {
+    let rig = Rig::start().await;
+    let pos = rig.as_application("pos").await;
+    let of = |name: &str, event: &FeedEvent| {
+        let (id, order, merchant) = (event.id.to_string(), event.order.to_string(), event.merchant.to_string());
+        match name {
+            "id" => json!({ "id": id, "full_code": "PLACED", "order_id": order, "created_at": "2026-11-20T12:00:00Z" }),
+            "event_id" => json!({ "code": "PLC", "merchant_id": merchant, "event_id": id }),
+            "Id" => json!({ "Code": "PLC", "FullCode": "PLACED", "OrderId": order, "MerchantId": merchant, "Id": id }),
+            "ID" => json!({ "ID": id, "ORDERID": order, "METADATA": { "ID": order } }),
+            "eventId" => json!({ "eventId": id, "orderId": order, "eventType": "CREATED" }),
+            _ => json!({ "EventID": id, "Metadata": [{ "Id": order }], "SalesChannel": null }),
+        }
+    };
+    for (number, name) in (1..).zip(["id", "event_id", "Id", "ID", "eventId", "EventID"]) {
+        let [alone, inside] = [2 * number, 2 * number + 1].map(|order| event(merchant(1), order, EventCode::Placed));
+        let bodies = [(&alone, json!([of(name, &alone)])), (&inside, json!({ "events": [of(name, &inside)] }))];
+        for (event, body) in bodies {
+            let answer = pos.post(ACKNOWLEDGE, body.to_string()).await;
+            assert_eq!((answer.status.as_u16(), answer.body.len()), (202, 0), "{body}");
+            assert!(rig.peers.feed.acknowledged_by("pos").contains(&event.id), "{body}");
+        }
+        assert_eq!(rig.peers.feed.acknowledged_by("pos").len(), 2 * usize::from(number), "{name}: and nothing else");
     }
 }
 

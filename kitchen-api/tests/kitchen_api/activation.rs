@@ -1,6 +1,7 @@
 //! The page on which a merchant's owner authorises an application: what it shows, what it never shows, who may try how often.
 
 use crate::client::Answer;
+use crate::rate_limits::limit_named_by;
 use crate::rig::merchant;
 use crate::sign_in::SignIn;
 
@@ -103,6 +104,7 @@ async fn guesses_from_one_address_are_locked_out() {
     let locked = flow.activate(0, "192.0.2.1", &opened.user_code, &key).await;
     assert_eq!(locked.status, 429);
     assert!(locked.headers["retry-after"].to_str().unwrap().parse::<u32>().unwrap() <= 60);
+    assert_eq!(limit_named_by(&locked), 10, "so many may be wrong");
     assert!(html(&locked).contains("Muitas tentativas"));
     assert_eq!(flow.activate(0, "192.0.2.2", &opened.user_code, &key).await.status, 200, "others are not");
 }

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use kitchen_api::Config;
+use http::HeaderValue;
 use kitchen_api::store::{ApplicationStore, AuthorisationStore, Rotation, StoreError, UserCode};
+use kitchen_api::{Config, TokenConfig, generate_signing_key};
 use order_model::{EventCode, OrderId};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
 use crate::documentation::differences;
 use crate::peers::event;
+use crate::rate_limits::limit_named_by;
 use crate::rig::{config, merchant};
 use crate::sign_in::{POLL, SignIn, access_token, assert_bad_credentials, pos, refresh_token};
 
@@ -141,6 +143,57 @@ async fn every_code_and_token_expires() {
     assert_eq!(refreshed.status, 200);
     flow.table.clock.jump(Duration::from_secs(168 * 3600 + 1));
     assert_bad_credentials(&flow.refresh(1, &refresh_token(&refreshed)).await, "a refresh token lives 168 h");
+}
+
+#[tokio::test]
+async fn every_code_and_token_counts_until_the_end_of_its_life() {
+    let flow = SignIn::start().await;
+    flow.table.clock.stop();
+    let opened = flow.open(0).await;
+    flow.table.clock.pass(Duration::from_secs(600 - 1));
+    let (code, _) = flow.approve(&opened.user_code, &[merchant(1)]).await;
+    flow.table.clock.pass(Duration::from_secs(300 - 1));
+    let answer = flow.exchange(0, &opened.verifier, &code).await;
+    assert_eq!(answer.status, 200, "10 min for the user code, then 5 min for the authorization code: {answer:?}");
+    let client = flow.instances[0].with_token(&access_token(&answer));
+    flow.until(&client, POLL, 204).await;
+    flow.table.clock.pass(Duration::from_secs(6 * 3600 - 1));
+    assert_eq!(client.get(POLL).await.status, 204, "6 h for the access token");
+    flow.table.clock.pass(Duration::from_secs(162 * 3600));
+    let refreshed = flow.refresh(0, &refresh_token(&answer)).await;
+    assert_eq!(refreshed.status, 200, "168 h for the refresh token: {refreshed:?}");
+    flow.table.clock.pass(Duration::from_secs(168 * 3600));
+    assert_bad_credentials(&flow.refresh(0, &refresh_token(&refreshed)).await, "and not a second more");
+}
+
+#[tokio::test]
+async fn a_user_code_is_two_times_four_letters_that_cannot_be_mistaken() {
+    let flow = SignIn::start().await;
+    for _ in 0..20 {
+        let code = flow.open(0).await.user_code;
+        let (first, last) = code.split_once('-').unwrap();
+        for half in [first, last] {
+            assert!(half.len() == 4 && half.bytes().all(|letter| b"BCDFGHJKLMNPQRSTVWXZ".contains(&letter)), "{code}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn twenty_tokens_and_twenty_user_codes_a_minute_are_what_is_published() {
+    let published = Config::new(TokenConfig::new(generate_signing_key().unwrap())).token_requests_per_minute;
+    let flow = SignIn::start_with(Config { token_requests_per_minute: published, ..config() }).await;
+    flow.table.clock.stop();
+    let token = || flow.instances[0].ask_for_token("central", &flow.central_secret);
+    for _ in 0..20 {
+        assert_eq!(token().await.status, 200);
+        assert_eq!(flow.ask_for_user_code(0, "pos").await.status, 200, "counted by itself");
+    }
+    for refused in [token().await, flow.ask_for_user_code(0, "pos").await] {
+        assert_eq!((limit_named_by(&refused), &refused.headers["retry-after"]), (20, &HeaderValue::from(60)));
+    }
+    flow.table.clock.pass(Duration::from_secs(60));
+    assert_eq!(token().await.status, 200);
+    assert_eq!(flow.ask_for_user_code(0, "pos").await.status, 200);
 }
 
 #[tokio::test]
@@ -297,6 +350,7 @@ async fn guessed_verifiers_and_refresh_tokens_are_locked_out_and_other_restauran
     }
     let locked = flow.refresh(0, &one).await;
     assert_eq!((locked.status.as_u16(), locked.error_code().as_str()), (429, "TooManyRequests"));
+    assert_eq!(limit_named_by(&locked), 10, "so many may be wrong");
     assert_eq!(flow.refresh(0, &two).await.status, 200, "from the same address, by the same application");
     let opened = flow.open(0).await;
     let guess = format!("{}A", &opened.verifier[..opened.verifier.len() - 1]);
@@ -304,15 +358,16 @@ async fn guessed_verifiers_and_refresh_tokens_are_locked_out_and_other_restauran
     for _ in 0..10 {
         assert_bad_credentials(&flow.exchange(0, &guess, "BCDF-GHJK-LMNP").await, "a guess");
     }
-    assert_eq!(flow.exchange(0, &opened.verifier, "BCDF-GHJK-LMNP").await.status, 429);
+    assert_eq!(limit_named_by(&flow.exchange(0, &opened.verifier, "BCDF-GHJK-LMNP").await), 10);
 }
 
 #[tokio::test]
 async fn user_codes_are_bounded_per_minute_and_in_number() {
     let limited = SignIn::start_with(Config { token_requests_per_minute: Some(2), ..config() }).await;
-    for expected in [200, 200, 429] {
-        assert_eq!(limited.ask_for_user_code(0, "pos").await.status.as_u16(), expected);
+    for _ in 0..2 {
+        assert_eq!(limited.ask_for_user_code(0, "pos").await.status, 200);
     }
+    assert_eq!(limit_named_by(&limited.ask_for_user_code(0, "pos").await), 2);
     let flow = SignIn::start().await;
     let application = pos();
     for batch in 0..40 {
@@ -322,6 +377,7 @@ async fn user_codes_are_bounded_per_minute_and_in_number() {
     }
     let refused = flow.ask_for_user_code(1, "pos").await;
     assert_eq!((refused.status.as_u16(), refused.error_code().as_str()), (429, "TooManyRequests"));
+    assert_eq!(limit_named_by(&refused), 2_000);
     flow.table.clock.jump(Duration::from_secs(600));
     assert_eq!(flow.ask_for_user_code(1, "pos").await.status, 200, "old ones have expired");
 }

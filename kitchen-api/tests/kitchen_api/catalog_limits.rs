@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::catalog_table::{Tables, burger, path, simple_item};
+use crate::rate_limits::limit_named_by;
 
 #[tokio::test]
 async fn what_does_not_fit_is_a_400_that_names_its_field() {
@@ -118,7 +119,7 @@ async fn a_merchant_has_so_many_batches_open_and_no_more() {
     open(20).await;
     let refused = pos.send("PATCH", "/items/status", &batch).await;
     assert_eq!((refused.status.as_u16(), refused.error_code().as_str()), (429, "TooManyRequests"));
-    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(limit_named_by(&refused), 20);
     open(19).await;
     let taken = pos.send("PATCH", "/items/status", &batch).await;
     assert_eq!(taken.status, 202);

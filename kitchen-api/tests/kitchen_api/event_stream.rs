@@ -11,6 +11,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::client::Raw;
 use crate::peers::event;
+use crate::rate_limits::limit_named_by;
 use crate::rig::{Rig, config, eventually, merchant};
 
 const STREAM: &str = "/comanda/v1/events/stream";
@@ -246,7 +247,7 @@ async fn streams_are_bounded_for_each_application_and_a_place_is_free_when_the_c
     let first = Stream::of(&rig, &token, "").await;
     let refused = pos.get(STREAM).await;
     assert_eq!((refused.status.as_u16(), refused.error_code()), (429, "TooManyRequests".to_owned()));
-    assert_eq!(refused.headers["retry-after"], "5");
+    assert_eq!((limit_named_by(&refused), refused.headers["retry-after"].as_bytes()), (1, &b"5"[..]));
     let _other = Stream::of(&rig, &rig.token("other").await, "").await;
     drop(first);
     let freed = async {

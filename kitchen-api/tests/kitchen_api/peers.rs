@@ -100,6 +100,7 @@ impl Feed {
                 event_feed::filter::Verdict::HideAndAcknowledge => outcome.hidden.push(event.id),
             }
         }
+        outcome.events.truncate(query.limit);
         self.count_deliveries(query, &mut outcome);
         outcome
     }
@@ -248,6 +249,7 @@ impl ConnectionPolling for Served<Fallback> {
                 }
             }
         }
+        reply.events.truncate(usize::try_from(request.limit).unwrap());
         Ok(Response::new(reply))
     }
 

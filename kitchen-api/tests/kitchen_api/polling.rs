@@ -2,10 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
-use order_model::{EventCode, MerchantId};
+use event_feed::FeedEvent;
+use order_model::{EventCode, EventId, MerchantId, OrderId, Timestamp};
 use serde_json::json;
 
-use crate::peers::event;
+use crate::peers::{event, event_id_key};
 use crate::rig::{Rig, eventually, merchant};
 
 const POLL: &str = "/events/v1.0/events:polling";
@@ -102,6 +103,42 @@ async fn the_header_takes_spaces_and_commas_and_is_limited() {
         assert_eq!(answer.status.as_u16(), status, "{value:.60}");
         if status == 400 {
             assert_eq!(answer.error_code(), "BadRequest");
+            assert_eq!(answer.json()["error"]["field"], "x-polling-merchants");
+        }
+    }
+    let refused = pos.send("GET", POLL, &[("x-polling-merchants", &csv(&many))], "").await;
+    assert!(refused.json()["message"].as_str().unwrap().starts_with("Too many polling merchants"), "{refused:?}");
+}
+
+/// More are pending than one answer holds, in either dialect and whoever answers; acknowledging makes room for the rest.
+#[tokio::test]
+async fn a_page_holds_a_thousand_events_and_the_rest_comes_next() {
+    let placed = |number: u16| {
+        let order = OrderId::from_bytes(u128::from(number).to_be_bytes());
+        let created_at = Timestamp::from_unix_ms(1_795_000_000_000 + i64::from(number));
+        let id = EventId::derive(&event_id_key(), created_at, merchant(1), order, 1);
+        let body = format!(r#"{{"id":"{id}","code":"PLC","orderId":"{order}"}}"#);
+        FeedEvent { id, order, created_at, body: body.into(), ..event(merchant(1), 1, EventCode::Placed) }
+    };
+    let events: Vec<FeedEvent> = (0..1_001).map(placed).collect();
+    for is_down in [false, true] {
+        let rig = Rig::start().await;
+        rig.peers.feed.down.store(is_down, Ordering::SeqCst);
+        rig.peers.feed.events.lock().extend(events.clone());
+        rig.peers.fallback.events.lock().extend(events.clone());
+        let pos = rig.as_application("pos").await;
+        for (path, id) in [(POLL, "id"), ("/v1/events:polling", "eventId")] {
+            let page = pos.get(path).await.json();
+            let page = page.as_array().unwrap();
+            assert_eq!(page.len(), 1_000, "{path}");
+            let expected = events[..1_000].iter().map(|event| json!(event.id.to_string()));
+            assert!(page.iter().map(|event| event[id].clone()).eq(expected), "{path}");
+        }
+        if !is_down {
+            let ids: Vec<String> = events[..1_000].iter().map(|event| event.id.to_string()).collect();
+            assert_eq!(pos.post("/events/v1.0/events/acknowledgment", json!(ids).to_string()).await.status, 202);
+            let rest = pos.get(POLL).await.json();
+            assert_eq!((rest.as_array().unwrap().len(), &rest[0]["id"]), (1, &json!(events[1_000].id.to_string())));
         }
     }
 }
@@ -131,8 +168,12 @@ async fn above_500_merchants_the_header_is_mandatory() {
     rig.applications.put("chain", "chain-secret", &many);
     let chain = rig.once_known("chain").await;
     assert_eq!(chain.get(POLL).await.status, 400);
-    let header = csv(&many[..500]);
-    assert_eq!(chain.send("GET", POLL, &[("x-polling-merchants", &header)], "").await.status, 204);
+    // The newer text says 100, the older one 500: whoever keeps to either is served.
+    for (count, status) in [(1, 204), (100, 204), (101, 204), (500, 204), (501, 400)] {
+        let header = format!("{} , ", csv(&many[..count]));
+        let answer = chain.send("GET", POLL, &[("x-polling-merchants", &header)], "").await;
+        assert_eq!(answer.status.as_u16(), status, "{count}");
+    }
 }
 
 #[tokio::test]

@@ -31,15 +31,29 @@ use crate::peers::{Peers, event_id_key};
 /// In the future of whoever runs these tests: the local DynamoDB expires items by the system's clock.
 const START_MS: i64 = 1_995_000_000_000;
 
-/// The runtime's time from a fixed instant on; the wall clock can be made to jump.
+/// The runtime's time from a fixed instant on. The wall clock can be made to jump; all of it can be stopped, and moved on.
 pub struct TestClock {
     start: Instant,
     jumped_ms: AtomicI64,
+    stopped_at: Mutex<Option<Duration>>,
 }
 
 impl TestClock {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { start: Instant::now(), jumped_ms: AtomicI64::new(0) })
+        Arc::new(Self { start: Instant::now(), jumped_ms: AtomicI64::new(0), stopped_at: Mutex::default() })
+    }
+
+    /// From now on time passes only by [`TestClock::pass`]: what is counted within a time is counted exactly.
+    pub fn stop(&self) {
+        let now = self.monotonic();
+        *self.stopped_at.lock() = Some(now);
+    }
+
+    /// Lets so much time pass on a clock that was stopped.
+    pub fn pass(&self, time: Duration) {
+        let mut stopped_at = self.stopped_at.lock();
+        let then = stopped_at.unwrap();
+        *stopped_at = Some(then + time);
     }
 
     pub fn jump(&self, by: Duration) {
@@ -54,7 +68,8 @@ impl Clock for TestClock {
     }
 
     fn monotonic(&self) -> Duration {
-        Duration::from_secs(1) + self.start.elapsed()
+        let stopped_at = *self.stopped_at.lock();
+        stopped_at.unwrap_or_else(|| Duration::from_secs(1) + self.start.elapsed())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Events that are polled again and again and never acknowledged: counted always, a reason to pause polling where that is on.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use event_feed::FeedEvent;
 use kitchen_api::Config;
@@ -76,6 +77,30 @@ async fn a_hundred_strikes_pause_polling_and_acknowledging_them_ends_it() {
         assert_eq!(pos.get(POLL).await.status, 204);
         assert_eq!(strikes(&pos).await, json!({ "pausePolling": true, "max": 100, "counted": 0, "headroom": 100 }));
     }
+}
+
+#[tokio::test]
+async fn polling_goes_on_after_five_minutes_though_nothing_was_acknowledged() {
+    let rig = Rig::start_with(pausing()).await;
+    let pos = rig.as_application("pos").await;
+    rig.clock.stop();
+    pending(&rig, 100);
+    poll_many(&pos, POLL).await;
+    assert_eq!(seconds(&pos.get(POLL).await, "retry-after"), 300);
+    rig.clock.pass(Duration::from_secs(299));
+    let refused = pos.get(POLL).await;
+    assert_eq!((refused.status.as_u16(), seconds(&refused, "retry-after")), (429, 1));
+    rig.clock.pass(Duration::from_secs(1));
+    for path in [POLL, OPEN_DELIVERY_POLL] {
+        let answer = pos.get(path).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.json().as_array().unwrap().len()),
+            (200, 100),
+            "{path}: all of them"
+        );
+    }
+    let standing = strikes(&pos).await;
+    assert_eq!((&standing["counted"], standing.get("pausedForSeconds")), (&json!(0), None), "counting began anew");
 }
 
 #[tokio::test]

@@ -50,6 +50,36 @@ async fn each_merchant_has_its_count_its_oldest_and_its_headroom_whoever_answers
     }
 }
 
+/// A courier is no event of Open Delivery's, `DELIVERED` is one of its own.
+#[tokio::test]
+async fn what_is_counted_is_what_polls_of_that_dialect_hold_whoever_answers() {
+    let codes = [EventCode::Placed, EventCode::AssignDriver, EventCode::GoingToOrigin, EventCode::Delivered];
+    for is_down in [false, true] {
+        let rig = Rig::start().await;
+        rig.peers.feed.down.store(is_down, Ordering::SeqCst);
+        let events: Vec<_> = codes.into_iter().zip(1..).map(|(code, order)| event(merchant(1), order, code)).collect();
+        rig.peers.feed.events.lock().extend(events.clone());
+        rig.peers.fallback.events.lock().extend(events);
+        let pos = rig.as_application("pos").await;
+        let pending = async |query: &str| {
+            pos.get(&format!("{UNACKNOWLEDGED}?{query}")).await.json()["merchants"][0]["pending"].clone()
+        };
+        assert_eq!((pending("").await, pending("dialect=IFOOD").await), (json!(3), json!(3)));
+        assert_eq!(pending("dialect=OPEN_DELIVERY").await, json!(2));
+        for (path, count) in [("/events/v1.0/events:polling", 3), ("/v1/events:polling", 2)] {
+            assert_eq!(pos.get(path).await.json().as_array().unwrap().len(), count, "{path} holds as many");
+        }
+        for wrong in ["", "open_delivery", "STANDARD", "OPEN_DELIVERY%20"] {
+            let refused = pos.get(&format!("{UNACKNOWLEDGED}?dialect={wrong}")).await;
+            assert_eq!(
+                (refused.status.as_u16(), &refused.json()["error"]["field"]),
+                (400, &json!("dialect")),
+                "{wrong}"
+            );
+        }
+    }
+}
+
 #[tokio::test]
 async fn foreign_and_unknown_merchants_are_refused_alike_whoever_answers() {
     for is_down in [false, true] {

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::client::{Answer, Client, Raw};
 use crate::peers::event;
+use crate::rate_limits::limit_named_by;
 use crate::rig::{Rig, config, eventually, merchant};
 
 const POLL: &str = "/events/v1.0/events:polling";
@@ -170,7 +171,7 @@ async fn places_are_bounded_for_each_application_and_free_when_the_client_leaves
     eventually("it has looked", || polls(&rig) > 0).await;
     let refused = pos.get(&format!("{POLL}?wait=1")).await;
     assert_eq!((refused.status.as_u16(), refused.error_code()), (429, "TooManyRequests".to_owned()));
-    assert_eq!(refused.headers["retry-after"], "5");
+    assert_eq!((limit_named_by(&refused), refused.headers["retry-after"].as_bytes()), (1, &b"5"[..]));
     assert_eq!(pos.get(POLL).await.status, 204, "who does not wait needs no place");
     assert_eq!(other.get(&format!("{POLL}?wait=1")).await.status, 204, "another's places are its own");
     drop(first);

@@ -49,7 +49,10 @@ pub enum Activation {
     /// The code or the key is not one that counts; which is not said.
     Refused,
     /// There were too many attempts with this code or for this merchant.
-    TooMany,
+    TooMany {
+        /// How many there may be.
+        most: u32,
+    },
 }
 
 impl Applications {
@@ -96,7 +99,7 @@ impl Applications {
         let counts = [Counted::KeysOf(merchant), Counted::KeysWith(code.as_letters())];
         for counted in counts {
             if !self.count(counted).await? {
-                return Ok(Activation::TooMany);
+                return Ok(Activation::TooMany { most: counted.most() });
             }
         }
         // Both are looked at whatever the other is: how long it takes does not tell a key that counts from one that does not.

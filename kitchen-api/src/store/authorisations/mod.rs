@@ -29,6 +29,7 @@ use refresh_tokens::RefreshTokens;
 pub use approving::{Activation, Approved, MERCHANTS_MAX, Opened};
 pub use codes::UserCode;
 pub(crate) use codes::{authorisation_of_refresh_token, user_code_of_verifier};
+pub(crate) use portal_keys::OPENED_MAX;
 pub use request::USER_CODE_LIFETIME;
 
 /// Names one authorisation: 128 random bits, 32 hexadecimal digits as text.

@@ -16,6 +16,10 @@ use crate::store::{Applications, StoreError};
 /// The length of a window in which attempts are counted.
 const WINDOW_MS: i64 = 10 * 60 * 1000;
 
+/// Requests that an application may open in a window: a vendor that is rolled out to a chain, and room for one who opens some to
+/// annoy.
+pub(crate) const OPENED_MAX: u32 = 2_000;
+
 /// What is counted in windows of ten minutes, and how much of it there may be.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Counted<'a> {
@@ -29,10 +33,9 @@ pub(super) enum Counted<'a> {
 
 impl Counted<'_> {
     /// How many there may be in a window.
-    const fn most(self) -> u32 {
+    pub(super) const fn most(self) -> u32 {
         match self {
-            // A vendor that is rolled out to a chain, and room for one who opens some to annoy.
-            Self::Opened(_) => 2_000,
+            Self::Opened(_) => OPENED_MAX,
             // Somebody else can use these up; a window later the owner has another thirty.
             Self::KeysOf(_) => 30,
             Self::KeysWith(_) => 10,

@@ -3,6 +3,7 @@
 //! `main` parses it and hands each command to its module under [`crate::commands`]. Help texts are held by a test.
 
 mod cluster;
+mod presentation;
 mod setting_flags;
 mod webhook;
 
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use cluster::{CertificatesArgs, ClusterCommand, ClusterNode};
+pub use presentation::PresentationArgs;
 pub use setting_flags::SettingFlags;
 pub use webhook::{WebhookApplication, WebhookCommand, WebhookList, WebhookPage, WebhookSet};
 
@@ -270,6 +272,9 @@ pub enum MerchantCommand {
         /// Name shown to partners
         #[arg(long)]
         name: String,
+        /// Legal name
+        #[arg(long)]
+        corporate_name: Option<String>,
         /// IANA time zone
         #[arg(long, default_value = "America/Sao_Paulo")]
         time_zone: String,
@@ -282,6 +287,9 @@ pub enum MerchantCommand {
         /// An integrator's own, no restaurant: orders may be simulated for it; `--test=false` ends that
         #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
         test: Option<bool>,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "flattened")]
+        presentation: PresentationArgs,
         #[command(flatten)]
         #[allow(missing_docs, reason = "flattened")]
         rest: SettingsOnly,

@@ -204,6 +204,7 @@ pub fn differences(document: &Value, schema: &Value, value: &Value, at: &str) ->
         Some("boolean") => value.is_boolean(),
         Some("integer") => value.is_u64(),
         Some("number") => value.is_number(),
+        Some("null") => value.is_null(),
         other => panic!("{at}: {other:?}"),
     };
     let is_among = schema.get("enum").is_none_or(|values| values.as_array().unwrap().contains(value));

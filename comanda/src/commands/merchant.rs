@@ -128,6 +128,7 @@ async fn show(merchant: MerchantId, rest: &SettingsOnly) -> Result<(), Failure> 
     let Some(profile) = store.profile(merchant).await.context("reading the merchant")? else {
         return Err(Failure::Failed(format!("merchant {merchant} does not exist")));
     };
+    let presentation = store.presentation(merchant).await.context("reading how it presents itself")?;
     let history = store.history(merchant, HISTORY_SHOWN, Timestamp::MAX).await.context("reading its history")?;
     let transition = |transition: &merchant_connection::presence::Transition| {
         json!({
@@ -136,7 +137,8 @@ async fn show(merchant: MerchantId, rest: &SettingsOnly) -> Result<(), Failure> 
         })
     };
     let row = json!({
-        "merchantId": merchant.to_string(), "name": profile.name, "timeZone": profile.time_zone,
+        "merchantId": merchant.to_string(), "name": profile.name, "corporateName": profile.corporate_name,
+        "timeZone": profile.time_zone, "presentation": presentation_to_json(&presentation),
         "openDeliveryId": profile.open_delivery_id, "isTest": profile.is_test,
         "coordinates": profile.coordinates.map(|place| place.to_string()), "createdAt": profile.created_at.to_string(),
         "status": if history.first().is_some_and(|last| last.online) { "ONLINE" } else { "OFFLINE" },
@@ -153,6 +155,16 @@ async fn show(merchant: MerchantId, rest: &SettingsOnly) -> Result<(), Failure> 
         lines.join("\n")
     });
     Ok(())
+}
+
+/// What is known; the rest is null.
+fn presentation_to_json(presentation: &Presentation) -> Value {
+    let texts = presentation.texts().into_iter().map(|(name, text)| (name.to_owned(), json!(text)));
+    let others = [
+        ("averageTicketCents".to_owned(), json!(presentation.average_ticket_cents)),
+        ("exclusive".to_owned(), json!(presentation.exclusive)),
+    ];
+    Value::Object(texts.chain(others).collect())
 }
 
 fn print(rest: &SettingsOnly, row: &Value, for_people: impl Fn(&Value) -> String) {

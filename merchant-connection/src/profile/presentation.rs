@@ -42,7 +42,7 @@ pub struct Address {
 
 impl Presentation {
     /// Every text under the name it is stored by.
-    pub(crate) fn texts(&self) -> [(&'static str, &Option<String>); 8] {
+    pub fn texts(&self) -> [(&'static str, &Option<String>); 8] {
         let Address { country, state, city, district, street, number, postal_code } = &self.address;
         [
             ("description", &self.description),

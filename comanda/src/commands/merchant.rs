@@ -45,7 +45,7 @@ pub async fn execute(command: MerchantCommand) -> Result<(), Failure> {
                 is_test: test.unwrap_or(false),
                 coordinates,
             };
-            let presentation = Presentation::from(presentation);
+            let presentation = Presentation::from(*presentation);
             merchant.check().and_then(|()| presentation.check()).map_err(|error| Failure::Usage(error.to_string()))?;
             let store = store(&rest).await?;
             let created = put(&store, &merchant, test).await?;

@@ -85,11 +85,19 @@ impl MerchantConnection for Handle {
         request: Request<wire::GetMerchantsRequest>,
     ) -> Result<Response<wire::GetMerchantsReply>, Status> {
         measured("get_merchants", async {
-            let ids = request.into_inner().merchant_ids;
+            let wire::GetMerchantsRequest { merchant_ids: ids, with_presentation } = request.into_inner();
             at_most(ids.len(), MERCHANTS_MAX, "merchant_ids")?;
             let ids: Result<Vec<MerchantId>, Status> = ids.iter().map(|id| merchant_id(id)).collect();
             let found = self.shared.store.versioned_profiles(&ids?).await.map_err(status)?;
-            Ok(Response::new(wire::GetMerchantsReply { merchants: found.iter().map(profile_to_wire).collect() }))
+            let mut merchants: Vec<wire::Merchant> = found.iter().map(profile_to_wire).collect();
+            if with_presentation {
+                let ids: Vec<MerchantId> = found.iter().map(|stored| stored.merchant.id).collect();
+                let known = self.shared.store.presentations(&ids).await.map_err(status)?;
+                for (merchant, known) in merchants.iter_mut().zip(known) {
+                    merchant.presentation = Some(known.into());
+                }
+            }
+            Ok(Response::new(wire::GetMerchantsReply { merchants }))
         })
         .await
     }

@@ -3,6 +3,8 @@
 //! `main` parses it and hands each command to its module under [`crate::commands`]. Help texts are held by a test.
 
 mod cluster;
+mod merchant;
+mod presentation;
 mod setting_flags;
 mod webhook;
 
@@ -11,6 +13,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use cluster::{CertificatesArgs, ClusterCommand, ClusterNode};
+pub use merchant::MerchantCommand;
+pub use presentation::PresentationArgs;
 pub use setting_flags::SettingFlags;
 pub use webhook::{WebhookApplication, WebhookCommand, WebhookList, WebhookPage, WebhookSet};
 
@@ -257,53 +261,6 @@ pub struct AppMerchants {
     #[command(flatten)]
     #[allow(missing_docs, reason = "flattened")]
     pub rest: SettingsOnly,
-}
-
-/// `merchant`.
-#[derive(Debug, Subcommand)]
-pub enum MerchantCommand {
-    /// Add or replace a merchant
-    #[command(after_help = "Example: comanda merchant add 0b8e1c34-7f70-4c2f-9a55-6d1de6a3c901 --name Cantina")]
-    Add {
-        /// Merchant id, a UUID
-        merchant: String,
-        /// Name shown to partners
-        #[arg(long)]
-        name: String,
-        /// IANA time zone
-        #[arg(long, default_value = "America/Sao_Paulo")]
-        time_zone: String,
-        /// Open Delivery id, 36 to 100 characters
-        #[arg(long)]
-        open_delivery_id: Option<String>,
-        /// Where it is, in degrees, such as -23.5614,-46.6559; without it no courier is offered to it
-        #[arg(long, value_name = "LATITUDE,LONGITUDE", allow_hyphen_values = true)]
-        coordinates: Option<order_model::Coordinates>,
-        /// An integrator's own, no restaurant: orders may be simulated for it; `--test=false` ends that
-        #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-        test: Option<bool>,
-        #[command(flatten)]
-        #[allow(missing_docs, reason = "flattened")]
-        rest: SettingsOnly,
-    },
-    /// Make a merchant's portal key, shown once, for its owner; the one before ends at once
-    #[command(after_help = "Example: comanda merchant portal-key 00000000-0000-4000-8000-000000000001")]
-    PortalKey {
-        /// Merchant id
-        merchant: String,
-        #[command(flatten)]
-        #[allow(missing_docs, reason = "flattened")]
-        rest: SettingsOnly,
-    },
-    /// Show a merchant
-    #[command(after_help = "Example: comanda merchant show 00000000-0000-4000-8000-000000000001")]
-    Show {
-        /// Merchant id
-        merchant: String,
-        #[command(flatten)]
-        #[allow(missing_docs, reason = "flattened")]
-        rest: SettingsOnly,
-    },
 }
 
 /// `order`.

@@ -1,7 +1,7 @@
 //! `comanda merchant add|show`: profiles, straight in the table of merchant-connection; `portal-key`: its secret, in
 //! kitchen-api's.
 
-use merchant_connection::profile::Merchant;
+use merchant_connection::profile::{Merchant, Presentation};
 use merchant_connection::store::{Store, VersionedProfile};
 use order_model::{MerchantId, Timestamp};
 use secrecy::ExposeSecret;
@@ -22,12 +22,22 @@ const HISTORY_SHOWN: usize = 20;
 /// Adds or shows a merchant.
 pub async fn execute(command: MerchantCommand) -> Result<(), Failure> {
     match command {
-        MerchantCommand::Add { merchant, name, time_zone, open_delivery_id, coordinates, test, rest } => {
+        MerchantCommand::Add {
+            merchant,
+            name,
+            corporate_name,
+            time_zone,
+            open_delivery_id,
+            coordinates,
+            test,
+            presentation,
+            rest,
+        } => {
             let merchant = Merchant {
                 id: parse(&merchant)?,
                 open_delivery_id,
                 name,
-                corporate_name: String::new(),
+                corporate_name: corporate_name.unwrap_or_default(),
                 time_zone,
                 shifts: Merchant::around_the_clock(),
                 interruptions: Vec::new(),
@@ -35,8 +45,11 @@ pub async fn execute(command: MerchantCommand) -> Result<(), Failure> {
                 is_test: test.unwrap_or(false),
                 coordinates,
             };
-            merchant.check().map_err(|error| Failure::Usage(error.to_string()))?;
-            let created = put(&store(&rest).await?, &merchant, test).await?;
+            let presentation = Presentation::from(*presentation);
+            merchant.check().and_then(|()| presentation.check()).map_err(|error| Failure::Usage(error.to_string()))?;
+            let store = store(&rest).await?;
+            let created = put(&store, &merchant, test).await?;
+            store.present(merchant.id, &presentation).await.context("writing how the merchant presents itself")?;
             print(&rest, &json!({"merchantId": merchant.id.to_string(), "created": created}), |row| {
                 format!(
                     "merchant {} {}",
@@ -89,7 +102,9 @@ async fn put(store: &Store, given: &Merchant, test: Option<bool>) -> Result<bool
 fn changed(before: Merchant, given: &Merchant, test: Option<bool>) -> Merchant {
     Merchant {
         open_delivery_id: given.open_delivery_id.clone().or(before.open_delivery_id),
-        corporate_name: before.corporate_name,
+        corporate_name: Some(given.corporate_name.clone())
+            .filter(|name| !name.is_empty())
+            .unwrap_or(before.corporate_name),
         shifts: before.shifts,
         interruptions: before.interruptions,
         is_test: test.unwrap_or(before.is_test),
@@ -113,6 +128,7 @@ async fn show(merchant: MerchantId, rest: &SettingsOnly) -> Result<(), Failure> 
     let Some(profile) = store.profile(merchant).await.context("reading the merchant")? else {
         return Err(Failure::Failed(format!("merchant {merchant} does not exist")));
     };
+    let presentation = store.presentation(merchant).await.context("reading how it presents itself")?;
     let history = store.history(merchant, HISTORY_SHOWN, Timestamp::MAX).await.context("reading its history")?;
     let transition = |transition: &merchant_connection::presence::Transition| {
         json!({
@@ -121,7 +137,8 @@ async fn show(merchant: MerchantId, rest: &SettingsOnly) -> Result<(), Failure> 
         })
     };
     let row = json!({
-        "merchantId": merchant.to_string(), "name": profile.name, "timeZone": profile.time_zone,
+        "merchantId": merchant.to_string(), "name": profile.name, "corporateName": profile.corporate_name,
+        "timeZone": profile.time_zone, "presentation": presentation_to_json(&presentation),
         "openDeliveryId": profile.open_delivery_id, "isTest": profile.is_test,
         "coordinates": profile.coordinates.map(|place| place.to_string()), "createdAt": profile.created_at.to_string(),
         "status": if history.first().is_some_and(|last| last.online) { "ONLINE" } else { "OFFLINE" },
@@ -138,6 +155,16 @@ async fn show(merchant: MerchantId, rest: &SettingsOnly) -> Result<(), Failure> 
         lines.join("\n")
     });
     Ok(())
+}
+
+/// What is known; the rest is null.
+fn presentation_to_json(presentation: &Presentation) -> Value {
+    let texts = presentation.texts().into_iter().map(|(name, text)| (name.to_owned(), json!(text)));
+    let others = [
+        ("averageTicketCents".to_owned(), json!(presentation.average_ticket_cents)),
+        ("exclusive".to_owned(), json!(presentation.exclusive)),
+    ];
+    Value::Object(texts.chain(others).collect())
 }
 
 fn print(rest: &SettingsOnly, row: &Value, for_people: impl Fn(&Value) -> String) {
@@ -177,6 +204,8 @@ mod tests {
         };
         let expected = Merchant { name: given.name.clone(), ..before.clone() };
         assert_eq!(changed(before.clone(), &given, None), expected);
+        let renamed = Merchant { corporate_name: "Nova Ltda".to_owned(), ..given.clone() };
+        assert_eq!(changed(before.clone(), &renamed, None).corporate_name, "Nova Ltda");
         let real = Merchant { is_test: false, ..expected };
         assert_eq!(changed(before, &given, Some(false)), real, "only who says so makes it a restaurant's");
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{Method, StatusCode};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -174,11 +176,49 @@ async fn the_commands_work_beside_a_running_platform() {
     assert_eq!(json(&["merchant", "show", merchant, "--json"])["name"], "Nova");
     assert_eq!(json(&["merchant", "add", merchant, "--name", "Outra", "--json"])["created"], false);
     assert_eq!(json(&["merchant", "show", merchant, "--json"])["name"], "Outra");
+    merchant_presents_itself(&dev, &json).await;
     assert_eq!(json(&["order", "erase", &order, "--json"])["alreadyErased"], false);
     assert_eq!(json(&["order", "erase", &order, "--json"])["alreadyErased"], true);
     let (code, _, stderr) = run(&["app", "revoke", "vendor"], &environment);
     assert_eq!(code, 0, "{stderr}");
     assert_eq!(run(&["aws", "init"], &environment).0, 0, "what exists is left as it is");
+}
+
+/// What an operator says about a merchant, part by part, is what its POS reads; a POS that closes its store changes none of it.
+async fn merchant_presents_itself(dev: &Dev, json: &impl Fn(&[&str]) -> Value) {
+    let add = ["merchant", "add", MERCHANT, "--name", "Cantina", "--json"];
+    let address = ["--country", "BR", "--state", "SP", "--city", "São Paulo", "--district", "Centro"];
+    let first = ["--corporate-name", "Cantina Ltda", "--description", "Massas", "--average-ticket", "45.50"];
+    assert_eq!(json(&[&add[..], &first, &["--exclusive"], &address].concat())["created"], false);
+    json(&[&add[..], &["--street", "Rua A", "--number", "1", "--postal-code", "01000000"]].concat());
+    let shown = json(&["merchant", "show", MERCHANT, "--json"]);
+    assert_eq!((&shown["corporateName"], &shown["presentation"]["street"]), (&"Cantina Ltda".into(), &"Rua A".into()));
+    let pos = dev.pos().await;
+    let path = format!("/merchant/v1.0/merchants/{MERCHANT}");
+    let hours = r#"{"shifts":[{"dayOfWeek":"MONDAY","start":"09:00:00","duration":60}]}"#;
+    for change in ["", hours] {
+        if !change.is_empty() {
+            let put = pos.call(Method::PUT, &format!("{path}/opening-hours"), &[], Bytes::from(change)).await.unwrap();
+            assert_eq!(put.status, StatusCode::CREATED);
+        }
+        let details = pos.call(Method::GET, &path, &[], Bytes::new()).await.unwrap().json();
+        let text = |pointer: &str| details.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        for (pointer, expected) in [
+            ("/corporateName", "Cantina Ltda"),
+            ("/description", "Massas"),
+            ("/address/country", "BR"),
+            ("/address/state", "SP"),
+            ("/address/city", "São Paulo"),
+            ("/address/district", "Centro"),
+            ("/address/street", "Rua A"),
+            ("/address/number", "1"),
+            ("/address/postalCode", "01000000"),
+        ] {
+            assert_eq!(text(pointer), expected, "{pointer}");
+        }
+        assert_eq!((&details["averageTicket"], &details["exclusive"]), (&Value::from(45.5), &Value::from(true)));
+        assert!(details["address"]["latitude"].is_number(), "where it is stays: {details}");
+    }
 }
 
 /// A flow that an operator approves, and its end.

@@ -77,6 +77,7 @@ pub(crate) async fn answer(
         CatalogOperation::RemoveProduct => remove_one(&asked, EntityKind::Product).await,
         CatalogOperation::GetBatch => batch(&asked).await,
         CatalogOperation::UploadImage => images::upload(&asked, body).await,
+        CatalogOperation::RemoveImage => images::remove(&asked).await,
     }?;
     api.catalog.answers_again();
     Ok(response)

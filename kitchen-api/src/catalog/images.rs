@@ -1,8 +1,9 @@
 //! Pictures of menus: taken from whoever keeps the catalog, shown to everybody (PARTNER_API, 1.6).
 //!
 //! Called by `endpoints` and, for what is shown, by the routes: menus are public, and apps show their pictures without a token.
-//! An address holds the digest of what it shows, so it never shows anything else and cannot be guessed. Deliberately absent: a
-//! list of them, and removing one, because nobody knows which addresses apps still show.
+//! An address holds the digest of what it shows, so it never shows anything else and cannot be guessed. Its merchant's POS may
+//! remove one that no product has; other instances and caches may show it for a while longer. Deliberately absent: a list of
+//! them, and removing one unasked, because nobody knows which addresses apps still show.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,14 +18,15 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::Catalog;
-use super::answers::{refused, with_status};
+use super::answers::{gone, refused, with_status};
 use super::editing::NO_ATTEMPT_AFTER;
 use super::endpoints::Asked;
-use super::limits::IMAGES_MAX;
+use super::entities::{Entity, EntityKind};
+use super::limits::{IMAGES_MAX, PRODUCTS_MAX};
 use super::picture::{FIELD, Media, Picture, PictureName};
 use super::picture_cache::{PictureCache, PictureKey};
 use super::refusal::{Kind, Refusal};
-use super::store::{CatalogError, Kept};
+use super::store::{CatalogError, Kept, Removed};
 use crate::api::Api;
 use crate::body::{BODY_MAX_BYTES, read_body};
 use crate::errors::ApiError;
@@ -85,6 +87,58 @@ async fn keep(asked: &Asked<'_>, picture: &Picture) -> Result<Kept, CatalogError
     while editor.clock.monotonic().saturating_sub(started) <= NO_ATTEMPT_AFTER {
         if let Some(kept) = editor.table.keep_image(asked.merchant, &digest, &picture.bytes).await? {
             return Ok(kept);
+        }
+        attempt += 1;
+        tokio::time::sleep(editor.pause(attempt)).await;
+    }
+    Err(CatalogError::Contended)
+}
+
+/// Removes a picture that no product has, and gives its place back.
+pub(super) async fn remove(asked: &Asked<'_>) -> Result<Response, ApiError> {
+    let (catalog, path) = (&asked.api.catalog, asked.parts.uri.path());
+    let name = PictureName::read(path_segment(path, NAME_SEGMENT)).ok_or_else(no_picture)?;
+    match take_away(asked, &name).await.map_err(|error| catalog.unavailable(&error))? {
+        Removal::Done => {}
+        Removal::NotThere => return Err(no_picture()),
+        Removal::InUse(product) => {
+            let message = format!("The product {product} has this picture.");
+            return Err(refused(Refusal::new(Kind::Conflict, message)));
+        }
+    }
+    catalog.pictures.cache.lock().forget(&(asked.merchant, name));
+    Ok(gone())
+}
+
+/// What became of a picture that was to be removed.
+enum Removal {
+    Done,
+    NotThere,
+    /// A product has it: the one of this id.
+    InUse(String),
+}
+
+/// Looks which products there are and removes the picture if they are the same still: no product comes by it in between.
+async fn take_away(asked: &Asked<'_>, name: &PictureName) -> Result<Removal, CatalogError> {
+    let (editor, merchant, digest) = (&asked.api.catalog.editor, asked.merchant, name.digest());
+    // Under the name of another kind of picture there is none.
+    if editor.table.image(merchant, &digest).await?.is_none_or(|bytes| Media::of(&bytes) != Some(name.media)) {
+        return Ok(Removal::NotThere);
+    }
+    let started = editor.clock.monotonic();
+    let mut attempt = 0;
+    while editor.clock.monotonic().saturating_sub(started) <= NO_ATTEMPT_AFTER {
+        let revision = editor.table.head(merchant).await?.revision;
+        let products = editor.table.load_kind(merchant, EntityKind::Product, PRODUCTS_MAX as usize).await?;
+        // However its address is written, with a host or without.
+        let shows = |entity: &Entity| matches!(entity, Entity::Product(product) if product.image_path.as_ref().is_some_and(|path| path.contains(&digest)));
+        if let Some((key, _)) = products.into_iter().find(|(_, stored)| shows(&stored.entity)) {
+            return Ok(Removal::InUse(key.id));
+        }
+        match editor.table.remove_image(merchant, &digest, revision).await? {
+            Removed::Done => return Ok(Removal::Done),
+            Removed::NotThere => return Ok(Removal::NotThere),
+            Removed::Overtaken => {}
         }
         attempt += 1;
         tokio::time::sleep(editor.pause(attempt)).await;

@@ -47,7 +47,7 @@ pub(crate) const PRICE_MAX_CENTS: u64 = 100_000_000;
 
 /// One picture: what base64, a third larger, leaves of a body of 256 KiB; an item of DynamoDB would hold 400 KB.
 pub(crate) const IMAGE_MAX_BYTES: usize = 190 * 1024;
-/// Pictures of one merchant: one for each product that has one, a few times over. They are never removed.
+/// Pictures of one merchant: one for each product that has one, a few times over. Whoever has as many removes some.
 pub(crate) const IMAGES_MAX: u32 = 2_000;
 
 /// Products on one page of their list, at most and by default.

@@ -5,6 +5,7 @@
 
 use axum::response::Response;
 use bytes::Bytes;
+use order_model::Timestamp;
 use serde_json::json;
 
 use super::answers::{Json, one, refused};
@@ -17,6 +18,7 @@ use super::sellable::unsellable;
 use super::store::CatalogError;
 use super::views::{self, Lookup};
 use crate::errors::ApiError;
+use crate::merchants::find_one;
 use crate::oauth::form_pairs;
 use crate::orders::json_response;
 
@@ -57,14 +59,23 @@ pub(super) async fn catalogs(asked: &Asked<'_>) -> Result<Response, ApiError> {
     let catalog = &asked.api.catalog;
     let head = catalog.editor.table.head(asked.merchant).await.map_err(|error| catalog.unavailable(&error))?;
     let id = catalog_id(asked.merchant);
+    let modified_at =
+        if head.revision == 0 { made_at(asked).await.unwrap_or(head.modified_at) } else { head.modified_at };
     let body = json!([{
         "catalogId": id,
         "groupId": id,
         "context": ["DEFAULT"],
         "status": "AVAILABLE",
-        "modifiedAt": head.modified_at.to_string(),
+        "modifiedAt": modified_at.to_string(),
     }]);
     Ok(json_response(Bytes::from(body.to_string())))
+}
+
+/// When the merchant was added, and its empty catalog with it. Nothing is said while nobody can be asked: a catalog that can be
+/// read is not refused for that.
+async fn made_at(asked: &Asked<'_>) -> Option<Timestamp> {
+    let merchant = find_one(asked.api, asked.merchant).await.ok().flatten()?;
+    Some(Timestamp::from_unix_ms(merchant.created_at_ms))
 }
 
 async fn everything(asked: &Asked<'_>) -> Result<Lookup, ApiError> {

@@ -43,6 +43,14 @@ impl PictureCache {
             self.young_bytes += bytes;
         }
     }
+
+    /// Forgets one that was removed.
+    pub(super) fn forget(&mut self, key: &PictureKey) {
+        if let Some(picture) = self.young.remove(key) {
+            self.young_bytes -= picture.len();
+        }
+        self.old.remove(key);
+    }
 }
 
 #[cfg(test)]
@@ -67,6 +75,20 @@ mod tests {
         }
         assert_eq!(cache.get(&key(1)), None);
         assert_eq!(cache.get(&key(999)), Some(picture));
+    }
+
+    #[test]
+    fn one_that_is_forgotten_is_gone_from_both_generations_and_leaves_its_room() {
+        let picture = Bytes::from(vec![0; PICTURE_BYTES]);
+        let mut cache = PictureCache::default();
+        let generation = GENERATION_BYTES / PICTURE_BYTES;
+        (0..=generation).for_each(|number| cache.put(key(number), picture.clone()));
+        assert_eq!((cache.old.len(), cache.young.len()), (generation, 1));
+        for number in [0, generation] {
+            cache.forget(&key(number));
+            assert_eq!(cache.get(&key(number)), None);
+        }
+        assert_eq!((cache.old.len(), cache.young.len(), cache.young_bytes), (generation - 1, 0, 0));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! `GET /merchant/v1.0/merchants` and `/merchants/{id}`.
 //!
-//! What merchant-connection does not know (address beyond coordinates, ticket, description) is left out instead of invented; the time zone is added
-//! to what is published, because times of a store are answered without an offset. A foreign merchant and an unknown one
-//! answer identically: 403.
+//! The details have every published field: what nobody has told the platform is empty, 0 or false, because clients read them
+//! without asking; only degrees are left out then, because 0 is a place. The time zone is added to what is published, because
+//! times of a store are answered without an offset. A foreign merchant and an unknown one answer identically: 403.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use event_feed::Scope;
 use futures::future::try_join_all;
 use order_model::{Coordinates, MerchantId, Timestamp};
 use proto::conversions::to_bytes;
-use proto::merchant_connection::{GetMerchantsRequest, Merchant};
+use proto::merchant_connection::{GetMerchantsRequest, Merchant, Presentation};
 use serde_json::{Value, json};
 
 use super::status::{OPERATIONS, SALES_CHANNEL};
@@ -88,23 +88,48 @@ pub(crate) async fn list(api: Arc<Api>, authorised: Authorised, request: Request
 /// Answers with one merchant.
 pub(crate) async fn details(api: Arc<Api>, authorised: Authorised, request: Request) -> Result<Response, ApiError> {
     let id = merchant_in_path(&request, authorised.scope())?;
-    let merchant = fetch_one(&api, id).await?;
-    let created_at = Timestamp::from_unix_ms(merchant.created_at_ms).to_string();
-    let mut body = json!({
+    let merchant_ids = vec![to_bytes(id.as_bytes())];
+    let asked = GetMerchantsRequest { merchant_ids, with_presentation: true };
+    let found = api.merchants.get_merchants(asked).await.map_err(|error| refusal(&error))?.merchants;
+    let merchant = found.into_iter().find(|merchant| *merchant.id == *id.as_bytes()).ok_or_else(forbidden)?;
+    Ok(json_response(Bytes::from(details_to_json(id, merchant).to_string())))
+}
+
+fn details_to_json(id: MerchantId, merchant: Merchant) -> Value {
+    let place = coordinates_of(&merchant);
+    // None from a node of an earlier version, which knows of none.
+    let known = merchant.presentation.unwrap_or_default();
+    json!({
         "id": id.to_string(),
         "name": merchant.name,
         "corporateName": merchant.corporate_name,
+        "description": known.description,
+        "averageTicket": f64::from(known.average_ticket_cents) / 100.0,
+        "exclusive": known.exclusive,
         "type": "RESTAURANT",
         "status": "AVAILABLE",
-        "createdAt": created_at,
+        "createdAt": Timestamp::from_unix_ms(merchant.created_at_ms).to_string(),
         "timeZone": merchant.time_zone,
+        "address": address_to_json(known, place),
         "operations": OPERATIONS.map(operation_to_json),
+    })
+}
+
+fn address_to_json(known: Presentation, place: Option<Coordinates>) -> Value {
+    let mut address = json!({
+        "country": known.country,
+        "state": known.state,
+        "city": known.city,
+        "district": known.district,
+        "street": known.street,
+        "number": known.number,
+        "postalCode": known.postal_code,
     });
-    if let Some(place) = coordinates_of(&merchant) {
-        let (latitude, longitude) = place.degrees();
-        body["address"] = json!({ "latitude": latitude, "longitude": longitude });
+    if let Some((latitude, longitude)) = place.map(Coordinates::degrees) {
+        address["latitude"] = json!(latitude);
+        address["longitude"] = json!(longitude);
     }
-    Ok(json_response(Bytes::from(body.to_string())))
+    address
 }
 
 /// An operation as the details show it: in capitals, unlike in the status.
@@ -140,7 +165,7 @@ pub(crate) async fn find_one(api: &Api, id: MerchantId) -> Result<Option<Merchan
 pub(super) async fn fetch(api: &Api, ids: &[MerchantId]) -> Result<Vec<Merchant>, ApiError> {
     let some = ids.chunks(FETCH_MAX).map(|ids| {
         let merchant_ids = ids.iter().map(|id| to_bytes(id.as_bytes())).collect();
-        api.merchants.get_merchants(GetMerchantsRequest { merchant_ids })
+        api.merchants.get_merchants(GetMerchantsRequest { merchant_ids, with_presentation: false })
     });
     let replies = try_join_all(some).await.map_err(|error| refusal(&error))?;
     Ok(replies.into_iter().flat_map(|reply| reply.merchants).collect())

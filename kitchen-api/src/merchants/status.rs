@@ -1,8 +1,8 @@
 //! Whether a store is open, and why not: a pure judgement of its profile, its presence and the time.
 //!
 //! Used by `status_endpoint`, and by `crate::shipping` through it. Outside its hours or in a pause a store is closed as expected; within them and not connected it is closed
-//! by mistake; connected, but not heard of for a while, it is open with a problem. Validations we have no knowledge of
-//! (payout, logistics, radius, terms) are absent: they would be made up.
+//! by mistake; connected, but not heard of for a while, it is open with a problem. The platform restricts no store for its
+//! payouts, its area, its logistics or its terms, and switches none off: those validations are always OK.
 
 use std::time::Duration;
 
@@ -14,14 +14,24 @@ use super::interruptions::current;
 use super::language::Language;
 use super::opening_hours::is_open;
 use super::texts::{
-    CONNECTED_ERROR, CONNECTED_LATE, CONNECTED_OK, DISCONNECTED, HOURS_CLOSED, HOURS_OK, IN_PAUSE, Message, NO_PAUSE,
-    OPEN, OPEN_LATE, OUTSIDE_HOURS, PAUSED,
+    CONNECTED_ERROR, CONNECTED_LATE, CONNECTED_OK, DISCONNECTED, HOURS_CLOSED, HOURS_OK, IN_PAUSE, LOGISTICS_OK,
+    Message, NO_PAUSE, OPEN, OPEN_LATE, OUTSIDE_HOURS, PAUSED, PAYOUT_OK, RADIUS_OK, SWITCHED_ON, TERMS_OK,
 };
 
 /// The operations every store is shown with, as the path names them.
 pub(crate) const OPERATIONS: [&str; 3] = ["delivery", "takeout", "indoor"];
 /// The one sales channel there is.
 pub(super) const SALES_CHANNEL: &str = "ifood-app";
+/// What opens a store again that has closed itself: taking the interruption back.
+pub(crate) const REOPENED_BY: &str = "INTERRUPTION";
+/// What a store with a problem is told beside what is wrong. Nobody restricts a store for any of them.
+const NEVER_WRONG: [(&str, &str, Message); 5] = [
+    ("radius-restriction", "radius-restriction.config", RADIUS_OK),
+    ("payout-blocked", "payout-blocked.config", PAYOUT_OK),
+    ("logistics-blocked", "logistics-blocked.config", LOGISTICS_OK),
+    ("terms-service-violation", "terms-service-violation.config", TERMS_OK),
+    ("status-availability", "status-availability.config", SWITCHED_ON),
+];
 /// A store not heard of for longer is open with a problem: a POS polls every 30 s, so it has missed two of them.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
@@ -90,32 +100,33 @@ pub(crate) enum Closed {
 }
 
 /// How a store stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StoreStatus {
     connection: Connection,
     within_hours: bool,
-    paused: bool,
+    /// The interruption that closes it.
+    pause: Option<String>,
 }
 
 impl StoreStatus {
     /// Judges `merchant` at `now`.
     pub(super) fn judge(merchant: &Merchant, connection: Connection, now: Timestamp) -> Self {
-        let paused = current(&merchant.interruptions, now).is_some();
-        Self { connection, within_hours: is_open(merchant, now), paused }
+        let pause = current(&merchant.interruptions, now).map(|one| one.id.clone());
+        Self { connection, within_hours: is_open(merchant, now), pause }
     }
 
     /// Why the store takes no orders; `None` when it does.
-    pub(super) fn closed(self) -> Option<Closed> {
+    pub(super) fn closed(&self) -> Option<Closed> {
         match self {
             Self { within_hours: false, .. } => Some(Closed::OutsideHours),
-            Self { paused: true, .. } => Some(Closed::Paused),
+            Self { pause: Some(_), .. } => Some(Closed::Paused),
             Self { connection: Connection::Lost, .. } => Some(Closed::Disconnected),
             Self { connection: Connection::Late | Connection::Connected, .. } => None,
         }
     }
 
     /// The store as a whole.
-    pub(super) fn state(self) -> State {
+    pub(super) fn state(&self) -> State {
         match (self.closed(), self.connection) {
             (Some(Closed::OutsideHours | Closed::Paused), _) => State::Closed,
             (Some(Closed::Disconnected), _) | (None, Connection::Lost) => State::Error,
@@ -124,10 +135,10 @@ impl StoreStatus {
         }
     }
 
-    fn message(self) -> Message {
+    fn message(&self) -> Message {
         match self {
             Self { within_hours: false, .. } => OUTSIDE_HOURS,
-            Self { paused: true, .. } => PAUSED,
+            Self { pause: Some(_), .. } => PAUSED,
             Self { connection: Connection::Lost, .. } => DISCONNECTED,
             Self { connection: Connection::Late, .. } => OPEN_LATE,
             Self { connection: Connection::Connected, .. } => OPEN,
@@ -135,19 +146,29 @@ impl StoreStatus {
     }
 
     /// The status object of one operation (PARTNER_API, section 1.5).
-    pub(super) fn to_json(self, operation: &str, language: Language) -> Value {
+    pub(super) fn to_json(&self, operation: &str, language: Language) -> Value {
         json!({
             "operation": operation,
             "salesChannel": SALES_CHANNEL,
             "available": self.state().is_available(),
             "state": self.state().name(),
-            "reopenable": { "identifier": null, "type": null, "reopenable": false },
+            "reopenable": self.reopenable(),
             "validations": self.validations(language),
             "message": self.message().to_json(language),
         })
     }
 
-    fn validations(self, language: Language) -> Vec<Value> {
+    /// Whether the store would be open if it took its interruption back, and which that is.
+    fn reopenable(&self) -> Value {
+        match self {
+            Self { within_hours: true, pause: Some(id), connection: Connection::Connected | Connection::Late } => {
+                json!({ "identifier": id, "type": REOPENED_BY, "reopenable": true })
+            }
+            Self { .. } => json!({ "identifier": null, "type": null, "reopenable": false }),
+        }
+    }
+
+    fn validations(&self, language: Language) -> Vec<Value> {
         let (connected, connected_text) = match self.connection {
             Connection::Connected => (State::Ok, CONNECTED_OK),
             Connection::Late => (State::Warning, CONNECTED_LATE),
@@ -162,9 +183,14 @@ impl StoreStatus {
             validation("is-connected", "is.connected.config", connected, connected_text.to_json(language)),
             validation("opening-hours", hours_code, hours, hours_text.to_json(language)),
         ];
-        if self.paused || matches!(self.state(), State::Warning | State::Error) {
-            let (state, text) = if self.paused { (State::Closed, IN_PAUSE) } else { (State::Ok, NO_PAUSE) };
+        let (is_paused, has_problem) = (self.pause.is_some(), matches!(self.state(), State::Warning | State::Error));
+        if is_paused || has_problem {
+            let (state, text) = if is_paused { (State::Closed, IN_PAUSE) } else { (State::Ok, NO_PAUSE) };
             validations.push(validation("unavailabilities", "unavailabilities.config", state, text.to_json(language)));
+        }
+        if has_problem {
+            let all = NEVER_WRONG.iter();
+            validations.extend(all.map(|(id, code, text)| validation(id, code, State::Ok, text.to_json(language))));
         }
         validations
     }
@@ -185,6 +211,7 @@ mod tests {
         let pause = Interruption {
             start_ms: if paused { 0 } else { i64::MAX - 1 },
             end_ms: i64::MAX,
+            id: "p".to_owned(),
             ..Interruption::default()
         };
         let merchant = Merchant {
@@ -237,6 +264,11 @@ mod tests {
             if expects_third {
                 assert_eq!(json["validations"][2]["state"], if paused { "CLOSED" } else { "OK" });
             }
+            let has_problem = matches!(json["state"].as_str(), Some("WARNING" | "ERROR"));
+            assert_eq!(ids(&json).len(), if has_problem { 8 } else { 2 + usize::from(paused) });
+            let reopens = open && paused && connection != Connection::Lost;
+            assert_eq!(json["reopenable"]["reopenable"], json!(reopens));
+            assert_eq!(json["reopenable"]["identifier"], if reopens { json!("p") } else { Value::Null });
         }
     }
 

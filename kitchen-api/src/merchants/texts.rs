@@ -149,3 +149,25 @@ pub(super) const IN_PAUSE: Message = Message::new(
     NOTHING,
     3,
 );
+pub(super) const RADIUS_OK: Message = Message::new(
+    phrase("Área de entrega sem restrição", "Delivery area not restricted", "Área de entrega sin restricción"),
+    NOTHING,
+    NOTHING,
+    4,
+);
+pub(super) const PAYOUT_OK: Message =
+    Message::new(phrase("Repasses sem bloqueio", "Payouts not blocked", "Pagos sin bloqueo"), NOTHING, NOTHING, 5);
+pub(super) const LOGISTICS_OK: Message = Message::new(
+    phrase("Logística sem bloqueio", "Logistics not blocked", "Logística sin bloqueo"),
+    NOTHING,
+    NOTHING,
+    6,
+);
+pub(super) const TERMS_OK: Message = Message::new(
+    phrase("Termos de serviço respeitados", "Terms of service respected", "Términos de servicio respetados"),
+    NOTHING,
+    NOTHING,
+    7,
+);
+pub(super) const SWITCHED_ON: Message =
+    Message::new(phrase("Loja ativa", "Store active", "Tienda activa"), NOTHING, NOTHING, 8);

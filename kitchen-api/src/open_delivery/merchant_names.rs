@@ -92,7 +92,7 @@ pub(super) async fn names_of(api: &Api, merchant: MerchantId) -> Option<Names> {
     if found.is_some() {
         return found;
     }
-    let request = GetMerchantsRequest { merchant_ids: vec![to_bytes(merchant.as_bytes())] };
+    let request = GetMerchantsRequest { merchant_ids: vec![to_bytes(merchant.as_bytes())], with_presentation: false };
     let reply = api.merchants.get_merchants(request).await.ok()?;
     let profile = reply.merchants.into_iter().find(|profile| *profile.id == *merchant.as_bytes())?;
     let open_delivery_id = Some(profile.open_delivery_id).filter(|id| is_open_delivery_id(id));

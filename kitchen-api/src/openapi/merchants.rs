@@ -1,6 +1,6 @@
 //! Schemas of the merchant module.
 
-use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::openapi::{ObjectBuilder, OneOfBuilder, RefOr, Schema, Type};
 
 use super::shapes::{Named, array, object, one_of, reference, shaped, some_of, text, texts, typed, up_to, uuid};
 use crate::merchants::{checkin_qrcode, interruptions, shift_list, status};
@@ -11,7 +11,7 @@ pub(super) fn schemas() -> Vec<Named> {
 
 fn merchant_schemas() -> Vec<Named> {
     let operations = one_of(&status::OPERATIONS);
-    let enabled = || typed(Type::Boolean);
+    let (enabled, number) = (|| typed(Type::Boolean), || typed(Type::Number));
     vec![
         ("MerchantSummary", texts(&["id", "name", "corporateName"])),
         (
@@ -24,10 +24,18 @@ fn merchant_schemas() -> Vec<Named> {
                 ("status", text()),
                 ("createdAt", text()),
                 ("timeZone", text()),
-                ("address?", object(&[("latitude", typed(Type::Number)), ("longitude", typed(Type::Number))])),
+                ("description", text()),
+                ("averageTicket", number()),
+                ("exclusive", enabled()),
+                ("address", reference("MerchantAddress")),
                 ("operations", array("MerchantOperation")),
             ]),
         ),
+        ("MerchantAddress", {
+            let parts = ["country", "state", "city", "district", "street", "number", "postalCode"];
+            let parts = parts.map(|name| (name, text()));
+            object(&[&parts[..], &[("latitude?", number()), ("longitude?", number())]].concat())
+        }),
         ("MerchantOperation", object(&[("name", text()), ("salesChannels", array("SalesChannel"))])),
         ("SalesChannel", object(&[("name", text()), ("enabled", enabled())])),
         ("Message", {
@@ -37,6 +45,7 @@ fn merchant_schemas() -> Vec<Named> {
         ("Validation", {
             object(&[("id", text()), ("code", text()), ("state", state()), ("message", reference("Message"))])
         }),
+        ("Reopenable", reopenable()),
         (
             "MerchantStatus",
             object(&[
@@ -44,12 +53,24 @@ fn merchant_schemas() -> Vec<Named> {
                 ("salesChannel", text()),
                 ("available", enabled()),
                 ("state", state()),
-                ("reopenable", typed(Type::Object)),
+                ("reopenable", reference("Reopenable")),
                 ("validations", array("Validation")),
                 ("message", reference("Message")),
             ]),
         ),
     ]
+}
+
+/// How a pause that closes the store is taken back: the interruption's id. Both are null where nothing a POS can do would open it.
+fn reopenable() -> RefOr<Schema> {
+    let or_null = |schema: RefOr<Schema>| {
+        RefOr::T(Schema::OneOf(OneOfBuilder::new().item(schema).item(typed(Type::Null)).build()))
+    };
+    object(&[
+        ("identifier", or_null(text())),
+        ("type", or_null(one_of(&[status::REOPENED_BY]))),
+        ("reopenable", typed(Type::Boolean)),
+    ])
 }
 
 fn state() -> RefOr<Schema> {

@@ -28,6 +28,7 @@ pub(crate) enum CatalogOperation {
     UnsellableItems,
     GetBatch,
     UploadImage,
+    RemoveImage,
 }
 
 const IF_MATCH: &[Parameter] = &[header(
@@ -55,6 +56,7 @@ const CATEGORY: &[&str] = &[
 ];
 const ITEM: &[&str] = &["/catalog/v2.0/merchants/{id}/items/{itemId}"];
 const PRODUCTS: &[&str] = &["/catalog/v2.0/merchants/{id}/products"];
+const IMAGE: &[&str] = &["/catalog/v2.0/images/{merchantId}/{file}"];
 const PRODUCT: &[&str] = &["/catalog/v2.0/merchants/{id}/products/{productId}"];
 
 const fn row(operation: CatalogOperation, id: &'static str, paths: &'static [&'static str]) -> Row {
@@ -217,7 +219,11 @@ pub(super) const ROWS: &[Row] = &[
         ..row(
             CatalogOperation::UnsellableItems,
             "unsellable_items",
-            &["/catalog/v2.0/merchants/{id}/catalogs/{catalogId}/unsellableItems"],
+            // The other one was seen on the wire.
+            &[
+                "/catalog/v2.0/merchants/{id}/catalogs/{catalogId}/unsellableItems",
+                "/catalog/v1.0/merchants/{id}/catalogs/{catalogId}/unsellableItems",
+            ],
         )
     },
     Row {
@@ -235,12 +241,19 @@ pub(super) const ROWS: &[Row] = &[
         ..row(CatalogOperation::UploadImage, "upload_image", &["/catalog/v2.0/merchants/{id}/image/upload"])
     },
     Row {
+        verb: Verb::Delete,
+        summary: "Gives the place of a picture back that no product has.",
+        answers: Answers::Gone,
+        errors: &[404, 409],
+        ..row(CatalogOperation::RemoveImage, "remove_image", IMAGE)
+    },
+    Row {
         tag: "catalog",
         summary: "A picture of a menu, for everybody. What an address shows never changes.",
         answers: Answers::Picture,
         parameters: IF_NONE_MATCH,
         errors: &[404],
         takes_token: false,
-        ..get(Operation::CatalogImage, "catalog_image", &["/catalog/v2.0/images/{merchantId}/{file}"])
+        ..get(Operation::CatalogImage, "catalog_image", IMAGE)
     },
 ];

@@ -31,6 +31,25 @@ async fn every_merchant_has_one_catalog_from_the_start() {
     assert_ne!(other[0]["catalogId"], id.as_str());
 }
 
+/// A catalog is as old as its merchant until somebody edits it.
+#[tokio::test]
+async fn a_catalog_that_was_never_edited_was_modified_when_its_merchant_was_made() {
+    let tables = Tables::start().await;
+    let (rig, pos) = tables.rig().await;
+    rig.peers.merchants.put(merchant(1), "Loja");
+    rig.peers.merchants.change(merchant(1), |merchant| merchant.created_at_ms = 1_790_000_000_123);
+    let modified_at = async || pos.get("/catalogs").await.json()[0]["modifiedAt"].as_str().unwrap().to_owned();
+    let made_at = order_model::Timestamp::from_unix_ms(1_790_000_000_123).to_string();
+    assert_eq!(modified_at().await, made_at);
+    rig.peers.merchants.down.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(pos.get("/catalogs").await.status, 200, "the catalog itself is there");
+    rig.peers.merchants.down.store(false, std::sync::atomic::Ordering::SeqCst);
+    pos.category("lanches").await;
+    assert!(modified_at().await > made_at);
+    pos.send("DELETE", "/categories/lanches", &Value::Null).await;
+    assert!(modified_at().await > made_at, "an emptied one was edited");
+}
+
 #[tokio::test]
 async fn categories_are_created_listed_changed_and_removed() {
     let tables = Tables::start().await;
@@ -113,6 +132,121 @@ async fn an_item_comes_with_its_products_groups_and_options_and_is_read_everywhe
     assert_eq!(pos.send("DELETE", "/items/soda", &Value::Null).await.status, 404);
     assert_eq!(pos.send("DELETE", "/categories/bebidas", &Value::Null).await.status, 204);
     assert_eq!(pos.get("/products/p-burger").await.status, 200, "a product stays");
+}
+
+/// Every field of an item that can be sent, as PARTNER_API names it, each with a value that is no default.
+fn full_item() -> Value {
+    json!({
+        "item": {
+            "id": "pizza", "type": "COMBO", "categoryId": "pizzas", "status": "UNAVAILABLE", "productId": "p-pizza",
+            "price": { "value": 45.5, "originalValue": 50.25 }, "externalCode": "X-PIZZA", "index": 7,
+            "shifts": [
+                { "startTime": "08:05", "endTime": "11:59", "monday": true, "tuesday": false, "wednesday": true,
+                  "thursday": false, "friday": true, "saturday": false, "sunday": true },
+                { "startTime": "18:30:00", "endTime": "23:59", "monday": false, "tuesday": true, "wednesday": false,
+                  "thursday": true, "friday": false, "saturday": true, "sunday": false },
+            ],
+            "contextModifiers": [
+                { "catalogContext": "WHITELABEL", "price": { "value": 41.5, "originalValue": 42.5 },
+                  "status": "AVAILABLE", "externalCode": "X-WHITE" },
+                { "catalogContext": "INDOOR", "price": { "value": 39.75 }, "status": "UNAVAILABLE",
+                  "externalCode": "X-INDOOR" },
+                { "catalogContext": "DEFAULT", "price": { "value": 44.25 }, "status": "AVAILABLE",
+                  "externalCode": "X-DEFAULT" },
+            ],
+        },
+        "products": [
+            { "id": "p-pizza", "name": "Pizza grande", "description": "Massa fina", "additionalInformation": "Forno a lenha",
+              "externalCode": "P-PIZZA", "ean": "7890000000017", "imagePath": "https://x.example/pizza.png",
+              "serving": "SERVES_4", "dietaryRestrictions": ["VEGETARIAN", "ORGANIC"],
+              "optionGroups": [{ "id": "borders", "min": 1, "max": 3 }] },
+            { "id": "p-cheddar", "name": "Cheddar", "description": "Cremoso", "externalCode": "P-CHEDDAR",
+              "imagePath": "cheddar.jpg" },
+        ],
+        "optionGroups": [{ "id": "borders", "name": "Bordas", "externalCode": "G-BORDERS", "status": "UNAVAILABLE",
+            "index": 3, "optionGroupType": "CRUST", "optionIds": ["cheddar"] }],
+        "options": [{ "id": "cheddar", "productId": "p-cheddar", "status": "UNAVAILABLE", "index": 2,
+            "price": { "value": 6.25, "originalValue": 8.75 }, "externalCode": "O-CHEDDAR",
+            "contextModifiers": [{ "catalogContext": "WHITELABEL", "price": { "value": 5.5 }, "status": "AVAILABLE",
+                "externalCode": "O-WHITE" }] }],
+    })
+}
+
+#[tokio::test]
+async fn every_field_of_an_item_that_was_sent_is_read_back() {
+    let tables = Tables::start().await;
+    let (_rig, pos) = tables.rig().await;
+    pos.category("pizzas").await;
+    let sent = full_item();
+    let put = pos.done("PUT", "/items", &sent).await;
+    let read = pos.get("/items/pizza").await.json();
+    assert_eq!(put, read, "what is put is answered");
+    // Where it is read, and where it was sent.
+    for (answered, asked) in [
+        ("/id", "/item/id"),
+        ("/type", "/item/type"),
+        ("/categoryId", "/item/categoryId"),
+        ("/productId", "/item/productId"),
+        ("/status", "/item/status"),
+        ("/externalCode", "/item/externalCode"),
+        ("/index", "/item/index"),
+        ("/sequence", "/item/index"),
+        ("/price", "/item/price"),
+        ("/shifts/0", "/item/shifts/0"),
+        ("/name", "/products/0/name"),
+        ("/description", "/products/0/description"),
+        ("/additionalInformation", "/products/0/additionalInformation"),
+        ("/ean", "/products/0/ean"),
+        ("/imagePath", "/products/0/imagePath"),
+        ("/serving", "/products/0/serving"),
+        ("/dietaryRestrictions", "/products/0/dietaryRestrictions"),
+        ("/optionGroups/0/id", "/products/0/optionGroups/0/id"),
+        ("/optionGroups/0/min", "/products/0/optionGroups/0/min"),
+        ("/optionGroups/0/max", "/products/0/optionGroups/0/max"),
+        ("/optionGroups/0/name", "/optionGroups/0/name"),
+        ("/optionGroups/0/externalCode", "/optionGroups/0/externalCode"),
+        ("/optionGroups/0/status", "/optionGroups/0/status"),
+        ("/optionGroups/0/index", "/optionGroups/0/index"),
+        ("/optionGroups/0/sequence", "/optionGroups/0/index"),
+        ("/optionGroups/0/optionGroupType", "/optionGroups/0/optionGroupType"),
+        ("/optionGroups/0/options/0/id", "/options/0/id"),
+        ("/optionGroups/0/options/0/productId", "/options/0/productId"),
+        ("/optionGroups/0/options/0/status", "/options/0/status"),
+        ("/optionGroups/0/options/0/index", "/options/0/index"),
+        ("/optionGroups/0/options/0/price", "/options/0/price"),
+        ("/optionGroups/0/options/0/externalCode", "/options/0/externalCode"),
+        ("/optionGroups/0/options/0/contextModifiers/0", "/options/0/contextModifiers/0"),
+        ("/optionGroups/0/options/0/name", "/products/1/name"),
+        ("/optionGroups/0/options/0/description", "/products/1/description"),
+        ("/optionGroups/0/options/0/imagePath", "/products/1/imagePath"),
+    ] {
+        assert!(sent.pointer(asked).is_some(), "{asked}");
+        assert_eq!(read.pointer(answered), sent.pointer(asked), "{answered}");
+    }
+    assert_eq!(read["hasOptionGroups"], json!(true));
+    assert_eq!(read["shifts"].as_array().unwrap().len(), 2);
+    let mut evening = sent["item"]["shifts"][1].clone();
+    evening["startTime"] = json!("18:30");
+    assert_eq!(read["shifts"][1], evening, "seconds are not answered");
+    assert_eq!(read["optionGroups"][0]["options"].as_array().unwrap().len(), 1);
+    contexts_are_read_back(&read, &sent);
+}
+
+/// In the order of the contexts, each with an id of its own that is the item's and stays.
+fn contexts_are_read_back(read: &Value, sent: &Value) {
+    let modifiers = read["contextModifiers"].as_array().unwrap();
+    let contexts: Vec<&Value> = modifiers.iter().map(|one| &one["catalogContext"]).collect();
+    assert_eq!(contexts, [&json!("DEFAULT"), &json!("WHITELABEL"), &json!("INDOOR")]);
+    let mut ids = std::collections::BTreeSet::new();
+    for one in modifiers {
+        let asked = sent["item"]["contextModifiers"].as_array().unwrap();
+        let asked = asked.iter().find(|asked| asked["catalogContext"] == one["catalogContext"]).unwrap();
+        for field in ["price", "status", "externalCode"] {
+            assert_eq!(one[field], asked[field], "{field} of {}", one["catalogContext"]);
+        }
+        let id = one["itemContextId"].as_str().unwrap();
+        assert!(uuid::Uuid::parse_str(id).is_ok() && ids.insert(id), "{id}");
+    }
 }
 
 #[tokio::test]
@@ -231,6 +365,8 @@ async fn what_cannot_be_ordered_is_listed_with_its_reasons() {
     pos.done("PUT", "/items", &burger()).await;
     pos.done("PUT", "/items", &simple_item("soda", "bebidas", 6)).await;
     assert_eq!(pos.get(&tail).await.json(), json!({ "categories": [] }));
+    // Under the version that clients were seen to ask.
+    let alias = path(&tail).replace("v2.0", "v1.0");
     for option in ["fries", "rings"] {
         pos.done("PATCH", "/options/status", &json!({ "optionId": option, "status": "UNAVAILABLE" })).await;
     }
@@ -244,6 +380,10 @@ async fn what_cannot_be_ordered_is_listed_with_its_reasons() {
     assert_eq!(found["categories"][0]["unsellableItems"][0]["restrictions"], json!(["CATEGORY_PAUSED"]));
     let reasons = json!(["ITEM_PAUSED", "REQUIRED_OPTIONS_UNAVAILABLE"]);
     assert_eq!(found["categories"][1]["unsellableItems"][0]["restrictions"], reasons);
+    let by_alias = pos.client.get(&alias).await;
+    assert_eq!((by_alias.status.as_u16(), by_alias.json()), (200, found));
+    let another = alias.replace("/unsellableItems", "x/unsellableItems");
+    assert_eq!(pos.client.get(&another).await.error_code(), "NotFound", "of no catalog there is");
 }
 
 /// Every path of the catalog, and a body that would be taken.

@@ -205,3 +205,70 @@ async fn foreign_and_unknown_merchants_are_refused_alike_and_the_answer_is_as_do
     let schema = &operation["responses"]["201"]["content"]["application/json"]["schema"];
     assert_eq!(differences(&document, schema, &answer.json(), "image"), [""; 0]);
 }
+
+async fn remove(pos: &Pos, at: &str) -> Answer {
+    pos.client.send("DELETE", at, &[], "").await
+}
+
+/// Whoever has as many as it may makes room by removing one that no product has.
+#[tokio::test]
+async fn a_picture_that_no_product_has_is_removed_and_gives_its_place_back() {
+    let tables = Tables::start().await;
+    let (rig, pos) = tables.rig().await;
+    let (used, free) = (path_of(&pos, &png(1, 100)).await, path_of(&pos, &png(2, 100)).await);
+    let product = json!({ "id": "p", "name": "Prato", "imagePath": format!("https://menus.example{used}") });
+    pos.done("POST", "/products", &product).await;
+    let refused = remove(&pos, &used).await;
+    assert_eq!((refused.status.as_u16(), refused.error_code().as_str()), (409, "Conflict"));
+    assert!(refused.json()["error"]["message"].as_str().unwrap().contains("product p "), "{refused:?}");
+    assert_eq!(rig.client.get(&used).await.status, 200, "it is still shown");
+
+    set_count(&tables, 2_000).await;
+    assert_eq!(upload(&pos, &png(3, 100)).await.error_code(), "CatalogLimit");
+    // Not only in the table: this instance keeps what was asked for lately.
+    assert_eq!(rig.client.get(&free).await.status, 200);
+    for other in [free.replace(".png", ".jpg"), free.replace(".png", ".svg")] {
+        assert_eq!(remove(&pos, &other).await.error_code(), "NotFound", "{other}");
+    }
+    let removed = remove(&pos, &free).await;
+    assert_eq!((removed.status.as_u16(), removed.body.len()), (204, 0));
+    assert_eq!(rig.client.get(&free).await.status, 404);
+    assert_eq!(remove(&pos, &free).await.error_code(), "NotFound", "it is gone");
+    assert_eq!(count(&tables).await, Some(1_999), "counted once");
+    path_of(&pos, &png(3, 100)).await;
+
+    pos.done("PUT", "/products/p", &json!({ "name": "Prato" })).await;
+    assert_eq!(remove(&pos, &used).await.status, 204, "no product has it any more");
+    assert_eq!(count(&tables).await, Some(1_999));
+    assert_eq!(path_of(&pos, &png(1, 100)).await, used, "and it can come back");
+}
+
+/// Removing one moves no revision, also not that of a catalog that has none yet.
+#[tokio::test]
+async fn a_picture_is_removed_before_the_first_edit_and_edits_go_on() {
+    let tables = Tables::start().await;
+    let (_rig, pos) = tables.rig().await;
+    let at = path_of(&pos, &png(1, 100)).await;
+    assert_eq!(remove(&pos, &at).await.status, 204);
+    pos.category("lanches").await;
+    let tag = pos.get("/categories/lanches").await.headers["etag"].clone();
+    let at = path_of(&pos, &png(1, 100)).await;
+    assert_eq!(remove(&pos, &at).await.status, 204);
+    assert_eq!(pos.get("/categories/lanches").await.headers["etag"], tag);
+    pos.category("bebidas").await;
+}
+
+/// However many ask for it at once: its place is given back once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_picture_that_is_removed_twice_at_once_is_counted_once() {
+    let tables = Tables::start().await;
+    let (_one, first) = tables.rig().await;
+    let (_two, second) = tables.rig().await;
+    let at = path_of(&first, &png(1, 100)).await;
+    path_of(&first, &png(2, 100)).await;
+    let removals = (0..8).map(|number| remove(if number % 2 == 0 { &first } else { &second }, &at));
+    let mut statuses: Vec<u16> = join_all(removals).await.iter().map(|answer| answer.status.as_u16()).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [204, 404, 404, 404, 404, 404, 404, 404]);
+    assert_eq!(count(&tables).await, Some(1));
+}

@@ -91,6 +91,32 @@ async fn an_overlap_is_a_409_with_the_published_code() {
     assert_eq!(pos.post(&path(2, ""), across).await.status, 201, "at another store");
 }
 
+/// However the two lie, and whichever way their times are written; what only touches is no overlap.
+#[tokio::test]
+async fn every_way_to_overlap_is_a_409_and_touching_is_none() {
+    let (rig, pos) = rig().await;
+    assert_eq!(pos.post(&path(1, ""), lunch().to_string()).await.status, 201);
+    for (start, end) in [
+        ("2033-03-21T12:00:00", "2033-03-21T13:30:00"),
+        ("2033-03-21T12:30:00", "2033-03-21T12:31:00"),
+        ("2033-03-21T11:00:00", "2033-03-21T14:00:00"),
+        ("2033-03-21T11:00:00", "2033-03-21T12:00:01"),
+        ("2033-03-21T16:29:59Z", "2033-03-21T17:00:00Z"),
+        ("2033-03-21T14:00:00+00:00", "2033-03-21T17:00:00+01:00"),
+    ] {
+        let answer = pos.post(&path(1, ""), body(start, end).to_string()).await;
+        let seen = (answer.status.as_u16(), answer.error_code());
+        assert_eq!(seen, (409, "InterruptionOverlap".to_owned()), "{start} to {end}");
+    }
+    assert_eq!(kept(&rig, merchant(1)).len(), 1);
+    for (start, end) in
+        [("2033-03-21T11:00:00", "2033-03-21T12:00:00"), ("2033-03-21T16:30:00Z", "2033-03-21T17:00:00Z")]
+    {
+        assert_eq!(pos.post(&path(1, ""), body(start, end).to_string()).await.status, 201, "{start} to {end}");
+    }
+    assert_eq!(kept(&rig, merchant(1)).len(), 3);
+}
+
 #[tokio::test]
 async fn what_does_not_fit_is_a_400_that_names_its_field() {
     let (rig, pos) = rig().await;

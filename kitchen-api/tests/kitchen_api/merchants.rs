@@ -61,24 +61,62 @@ async fn the_list_is_answered_however_much_its_merchants_keep() {
     assert_eq!(names, (1..=100).map(|number| format!("Loja {number}")).collect::<Vec<_>>(), "in their order");
 }
 
-/// Times of a store are answered without an offset, so a POS must be able to see whose clock they are of.
+/// Clients written against the published object read each field without asking whether it is there.
 #[tokio::test]
-async fn details_say_where_a_store_is_that_is_known_to_be_somewhere() {
+async fn details_have_every_published_field_also_where_nobody_has_said_anything() {
     let rig = Rig::start().await;
     rig.peers.merchants.put(merchant(1), "Loja");
     let pos = rig.as_application("pos").await;
-    let path = format!("/merchant/v1.0/merchants/{}", merchant(1));
-    assert!(pos.get(&path).await.json().get("address").is_none());
-    let here =
-        proto::merchant_connection::Coordinates { latitude_microdegrees: -23_550_100, longitude_microdegrees: 5 };
-    rig.peers.merchants.change(merchant(1), |merchant| merchant.coordinates = Some(here));
-    let details = pos.get(&path).await;
-    assert_eq!(details.json()["address"], json!({ "latitude": -23.5501, "longitude": 0.000005 }));
+    let details = pos.get(&path(1, "")).await.json();
+    let fields = ["description", "averageTicket", "exclusive"].map(|field| &details[field]);
+    assert_eq!(fields, [&json!(""), &json!(0.0), &json!(false)]);
+    let parts = ["country", "state", "city", "district", "street", "number", "postalCode"];
+    let nothing: serde_json::Map<String, serde_json::Value> =
+        parts.into_iter().map(|part| (part.to_owned(), json!(""))).collect();
+    assert_eq!(details["address"], json!(nothing), "degrees are left out: 0 is a place");
     let document = pos.get("/openapi.json").await.json();
     let schema = json!({ "$ref": "#/components/schemas/Merchant" });
-    assert_eq!(crate::documentation::differences(&document, &schema, &details.json(), "merchant"), [""; 0]);
+    assert_eq!(crate::documentation::differences(&document, &schema, &details, "merchant"), [""; 0]);
 }
 
+#[tokio::test]
+async fn details_show_how_a_store_presents_itself_and_where_it_is() {
+    let rig = Rig::start().await;
+    rig.peers.merchants.put(merchant(1), "Loja");
+    let here =
+        proto::merchant_connection::Coordinates { latitude_microdegrees: -23_550_100, longitude_microdegrees: 5 };
+    let text = |text: &str| text.to_owned();
+    let presentation = proto::merchant_connection::Presentation {
+        description: text("Massas"),
+        average_ticket_cents: 4_550,
+        exclusive: true,
+        country: text("BR"),
+        state: text("SP"),
+        city: text("São Paulo"),
+        district: text("Centro"),
+        street: text("Rua A"),
+        number: text("1"),
+        postal_code: text("01000000"),
+    };
+    rig.peers.merchants.change(merchant(1), |merchant| {
+        merchant.coordinates = Some(here);
+        merchant.presentation = Some(presentation);
+    });
+    let pos = rig.as_application("pos").await;
+    let details = pos.get(&path(1, "")).await.json();
+    let fields = ["description", "averageTicket", "exclusive"].map(|field| &details[field]);
+    assert_eq!(fields, [&json!("Massas"), &json!(45.5), &json!(true)]);
+    let address = json!({
+        "country": "BR", "state": "SP", "city": "São Paulo", "district": "Centro", "street": "Rua A", "number": "1",
+        "postalCode": "01000000", "latitude": -23.5501, "longitude": 0.000005,
+    });
+    assert_eq!(details["address"], address);
+    let document = pos.get("/openapi.json").await.json();
+    let schema = json!({ "$ref": "#/components/schemas/Merchant" });
+    assert_eq!(crate::documentation::differences(&document, &schema, &details, "merchant"), [""; 0]);
+}
+
+/// Times of a store are answered without an offset, so a POS must be able to see whose clock they are of.
 #[tokio::test]
 async fn details_name_the_operations_and_the_time_zone() {
     let rig = rig().await;

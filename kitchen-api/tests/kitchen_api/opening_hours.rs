@@ -58,6 +58,20 @@ async fn a_put_replaces_every_shift_and_a_get_shows_them_with_ids() {
     assert_eq!((closed.status.as_u16(), pos.get(&path(1)).await.json()), (201, json!({ "shifts": [] })));
 }
 
+/// `storeId` is the merchant of the path, when it is sent at all; what else a client adds is not looked at.
+#[tokio::test]
+async fn the_store_may_be_named_again_and_unknown_fields_are_left_alone() {
+    let (_rig, pos) = rig().await;
+    let monday = || vec![shift("MONDAY", "09:00:00", 60)];
+    for store in [json!(merchant(1).to_string()), json!(merchant(1).to_string().to_uppercase()), Value::Null] {
+        let mut extended = monday();
+        extended[0]["label"] = json!("almoço");
+        let body = json!({ "storeId": store, "shifts": extended, "updatedBy": { "name": "pos" } });
+        let answer = put(&pos, 1, &body).await;
+        assert_eq!((answer.status.as_u16(), without_ids(answer.json())), (201, monday()), "{store}");
+    }
+}
+
 /// Clients send back what they read, ids and all.
 #[tokio::test]
 async fn what_was_read_can_be_put_again_and_keeps_its_ids() {

@@ -479,7 +479,8 @@ impl Merchants {
         if merchant.version != stored.version {
             return Ok(presence::PutRefusal::Overtaken);
         }
-        *stored = presence::Merchant { version: stored.version + 1, ..merchant };
+        let presentation = stored.presentation.take();
+        *stored = presence::Merchant { version: stored.version + 1, presentation, ..merchant };
         // How a call looks that was sent again, to another node, because its first answer was lost.
         let lost = count_down(&self.answers_lost);
         Ok(if lost { presence::PutRefusal::Overtaken } else { presence::PutRefusal::None })
@@ -551,8 +552,12 @@ impl MerchantConnection for Served<Merchants> {
     ) -> Result<Response<presence::GetMerchantsReply>, Status> {
         self.0.up()?;
         let known = self.0.merchants.lock();
-        let merchants =
-            ids(&request.into_inner().merchant_ids)?.iter().filter_map(|id| known.get(id).cloned()).collect();
+        let presence::GetMerchantsRequest { merchant_ids, with_presentation } = request.into_inner();
+        let mut merchants: Vec<presence::Merchant> =
+            ids(&merchant_ids)?.iter().filter_map(|id| known.get(id).cloned()).collect();
+        if !with_presentation {
+            merchants.iter_mut().for_each(|merchant| merchant.presentation = None);
+        }
         Ok(Response::new(presence::GetMerchantsReply { merchants }))
     }
 

@@ -93,11 +93,57 @@ async fn each_reason_for_no_courier_has_its_published_code() {
     merchants.change(own, |merchant| merchant.coordinates = None);
     assert_eq!(code().await, (400, "OriginNotFound".to_owned()));
 
-    for (query, field) in [("", "latitude"), ("?latitude=1", "longitude"), ("?latitude=91&longitude=1", "latitude")] {
+    for (query, field) in [
+        ("", "latitude"),
+        ("?latitude=1", "longitude"),
+        ("?latitude=91&longitude=1", "latitude"),
+        ("?latitude=-90.000001&longitude=1", "latitude"),
+        ("?latitude=1&longitude=180.000001", "longitude"),
+        ("?latitude=1&longitude=-181", "longitude"),
+        ("?latitude=x&longitude=1", "latitude"),
+        ("?latitude=1&longitude=NaN", "longitude"),
+    ] {
         let answer = pos.get(&format!("/shipping/v1.0/merchants/{own}/deliveryAvailabilities{query}")).await;
         assert_eq!(refusal(&answer), (400, "BadRequest".to_owned()), "{query}");
         assert_eq!(answer.json()["error"]["field"], field);
     }
+}
+
+/// The poles and the date line are places too, though far away.
+#[tokio::test]
+async fn the_last_degrees_are_degrees() {
+    let tables = Tables::start().await;
+    let (_rig, pos) = rig(&tables).await;
+    for edge in [(90.0, 180.0), (-90.0, -180.0)] {
+        let answer = pos.get(&place(merchant(1), edge)).await;
+        assert_eq!(refusal(&answer), (400, "DeliveryDistanceTooHigh".to_owned()), "{edge:?}");
+    }
+}
+
+/// The published fields stand in the documents, though nobody here has a way to pay a courier yet.
+#[tokio::test]
+async fn the_fields_of_a_quote_and_of_a_way_to_pay_are_documented_as_published() {
+    let rig = Rig::start().await;
+    let document = rig.client.get("/openapi/merchant.json").await.json();
+    let fields = |schema: &str| -> Vec<String> {
+        document["components"]["schemas"][schema]["properties"].as_object().unwrap().keys().cloned().collect()
+    };
+    let sorted = |mut names: Vec<&'static str>| {
+        names.sort_unstable();
+        names
+    };
+    let of = |schema: &str| {
+        let mut found = fields(schema);
+        found.sort_unstable();
+        found
+    };
+    let quote = ["id", "expirationAt", "createdAt", "distance", "preparationTime", "quote", "deliveryTime"];
+    let quote = [&quote[..], &["hasPaymentMethods", "paymentMethods"]].concat();
+    assert_eq!(of("DeliveryAvailability"), sorted(quote));
+    assert_eq!(of("DeliveryQuote"), sorted(vec!["grossValue", "discount", "raise", "netValue"]));
+    assert_eq!(of("DeliveryPaymentMethod"), sorted(vec!["id", "brand", "liability", "paymentType", "method"]));
+    let methods = &document["components"]["schemas"]["DeliveryAvailability"]["properties"]["paymentMethods"];
+    assert_eq!(methods["items"]["$ref"], "#/components/schemas/DeliveryPaymentMethod");
 }
 
 #[tokio::test]

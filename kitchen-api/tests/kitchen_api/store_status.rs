@@ -51,6 +51,15 @@ const NOT_CONNECTED: (&str, &str, &str) = ("is-connected", "is.connected.config"
 const DURING: (&str, &str, &str) = ("opening-hours", "during.opening-hours.config", "OK");
 const OUTSIDE: (&str, &str, &str) = ("opening-hours", "outside.opening-hours.config", "CLOSED");
 const NO_PAUSE: (&str, &str, &str) = ("unavailabilities", "unavailabilities.config", "OK");
+/// What a store with a problem is told beside, always in this order.
+const BESIDE: [(&str, &str, &str); 6] = [
+    NO_PAUSE,
+    ("radius-restriction", "radius-restriction.config", "OK"),
+    ("payout-blocked", "payout-blocked.config", "OK"),
+    ("logistics-blocked", "logistics-blocked.config", "OK"),
+    ("terms-service-violation", "terms-service-violation.config", "OK"),
+    ("status-availability", "status-availability.config", "OK"),
+];
 const PAUSE: (&str, &str, &str) = ("unavailabilities", "unavailabilities.config", "CLOSED");
 
 #[tokio::test]
@@ -60,7 +69,8 @@ async fn within_its_hours_a_store_is_open_when_it_is_connected_and_else_closed_b
     assert_eq!(brief(&open), ("OK", true, "Dentro do horário programado", vec![CONNECTED, DURING]));
     rig.peers.merchants.online.lock().clear();
     let lost = status(&pos).await;
-    assert_eq!(brief(&lost), ("ERROR", false, "Sem conexão com a plataforma", vec![NOT_CONNECTED, DURING, NO_PAUSE]));
+    let validations = [&[NOT_CONNECTED, DURING][..], &BESIDE].concat();
+    assert_eq!(brief(&lost), ("ERROR", false, "Sem conexão com a plataforma", validations));
 }
 
 #[tokio::test]
@@ -117,8 +127,8 @@ async fn a_store_not_heard_of_for_more_than_a_minute_is_open_with_a_problem() {
     heard(61_000);
     let late = status(&pos).await;
     let is_connected = ("is-connected", "is.connected.config", "WARNING");
-    let expected = ("WARNING", true, "Conexão instável com a plataforma", vec![is_connected, DURING, NO_PAUSE]);
-    assert_eq!(brief(&late), expected);
+    let validations = [&[is_connected, DURING][..], &BESIDE].concat();
+    assert_eq!(brief(&late), ("WARNING", true, "Conexão instável com a plataforma", validations));
 }
 
 #[tokio::test]
@@ -138,4 +148,91 @@ async fn messages_are_portuguese_by_default_and_codes_are_the_same_in_every_lang
             assert_eq!((codes(status), &status["state"]), (codes(&default), &default["state"]));
         }
     }
+}
+
+/// The object as it is published: every field, each operation in lower case, however the path writes it.
+#[tokio::test]
+async fn the_status_of_an_operation_is_the_published_object_and_its_name_is_in_lower_case() {
+    let (_rig, pos) = rig().await;
+    let message = |title: &str, subtitle: &str, priority: u32| json!({ "title": title, "subtitle": subtitle, "description": "", "priority": priority });
+    for operation in ["delivery", "takeout", "indoor"] {
+        let expected = json!({
+            "operation": operation,
+            "salesChannel": "ifood-app",
+            "available": true,
+            "state": "OK",
+            "reopenable": { "identifier": null, "type": null, "reopenable": false },
+            "validations": [
+                { "id": "is-connected", "code": "is.connected.config", "state": "OK",
+                  "message": message("Loja conectada", "A loja está recebendo pedidos", 1) },
+                { "id": "opening-hours", "code": "during.opening-hours.config", "state": "OK",
+                  "message": message("Dentro do horário de funcionamento", "", 2) },
+            ],
+            "message": message("Loja aberta", "Dentro do horário programado", 0),
+        });
+        let capitalised = format!("{}{}", operation[..1].to_ascii_uppercase(), &operation[1..]);
+        for named in [operation.to_owned(), operation.to_ascii_uppercase(), capitalised] {
+            assert_eq!(pos.get(&path(&format!("/status/{named}"))).await.json(), expected, "{named}");
+        }
+    }
+    let unknown = pos.get(&path("/status/drive-thru")).await;
+    assert_eq!((unknown.status.as_u16(), unknown.error_code().as_str()), (404, "NotFound"));
+}
+
+#[tokio::test]
+async fn what_no_store_is_restricted_by_is_said_in_each_language() {
+    let (rig, pos) = rig().await;
+    rig.peers.merchants.online.lock().clear();
+    let titles = async |language: &str| {
+        let answer = pos.send("GET", &path("/status/delivery"), &[("accept-language", language)], "").await.json();
+        let all = answer["validations"].as_array().unwrap()[2..].iter();
+        all.map(|one| one["message"]["title"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let portuguese = [
+        "Sem pausa em andamento",
+        "Área de entrega sem restrição",
+        "Repasses sem bloqueio",
+        "Logística sem bloqueio",
+        "Termos de serviço respeitados",
+        "Loja ativa",
+    ];
+    assert_eq!(titles("pt").await, portuguese);
+    let english = [
+        "No pause in progress",
+        "Delivery area not restricted",
+        "Payouts not blocked",
+        "Logistics not blocked",
+        "Terms of service respected",
+        "Store active",
+    ];
+    assert_eq!(titles("en").await, english);
+    let spanish = [
+        "Sin pausa en curso",
+        "Área de entrega sin restricción",
+        "Pagos sin bloqueo",
+        "Logística sin bloqueo",
+        "Términos de servicio respetados",
+        "Tienda activa",
+    ];
+    assert_eq!(titles("es").await, spanish);
+}
+
+/// A store that has closed itself is told what opens it again, and that does.
+#[tokio::test]
+async fn a_paused_store_can_be_reopened_by_taking_back_the_interruption_that_is_named() {
+    let (rig, pos) = rig().await;
+    let pause = json!({ "id": "gas", "start": "2033-03-21T03:00:00", "end": "2033-03-21T05:00:00" });
+    assert_eq!(pos.post(&path("/interruptions"), pause.to_string()).await.status, 201);
+    let nothing = json!({ "identifier": null, "type": null, "reopenable": false });
+    let paused = status(&pos).await;
+    assert_eq!(paused["reopenable"], json!({ "identifier": "gas", "type": "INTERRUPTION", "reopenable": true }));
+    let document = pos.get("/openapi.json").await.json();
+    let schema = json!({ "$ref": "#/components/schemas/MerchantStatus" });
+    assert_eq!(crate::documentation::differences(&document, &schema, &paused, "status"), [""; 0]);
+    rig.peers.merchants.online.lock().clear();
+    assert_eq!(status(&pos).await["reopenable"], nothing, "it would not be open: nobody there asks for orders");
+    rig.peers.merchants.online.lock().insert(merchant(1));
+    assert_eq!(pos.send("DELETE", &path("/interruptions/gas"), &[], "").await.status, 204);
+    let open = status(&pos).await;
+    assert_eq!((&open["state"], &open["reopenable"]), (&json!("OK"), &nothing));
 }

@@ -4,11 +4,13 @@
 //! kitchen-api judges that when it answers.
 
 mod interruptions;
+mod presentation;
 mod shifts;
 mod wire;
 
 pub use interruptions::Interruption;
 use order_model::{Coordinates, MerchantId, Timestamp};
+pub use presentation::{Address, Presentation};
 use shifts::DAY_MINUTES;
 pub use shifts::Shift;
 

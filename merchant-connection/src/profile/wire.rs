@@ -22,6 +22,8 @@ impl From<&Merchant> for wire::Merchant {
             version: 0,
             is_test: merchant.is_test,
             coordinates: merchant.coordinates.map(coordinates_to_wire),
+            // Of an item of its own.
+            presentation: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! | pk | sk | holds |
 //! |---|---|---|
 //! | `m#<merchant>` | `profile` | the profile, and which version of it this is |
+//! | `m#<merchant>` | `presentation` | how the operator describes it: all of its details that no POS changes |
 //! | `d#<open delivery id>` | `profile` | whose Open Delivery id that is |
 //! | `m#<merchant>` | `presence` | the last transition, and up to which sequence transitions were published |
 //! | `m#<merchant>` | `t#<sequence>` | one transition; TTL 30 days |
@@ -10,6 +11,7 @@
 //! Reads are strongly consistent: a state that was lost must not be restored to before what it wrote.
 
 mod presence;
+mod presentations;
 mod profiles;
 mod tables;
 

@@ -26,6 +26,7 @@ fn profile(number: u32) -> wire::Merchant {
         is_test: number % 2 == 1,
         coordinates: (number % 2 == 1)
             .then_some(wire::Coordinates { latitude_microdegrees: -23_561_414, longitude_microdegrees: 46_000_000 }),
+        presentation: None,
     }
 }
 
@@ -162,7 +163,12 @@ async fn merchants_are_got_in_the_order_asked_for() {
     let order: Vec<u32> = (0..300).map(|place| place * 7 % 300).collect();
     let get = async |numbers: &[u32]| {
         let merchant_ids = numbers.iter().map(|number| id(*number)).collect();
-        let reply = service.api.clone().get_merchants(wire::GetMerchantsRequest { merchant_ids }).await.unwrap();
+        let reply = service
+            .api
+            .clone()
+            .get_merchants(wire::GetMerchantsRequest { merchant_ids, with_presentation: false })
+            .await
+            .unwrap();
         reply.into_inner().merchants
     };
     let found = get(&order).await;
@@ -177,5 +183,60 @@ async fn merchants_are_got_in_the_order_asked_for() {
     let renamed = merchant_connection::profile::Merchant { name: "Outra".to_owned(), ..profiles[3].clone() };
     platform.store().seed_profiles(&[renamed]).await.unwrap();
     assert_eq!(platform.store().profile(merchant(3)).await.unwrap().unwrap().name, "Cantina 3");
+    service.stop().await;
+}
+
+/// How the operator describes a merchant is answered to whoever asks for it, written part by part, and left as it is by every
+/// profile that is put, also by one that says something else: an earlier version's, which does not know of it, says nothing.
+#[tokio::test]
+async fn a_presentation_is_shown_on_demand_and_no_profile_that_is_put_changes_it() {
+    use merchant_connection::profile::{Address, Presentation};
+    let platform = Platform::start().await;
+    let service = platform.service(config()).await;
+    service.put(profile(1)).await.unwrap();
+    service.put(profile(2)).await.unwrap();
+    let store = platform.store();
+    let text = |text: &str| Some(text.to_owned());
+    let first = Presentation {
+        description: text("Massas"),
+        exclusive: Some(true),
+        address: Address { state: text("SP"), city: text("São Paulo"), ..Address::default() },
+        ..Presentation::default()
+    };
+    store.present(merchant(2), &first).await.unwrap();
+    let address = Address { street: text("Rua A"), number: text("1"), ..Address::default() };
+    let second = Presentation {
+        average_ticket_cents: Some(4_550),
+        description: text(""),
+        address: Address { country: text("BR"), district: text("Centro"), postal_code: text("01000000"), ..address },
+        ..Presentation::default()
+    };
+    store.present(merchant(2), &second).await.unwrap();
+    store.present(merchant(2), &Presentation::default()).await.unwrap();
+    let expected = wire::Presentation {
+        description: String::new(),
+        average_ticket_cents: 4_550,
+        exclusive: true,
+        country: "BR".to_owned(),
+        state: "SP".to_owned(),
+        city: "São Paulo".to_owned(),
+        district: "Centro".to_owned(),
+        street: "Rua A".to_owned(),
+        number: "1".to_owned(),
+        postal_code: "01000000".to_owned(),
+    };
+    let get = async |with_presentation| {
+        let merchant_ids = vec![id(2), id(1), id(3)];
+        let request = wire::GetMerchantsRequest { merchant_ids, with_presentation };
+        let found = service.api.clone().get_merchants(request).await.unwrap().into_inner().merchants;
+        found.into_iter().map(|merchant| merchant.presentation).collect::<Vec<_>>()
+    };
+    assert_eq!(get(false).await, [None, None]);
+    assert_eq!(get(true).await, [Some(expected.clone()), Some(wire::Presentation::default())]);
+    service.put(profile(2)).await.unwrap();
+    let other = wire::Presentation { description: "Outra".to_owned(), ..wire::Presentation::default() };
+    service.put(wire::Merchant { presentation: Some(other), ..profile(2) }).await.unwrap();
+    assert_eq!(get(true).await[0], Some(expected));
+    assert_eq!(service.lookup(By::MerchantId(id(2))).await.unwrap().presentation, None);
     service.stop().await;
 }

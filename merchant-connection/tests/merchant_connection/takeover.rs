@@ -141,7 +141,8 @@ async fn every_node_serves_profiles_and_knows_the_totals() {
     cluster.node(1).api.clone().put_merchant(one()).await.unwrap();
     for id in 1..=3 {
         let mut api = cluster.node(id).api.clone();
-        let request = proto::merchant_connection::GetMerchantsRequest { merchant_ids: vec![one().id] };
+        let request =
+            proto::merchant_connection::GetMerchantsRequest { merchant_ids: vec![one().id], with_presentation: false };
         assert_eq!(api.get_merchants(request).await.unwrap().into_inner().merchants.len(), 1);
         eventually("the totals", async || {
             let request = proto::merchant_connection::TotalsRequest {};

@@ -146,7 +146,8 @@ async fn what_is_too_much_or_malformed_is_refused() {
         let refused = api.presence(request).await.unwrap_err();
         assert_eq!((refused.code(), refused.message()), (Code::InvalidArgument, message));
     }
-    let refused = api.get_merchants(wire::GetMerchantsRequest { merchant_ids }).await.unwrap_err();
+    let refused =
+        api.get_merchants(wire::GetMerchantsRequest { merchant_ids, with_presentation: false }).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
     let beats = vec![wire::Beat { merchant_id: vec![1, 2, 3].into(), age_ms: 0 }];
     let malformed = wire::BeatRequest { beats, ..wire::BeatRequest::default() };

@@ -12,7 +12,7 @@
 //! merchant#<id>    batch#<batch>#                total, done, times, lease; kept for a while once it is finished
 //! merchant#<id>    batch#<batch>#p<page>         entries (JSON) and their results
 //! merchant#<id>    images                        image_count
-//! image#<id>#<digest>  image                     bytes: a picture of this merchant, never changed
+//! image#<id>#<digest>  image                     bytes: a picture of this merchant, never changed, removed on demand
 //! pending#<shard>  <created>#<merchant>#<batch>  nothing: a batch that is not finished
 //! ```
 //!
@@ -34,7 +34,7 @@ use super::menu::Totals;
 
 pub(super) use batches::{BatchRecord, Found, PENDING_SHARDS, PageCommit, Pending, Taken};
 pub(super) use commit::Outcome;
-pub(super) use images::Kept;
+pub(super) use images::{Kept, Removed};
 pub(crate) use items::table_name;
 
 /// The attribute that says when an item may be deleted, in seconds since 1970.

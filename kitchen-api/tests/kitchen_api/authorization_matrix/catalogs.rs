@@ -27,6 +27,7 @@ fn categories() -> Vec<Case> {
     let mut cases = vec![
         of("get /catalogs", 200).shows("{catalog}"),
         of("get /catalogs/{catalogId}/unsellableItems", 200),
+        case("get /catalog/v1.0/merchants/{id}/catalogs/{catalogId}/unsellableItems", 200),
         of("get /categories/{categoryId}/items", 200).shows("{item}"),
     ];
     for list in ["/categories", "/catalogs/{catalogId}/categories"] {
@@ -83,5 +84,9 @@ fn pictures() -> Vec<Case> {
             .naming("{merchantId}", OWN)
             .naming("page.js", PICTURE)
             .names_nothing("pictures of menus are for everybody"),
+        case("delete /catalog/v2.0/images/{merchantId}/{file}", 204)
+            .naming("{merchantId}", "{merchant}")
+            .naming("page.js", PICTURE)
+            .refused(403),
     ]
 }

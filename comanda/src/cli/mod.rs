@@ -241,6 +241,18 @@ pub enum AppCommand {
         #[allow(missing_docs, reason = "flattened")]
         rest: SettingsOnly,
     },
+    /// Say which version of Open Delivery an application knows: what is newer is hidden from it
+    #[command(after_help = "Example: comanda app open-delivery pos-vendor 1.3.0")]
+    OpenDelivery {
+        /// Client id
+        client_id: String,
+        /// 1.3.0 or 1.7.0, which is the default
+        #[arg(value_name = "VERSION")]
+        spoken: String,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "flattened")]
+        rest: SettingsOnly,
+    },
     /// An application's webhook: where its events are pushed to, and what became of them
     #[command(subcommand)]
     Webhook(WebhookCommand),

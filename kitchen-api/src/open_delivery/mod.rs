@@ -26,6 +26,7 @@ mod path;
 mod polling;
 mod prefix;
 mod pushed;
+mod spoken_version;
 mod token;
 mod tracking;
 mod versions;
@@ -34,6 +35,7 @@ use order_model::SharedClock;
 
 use merchant_names::MerchantNames;
 pub use prefix::{InvalidPrefix, OpenDeliveryPrefix};
+pub use spoken_version::OpenDeliveryVersion;
 
 pub(crate) use acknowledgment::acknowledge;
 pub(crate) use actions::{act, answer_cancellation, request_cancellation};
@@ -49,7 +51,7 @@ pub(crate) use polling::poll;
 pub(crate) use pushed::{merchant_id_of_pos, pushed_event};
 pub(crate) use token::issue;
 pub(crate) use tracking::{EVENTS as COURIER_EVENTS, track};
-pub(crate) use versions::versions;
+pub(crate) use versions::{merchant_versions, versions};
 
 /// What this dialect's handlers share.
 pub(crate) struct OpenDelivery {

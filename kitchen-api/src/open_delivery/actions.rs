@@ -2,7 +2,9 @@
 //!
 //! We are a synchronous server: an action that has happened, or is not legal where the order stands, is a 422 that says so. What a
 //! client sends along is read where it decides something (the reason and code of a cancellation) and tolerated otherwise: clients
-//! send no body, `{}` or more than the document knows. `orderExternalCode` and `preparationTime` have no place to be kept.
+//! send no body, `{}` or more than the document knows. Taken and not used, because the core has no place for them: `createdAt`,
+//! `orderExternalCode` and `preparationTime` of `confirm`; `deliveryTrackingInfo` of `dispatch`, which `tracking` reports; `mode`, `outOfStockItems`
+//! and `invalidItems` of a cancellation, which is one of the whole order.
 
 use std::sync::Arc;
 

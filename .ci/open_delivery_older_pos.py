@@ -38,7 +38,7 @@ def begin(platform, pos, merchant):
     return secret
 
 
-def placed(platform, pos, order):
+def placed(pos, order):
     pos.expect(order, "CREATED")
     return shown(pos, order, "CREATED")
 
@@ -61,7 +61,7 @@ def serve(platform, pos, newer, merchant, newer_order):
     platform.place(newer_order)
     orders = (delivery, takeout, indoor, denied, late, order)
     for one in orders:
-        placed(platform, pos, one)
+        placed(pos, one)
     for one in orders:
         pos.act(one, "confirm", body=confirm)
         pos.expect(one, "CONFIRMED")

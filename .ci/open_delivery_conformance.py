@@ -1,236 +1,38 @@
 #!/usr/bin/env python3
-"""Holds real answers of a running platform against the Open Delivery 1.7.0 document.
+"""Holds real answers of a running platform against the Open Delivery documents, 1.7.0 and 1.3.0.
 
     python3 .ci/open_delivery_conformance.py --binary target/debug/comanda
 
 starts `comanda dev`, places orders of every kind through the queue, walks them through every step as a POS would, and checks
-of every answer that the document declares its status for that path (405, 413, 415 and 429 are permitted additions), that
-its content type is the declared one and that its body is what the schema says. In the end every type of event must have
-been seen. Needs Python 3.9 and, from the Python package index, `jsonschema` and `pyyaml`.
+of every answer that the document declares its status for that path (405, 408, 413, 414, 415, 429 and 431, which any HTTP server
+must be able to say, are permitted additions in the document's shape of errors), that its content type is the declared one and that
+its body is what the schema says; and of every body that we took that the document has a POS send it. Events are polled, and pushed
+to a POS on this machine that checks their signatures and serves its own merchant document. In the end every type of event must
+have been seen. Then the same as a POS of 1.3.0, against that document. Needs Python 3.9 and, from the Python package index,
+`jsonschema` and `pyyaml`.
 """
 
 import argparse
-import datetime
 import json
 import pathlib
-import re
 import sys
 import time
-import urllib.error
-import urllib.parse
 import urllib.request
 import uuid
 
-import jsonschema
-import yaml
+import open_delivery_older_pos
+from open_delivery_pos import PATIENCE_S, Document, Pos, must, now
+from open_delivery_software_service import API_KEY, SoftwareService, merchant_document
 from running_platform import Platform
 
-DOCUMENT = pathlib.Path(__file__).resolve().parent.parent / "docs" / "api" / "opendelivery-1.7.0.yaml"
-PERMITTED = {405, 413, 415, 429}
+DOCUMENTS = pathlib.Path(__file__).resolve().parent.parent / "docs" / "api"
 PREFIX = "/v4/opendelivery"
 OWN_ID = "22815773000169-dbc7e35a-c936-4665-9e13-eb55eb8b6824"
-PATIENCE_S = 30
 CODE = "9876"
-
-formats = jsonschema.FormatChecker(formats=())
-
-
-@formats.checks("uuid", raises=ValueError)
-@formats.checks("UUID", raises=ValueError)
-def is_uuid(value):
-    return not isinstance(value, str) or str(uuid.UUID(value)) == value.lower()
-
-
-@formats.checks("date-time", raises=ValueError)
-def is_instant(value):
-    if not isinstance(value, str):
-        return True
-    shaped = re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", value)
-    return bool(shaped) and bool(datetime.datetime.strptime(value[:19], "%Y-%m-%dT%H:%M:%S"))
-
-
-@formats.checks("time")
-def is_time(value):
-    return not isinstance(value, str) or bool(
-        re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-]\d\d:\d\d)", value)
-    )
-
-
-@formats.checks("date")
-def is_date(value):
-    return not isinstance(value, str) or bool(re.fullmatch(r"\d{4}-\d\d-\d\d", value))
-
-
-@formats.checks("uri")
-@formats.checks("URI")
-def is_uri(value):
-    if not isinstance(value, str):
-        return True
-    parts = urllib.parse.urlsplit(value)
-    return bool(parts.scheme and parts.netloc)
-
-
-class Document:
-    """The published document, and what was found against it."""
-
-    def __init__(self, path):
-        self.document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        self.components = self.document["components"]
-        self.problems = []
-        self.checked = 0
-        self.event_types = set()
-
-    def check(self, method, template, answer):
-        """One answer of the operation that the document calls `template`."""
-        self.checked += 1
-        at = f"{method} {template} -> {answer.status}"
-        declared = self.document["paths"][template][method.lower()]["responses"]
-        if answer.status in PERMITTED and str(answer.status) not in declared:
-            self.against({"$ref": "#/components/schemas/Error"}, answer.json(), at)
-            return
-        response = declared.get(str(answer.status))
-        if response is None:
-            self.problems.append(f"{at}: not declared")
-            return
-        if "$ref" in response:
-            response = self.components["responses"][response["$ref"].rsplit("/", 1)[1]]
-        content = response.get("content")
-        if not content:
-            if answer.body:
-                self.problems.append(f"{at}: a body where none is declared: {answer.body[:200]!r}")
-            return
-        if answer.content_type not in content:
-            self.problems.append(f"{at}: {answer.content_type}, not {list(content)}")
-            return
-        self.against(content[answer.content_type]["schema"], answer.json(), at)
-
-    def against(self, schema, value, at):
-        whole = {"allOf": [schema], "components": self.components}
-        validator = jsonschema.Draft7Validator(whole, format_checker=formats)
-        for error in validator.iter_errors(value):
-            self.problems.append(f"{at}: {error.json_path}: {error.message[:300]}")
-
-    def check_events(self, events):
-        """The schema of an event goes by its type."""
-        mapping = self.components["schemas"]["Event"]["discriminator"]["mapping"]
-        for event in events:
-            kind = event.get("eventType")
-            self.event_types.add(kind)
-            target = mapping.get(kind)
-            if target is None:
-                self.problems.append(f"event of type {kind}: there is no such type")
-            else:
-                self.against({"$ref": target}, event, f"event {kind}")
-
-    def missing_types(self):
-        return set(self.components["schemas"]["Event"]["discriminator"]["mapping"]) - self.event_types
-
-
-class Answer:
-    def __init__(self, status, headers, body):
-        self.status, self.body = status, body
-        self.content_type = (headers.get("content-type") or "").split(";")[0]
-
-    def json(self):
-        return json.loads(self.body)
-
-
-class Pos:
-    """An application that speaks Open Delivery, and nothing it does goes unchecked."""
-
-    def __init__(self, base_url, document):
-        self.base_url, self.document, self.token = base_url, document, None
-        self.pending = []
-        self.seen = {}
-
-    def call(self, method, template, body=None, headers=None, query="", **parameters):
-        path = template
-        for name, value in parameters.items():
-            path = path.replace("{" + name + "}", urllib.parse.quote(value, safe=""))
-        headers = dict(headers or {})
-        data = None
-        if isinstance(body, str):
-            data = body.encode()
-        elif body is not None:
-            data = json.dumps(body).encode()
-            headers.setdefault("Content-Type", "application/json")
-        if self.token:
-            headers.setdefault("Authorization", f"Bearer {self.token}")
-        request = urllib.request.Request(self.base_url + path + query, data=data, headers=headers, method=method)
-        if method == "POST" and data is None:
-            request.data = b""
-        try:
-            with urllib.request.urlopen(request, timeout=30) as response:
-                answer = Answer(response.status, response.headers, response.read())
-        except urllib.error.HTTPError as error:
-            answer = Answer(error.code, error.headers, error.read())
-        self.document.check(method, template, answer)
-        return answer
-
-    def log_in(self, client_id, client_secret):
-        form = urllib.parse.urlencode(
-            {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret}
-        )
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        return self.call("POST", "/oauth/token", form, headers)
-
-    def poll(self, query="", merchants=None):
-        headers = {"x-polling-merchants": merchants} if merchants else {}
-        answer = self.call("GET", "/v1/events:polling", headers=headers, query=query)
-        events = answer.json() if answer.status == 200 else []
-        self.document.check_events(events)
-        return answer.status, events
-
-    def expect(self, order, kind):
-        """Polls and acknowledges until an event of this type came for this order."""
-        deadline = time.monotonic() + PATIENCE_S
-        while (order, kind) not in self.seen:
-            if time.monotonic() > deadline:
-                raise SystemExit(f"no {kind} for {order}; seen: {sorted(k for o, k in self.seen if o == order)}")
-            _, events = self.poll(merchants=OWN_ID)
-            for event in events:
-                self.seen[(event["orderId"], event["eventType"])] = event
-            for start in range(0, len(events), 100):
-                items = [
-                    {"id": event["eventId"], "orderId": event["orderId"], "eventType": event["eventType"]}
-                    for event in events[start : start + 100]
-                ]
-                must(self.call("POST", "/v1/events/acknowledgment", items), 202)
-            if not events:
-                time.sleep(0.1)
-        return self.seen[(order, kind)]
-
-    def validate(self, order, code, status):
-        query = "?" + urllib.parse.urlencode({"deliveryCode": code}) if code is not None else ""
-        answer = self.call("POST", "/v1/orders/{orderId}/validateCode", query=query, orderId=order)
-        must(answer, status)
-        return answer
-
-    def change(self, order, body, status=200):
-        must(self.call("PATCH", "/v1/orders/{orderId}/details", body, orderId=order), status)
-
-    def track(self, order, kind, status=202):
-        info = {
-            "event": {"type": kind, "datetime": now()},
-            "vehicle": {"type": ["MOTORBIKE_BOX"]},
-            "deliveryPerson": {"id": "7", "name": "Rui"},
-            "eta": {"deliveryEtaInMinutes": 10},
-        }
-        self.act(order, "tracking", status, {"deliveryTrackingInfo": info})
-
-    def act(self, order, action, status=202, body=None):
-        answer = self.call("POST", "/v1/orders/{orderId}/" + action, body, orderId=order)
-        must(answer, status)
-        return answer
-
-
-def must(answer, status):
-    if answer.status != status:
-        raise SystemExit(f"expected {status}, got {answer.status}: {answer.body[:500]!r}")
-
-
-def now():
-    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+# More than a body, an address and the headers of a request may have.
+BODY_BYTES = 1_100_000
+URI_BYTES = 9_000
+HEADER_BYTES = 33_000
 
 
 def price(value):
@@ -374,6 +176,7 @@ def places(platform, merchant):
 def conditions(pos, platform, merchant):
     """What is asked before there is any order, and everything that is refused."""
     pos.call("GET", "/v1/versions/orderingApp")
+    must(pos.call("GET", "/v1/versions/merchant"), 200)
     must(pos.call("GET", "/v1/events:polling"), 401)
     must(pos.log_in("dev-pos", "wrong"), 401)
     must(pos.call("POST", "/oauth/token", "", {"Content-Type": "application/x-www-form-urlencoded"}), 401)
@@ -400,6 +203,111 @@ def conditions(pos, platform, merchant):
     must(pos.call("GET", "/v1/events:polling", headers={"x-polling-merchants": OWN_ID}), 204)
     must(pos.call("POST", "/v1/events/acknowledgment", [{"id": str(uuid.uuid4())}] * 101), 400)
     must(pos.call("POST", "/v1/events/acknowledgment", "nonsense"), 400)
+    beyond_the_document(pos)
+
+
+def beyond_the_document(pos):
+    """What the document declares nowhere, and a server must be able to say: problems like all others."""
+    must(pos.call("DELETE", "/v1/events:polling"), 405)
+    must(pos.call("GET", "/v1/orders/{orderId}/confirm", orderId=str(uuid.uuid4())), 405)
+    must(pos.announce("/v1/orders/{orderId}/confirm", BODY_BYTES, orderId=str(uuid.uuid4())), 413)
+    must(pos.call("GET", "/v1/events:polling", query="?eventType=" + "x" * URI_BYTES), 414)
+    must(pos.call("POST", "/oauth/token", {}), 415)
+    must(pos.call("GET", "/v1/events:polling", headers={"x-filler": "x" * HEADER_BYTES}), 431)
+
+
+def menu(pos, service, platform, merchant):
+    """The POS's document: where it is, how reading it went, and that what changes in it appears."""
+    named = "?merchantId=" + OWN_ID
+    must(pos.call("GET", "/v1/merchantStatus", query=named), 404)
+    where = {"getMerchantURL": {"baseURL": service.base_url, "apiKey": API_KEY}}
+    for wrong in ({}, {"getMerchantURL": {"baseURL": "nowhere"}}):
+        must(pos.call("PUT", "/v1/merchantOnboarding", wrong, query=named), 400)
+    must(pos.call("PUT", "/v1/merchantOnboarding", where, query="?merchantId=unknown"), 404)
+    must(pos.call("PUT", "/v1/merchantOnboarding", where, query=named), 201)
+    must(pos.call("PUT", "/v1/merchantOnboarding", where, query=named), 204)
+    appears(pos, platform, merchant, "Pizzas")
+    declared = pos.document.operations["/v1/merchant"]["get"]["responses"]["200"]
+    pos.document.against(declared["content"]["application/json"]["schema"], service.merchant, "the POS's own document")
+    # Changed over there, and said so.
+    service.merchant = merchant_document(OWN_ID, "Massas")
+    must(pos.call("POST", "/v1/menuUpdated", query=named), 204)
+    appears(pos, platform, merchant, "Massas")
+    # The changed part itself, without another look at the document.
+    reads = service.reads
+    category = dict(service.merchant["categories"][0], name="Bebidas")
+    part = {"entityType": "CATEGORY", "updatedObjects": [category]}
+    must(pos.call("POST", "/v1/menuUpdated", part, query=named), 204)
+    appears(pos, platform, merchant, "Bebidas")
+    assert service.reads == reads, "a part needs no reading"
+    must(pos.call("POST", "/v1/menuUpdated", {"entityType": "CATEGORY"}, query=named), 400)
+    must(pos.call("POST", "/v1/menuUpdated", query="?merchantId=unknown"), 404)
+    for status in ("UNAVAILABLE", "AVAILABLE"):
+        must(pos.call("POST", "/v1/menuUpdated", {"merchantStatus": status}, query=named), 204)
+
+
+def appears(pos, platform, merchant, category):
+    """Waits until the menu that is stored has this category, and reading it was a success."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        answer = pos.call("GET", "/v1/merchantStatus", query="?merchantId=" + OWN_ID)
+        must(answer, 200)
+        if answer.json()["status"] == "SUCCESS":
+            stored = own(pos, platform, "GET", f"/comanda/v1/merchants/{merchant}/menu")
+            if stored["categories"][0]["name"] == category:
+                return
+        if time.monotonic() > deadline:
+            raise SystemExit(f"the category {category} never appeared: {answer.body!r}")
+        time.sleep(0.1)
+
+
+def own(pos, platform, method, path, body=None):
+    """An operation of ours, which no document of Open Delivery has."""
+    headers = {"Authorization": f"Bearer {pos.token}", "Content-Type": "application/json"}
+    data = json.dumps(body).encode() if body is not None else None
+    request = urllib.request.Request(f"http://{platform.ready['http']}{path}", data=data, headers=headers, method=method)
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return json.loads(response.read())
+
+
+def pushed(pos, service, platform, merchant):
+    """Events pushed to the POS, whose 204 acknowledges them: none of them is polled."""
+    webhook = {"url": service.base_url, "dialect": "OPEN_DELIVERY", "secret": service.secret.decode()}
+    app_id = own(pos, platform, "PUT", "/comanda/v1/webhook", webhook)["appId"]
+    order = None
+    deadline = time.monotonic() + PATIENCE_S
+    while order is None or not service.has(order, "CREATED"):
+        if time.monotonic() > deadline:
+            raise SystemExit("no newEvent arrived")
+        # Until every instance knows the webhook an event may pass it by: that one is polled.
+        order = platform.sample(merchant, "TAKEOUT")
+        until = time.monotonic() + 2
+        while time.monotonic() < until and not service.has(order, "CREATED"):
+            time.sleep(0.05)
+    steps = (("confirm", "CONFIRMED"), ("readyForPickup", "READY_FOR_PICKUP"), ("pickedUp", "CONCLUDED"))
+    for action, kind in steps:
+        pos.act(order, action, body={"createdAt": now(), "orderExternalCode": "7"} if action == "confirm" else None)
+        arrives(service, order, kind)
+    arrives(service, order, "PICKED_UP")
+    assert service.app_ids == {app_id}, service.app_ids
+    pending(pos, order)
+
+
+def arrives(service, order, kind):
+    deadline = time.monotonic() + PATIENCE_S
+    while not service.has(order, kind):
+        if time.monotonic() > deadline:
+            raise SystemExit(f"no newEvent {kind} for {order}: {service.events}")
+        time.sleep(0.05)
+
+
+def pending(pos, order):
+    """Waits until nothing of an order is pending: the acknowledgment follows the POS's answer."""
+    deadline = time.monotonic() + PATIENCE_S
+    while any(event["orderId"] == order for event in pos.poll()[1]):
+        if time.monotonic() > deadline:
+            raise SystemExit("what the POS took is pending for polls")
+        time.sleep(0.1)
 
 
 def serve(pos, platform, orders):
@@ -413,12 +321,17 @@ def serve(pos, platform, orders):
             pos.act(order, "preparing")
             pos.expect(order, "PREPARING")
             pos.act(order, "preparing", 422)
+    # Whoever brings it says so: the marketplace, and at the counter nobody.
+    for name in ("marketplace", "TAKEOUT", "od_takeout", "DINE_IN"):
+        pos.act(orders[name], "delivered", 422)
     dispatched = {"deliveryTrackingInfo": {"event": {"type": "DELIVERY_ONGOING", "datetime": now()}}}
     for name in ("DELIVERY", "od_delivery"):
         pos.act(orders[name], "delivered", 422)
         pos.act(orders[name], "pickedUp", 422)
         pos.act(orders[name], "dispatch", body=dispatched if name == "DELIVERY" else None)
         pos.expect(orders[name], "DISPATCHED")
+        pos.act(orders[name], "dispatch", 422)
+        pos.act(orders[name], "readyForPickup", 422)
     pos.act(orders["DELIVERY"], "delivered")
     pos.expect(orders["DELIVERY"], "DELIVERED")
     pos.expect(orders["DELIVERY"], "CONCLUDED")
@@ -453,10 +366,14 @@ def serve(pos, platform, orders):
     for name in ("TAKEOUT", "od_takeout", "bare", "grocery"):
         pos.act(orders[name], "readyForPickup")
         pos.expect(orders[name], "READY_FOR_PICKUP")
+        pos.act(orders[name], "readyForPickup", 422)
         pos.act(orders[name], "dispatch", 422)
+        pos.act(orders[name], "delivered", 422)
         pos.act(orders[name], "pickedUp")
         pos.expect(orders[name], "PICKED_UP")
         pos.expect(orders[name], "CONCLUDED")
+        pos.act(orders[name], "pickedUp", 422)
+        pos.act(orders[name], "readyForPickup", 422)
     # The merchant's courier, with the customer's code.
     coded = orders["coded"]
     start = "2033-03-21T06:00:00.000Z"
@@ -483,8 +400,10 @@ def serve(pos, platform, orders):
     pos.change(coded, {"preparationStartDateTime": now()}, 400)
     # The marketplace's courier.
     pos.act(orders["marketplace"], "readyForPickup")
+    pos.act(orders["marketplace"], "readyForPickup", 422)
     pos.track(orders["marketplace"], "PICKUP_ONGOING", 422)
-    pos.act(orders["marketplace"], "dispatch", 422)
+    for action in ("dispatch", "pickedUp", "delivered"):
+        pos.act(orders["marketplace"], action, 422)
     for code in ("ADR", "CLT", "DELIVERED", "CON"):
         platform.update(orders["marketplace"], code)
     for kind in ("PICKED_UP", "DELIVERED", "CONCLUDED"):
@@ -510,17 +429,34 @@ def filtered(pos, platform, merchant):
     assert pos.poll()[0] == 204, "what the filter hid is acknowledged"
 
 
+def older(platform, base_url, newer, merchant):
+    """The same platform, asked by a POS of 1.3.0, against that document."""
+    document = Document(DOCUMENTS / "opendelivery-1.3.0.yaml")
+    pos = Pos(base_url, document, OWN_ID)
+    open_delivery_older_pos.begin(platform, pos, merchant)
+    order = str(uuid.uuid4())
+    indoor = {"mode": "TERMINAL", "indoorDateTime": now(), "place": "12"}
+    values = open_delivery(order, "INDOOR", indoor=indoor, orderTiming="ONDEMAND")
+    values["otherFees"][1]["type"] = "MIN_ORDER_FEE"
+    values["discounts"][0]["sponsorshipValues"][0]["name"] = "CHAIN"
+    open_delivery_older_pos.serve(platform, pos, newer, merchant, values)
+    return document
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", required=True, help="the comanda executable")
-    parser.add_argument("--document", type=pathlib.Path, default=DOCUMENT, help="the OpenAPI document to check against")
     arguments = parser.parse_args()
-    document = Document(arguments.document)
-    platform = Platform(arguments.binary, COMANDA_OPEN_DELIVERY_PREFIX=PREFIX)
+    document = Document(DOCUMENTS / "opendelivery-1.7.0.yaml")
+    documents = [document]
+    platform = Platform(arguments.binary, COMANDA_OPEN_DELIVERY_PREFIX=PREFIX, COMANDA_WEBHOOKS_ALLOW_LOOPBACK="true")
+    secrets = {one["clientId"]: one["clientSecret"] for one in platform.ready["applications"]}
+    service = SoftwareService(document, OWN_ID, secrets["dev-pos"])
     try:
         merchant = platform.ready["merchants"][0]
         platform.run("merchant", "add", merchant, "--name", "Cantina", "--open-delivery-id", OWN_ID)
-        pos = Pos(f"http://{platform.ready['http']}{PREFIX}", document)
+        base_url = f"http://{platform.ready['http']}{PREFIX}"
+        pos = Pos(base_url, document, OWN_ID)
         conditions(pos, platform, merchant)
         orders, sent = places(platform, merchant)
         for order in orders.values():
@@ -533,15 +469,23 @@ def main():
         serve(pos, platform, orders)
         for order in orders.values():
             must(pos.call("GET", "/v1/orders/{orderId}", orderId=order), 200)
+        documents.append(older(platform, base_url, pos, merchant))
         filtered(pos, platform, merchant)
+        menu(pos, service, platform, merchant)
+        pushed(pos, service, platform, merchant)
     finally:
         platform.stop()
-    for kind in sorted(document.missing_types()):
-        document.problems.append(f"no event of type {kind} was seen")
-    for problem in document.problems:
+        service.stop()
+    for one in documents:
+        for kind in sorted(one.missing_types()):
+            one.problems.append(f"no event of type {kind} was seen")
+    problems = [f"{one.document['info']['version']}: {problem}" for one in documents for problem in one.problems]
+    for problem in problems:
         print(problem, file=sys.stderr)
-    print(f"{document.checked} answers and {len(document.event_types)} types of events, {len(document.problems)} problems")
-    return 1 if document.problems else 0
+    for one in documents:
+        print(f"{one.document['info']['version']}: {one.checked} answers and {len(one.event_types)} types of events")
+    print(f"{len(problems)} problems")
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::open_delivery::OpenDeliveryVersion;
 use crate::store::{
     ApplicationStore, AuthorisationId, CHANGES_MAX, Change, HashedSecret, Kind, StoreError, StoredApplication,
     StoredAuthorisation,
@@ -49,6 +50,7 @@ pub struct Access {
     not_before: Timestamp,
     /// Of an application: since when authorisations count. Of an authorisation: when it was approved.
     authorised_from: Timestamp,
+    open_delivery_version: OpenDeliveryVersion,
     /// Made when it is asked for first.
     scope_digest: OnceLock<[u8; 32]>,
 }
@@ -71,6 +73,7 @@ impl Access {
             revoked,
             not_before,
             authorised_from: record.authorised_from,
+            open_delivery_version: record.open_delivery_version,
             scope_digest: OnceLock::new(),
         }
     }
@@ -89,6 +92,7 @@ impl Access {
             revoked: false,
             not_before,
             authorised_from,
+            open_delivery_version: OpenDeliveryVersion::default(),
             scope_digest: OnceLock::new(),
         }
     }
@@ -105,6 +109,7 @@ impl Access {
             revoked: true,
             not_before: Timestamp::MAX,
             authorised_from: Timestamp::MAX,
+            open_delivery_version: self.open_delivery_version,
             scope_digest: OnceLock::new(),
         }
     }
@@ -121,6 +126,11 @@ impl Access {
     /// Where its permissions come from.
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// Which version of Open Delivery it knows.
+    pub fn open_delivery_version(&self) -> OpenDeliveryVersion {
+        self.open_delivery_version
     }
 
     /// Whether nothing of it counts.
@@ -391,6 +401,7 @@ pub(crate) fn with_stored(id: &str, kind: Kind, authorisations: Vec<StoredAuthor
         revoked: false,
         not_before: Timestamp::default(),
         authorised_from: Timestamp::default(),
+        open_delivery_version: OpenDeliveryVersion::default(),
         revision: 1,
         created_at: Timestamp::default(),
     };

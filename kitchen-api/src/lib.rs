@@ -40,7 +40,7 @@ pub use catalog::CatalogTable;
 pub use config::{Config, Network, ServerConfig, TlsConfig, TokenConfig};
 pub use entropy::Entropy;
 pub use oauth::generate_signing_key;
-pub use open_delivery::{InvalidPrefix, OpenDeliveryPrefix};
+pub use open_delivery::{InvalidPrefix, OpenDeliveryPrefix, OpenDeliveryVersion};
 pub use service::{Dependencies, Error, Handle, Service};
 pub use shipping::CourierTariff;
 pub use store::{Applications, RequestTable, create_tables};

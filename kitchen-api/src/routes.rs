@@ -197,6 +197,7 @@ impl Wiring {
         match operation {
             Od::Token => self.open(open_delivery::issue),
             Od::Versions => self.open(open_delivery::versions),
+            Od::MerchantVersions => self.open(open_delivery::merchant_versions),
             Od::Poll => self.authorised(open_delivery::poll),
             Od::Acknowledge => self.authorised(open_delivery::acknowledge),
             Od::GetOrder => self.authorised(open_delivery::details),

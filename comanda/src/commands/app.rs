@@ -1,7 +1,7 @@
 //! `comanda app …`: partner applications and what they are authorised for, straight in the table of kitchen-api.
 
-use kitchen_api::Entropy;
 use kitchen_api::store::{ApplicationStore, Applications, Approved, AuthorisationId, Rotation, UserCode};
+use kitchen_api::{Entropy, OpenDeliveryVersion};
 use order_model::{ApplicationId, MerchantId};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -48,6 +48,7 @@ pub async fn execute(command: AppCommand) -> Result<(), Failure> {
             print(&rest, &row, &format!("{authorization} is revoked; its tokens end within 5 s"));
             Ok(())
         }
+        AppCommand::OpenDelivery { client_id, spoken, rest } => open_delivery(&client_id, &spoken, &rest).await,
         AppCommand::Grant(arguments) => grant(&arguments).await,
         AppCommand::Revoke(arguments) => revoke(&arguments).await,
         AppCommand::Webhook(command) => webhook::execute(command).await,
@@ -115,6 +116,19 @@ async fn revoke(arguments: &AppMerchants) -> Result<(), Failure> {
         format!("{application} no longer sees {} merchants; effective within 5 s", merchants.len())
     };
     print(&arguments.rest, &json!({"clientId": arguments.client_id, "merchants": arguments.merchants}), &text);
+    Ok(())
+}
+
+async fn open_delivery(client_id: &str, spoken: &str, rest: &SettingsOnly) -> Result<(), Failure> {
+    let application = parse(client_id)?;
+    let version = OpenDeliveryVersion::parse(spoken).ok_or_else(|| {
+        let known = OpenDeliveryVersion::ALL.map(OpenDeliveryVersion::name).join(" or ");
+        Failure::Usage(format!("VERSION: expected {known}"))
+    })?;
+    let set = applications(rest).await?.set_open_delivery_version(&application, version).await;
+    set.context("setting the version of Open Delivery")?;
+    let row = json!({"clientId": client_id, "openDeliveryVersion": version.name()});
+    print(rest, &row, &format!("{application} is answered in Open Delivery {}; effective within 5 s", version.name()));
     Ok(())
 }
 

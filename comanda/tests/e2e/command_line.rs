@@ -30,6 +30,7 @@ fn help_is_held() {
         &["app", "authorizations"],
         &["app", "revoke-authorization"],
         &["app", "rotate"],
+        &["app", "open-delivery"],
         &["merchant"],
         &["merchant", "add"],
         &["merchant", "portal-key"],

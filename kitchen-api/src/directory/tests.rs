@@ -39,6 +39,7 @@ impl InMemory {
                 revoked,
                 not_before: Timestamp::default(),
                 authorised_from: Timestamp::default(),
+                open_delivery_version: OpenDeliveryVersion::default(),
                 revision,
                 created_at: Timestamp::default(),
             },

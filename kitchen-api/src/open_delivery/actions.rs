@@ -1,8 +1,10 @@
 //! `POST /v1/orders/{orderId}/{action}`: a merchant acts on an order; the answer follows the commit.
 //!
 //! We are a synchronous server: an action that has happened, or is not legal where the order stands, is a 422 that says so. What a
-//! client sends along is read where it decides or tells something (the code of a cancellation, or of a no to one) and tolerated otherwise: clients
-//! send no body, `{}` or more than the document knows. `orderExternalCode` and `preparationTime` have no place to be kept.
+//! client sends along is read where it decides or tells something (the reason and code of a cancellation, or of a no to one) and tolerated
+//! otherwise: clients send no body, `{}` or more than the document knows. Taken and not used, because the core has no place for them:
+//! `createdAt`, `orderExternalCode` and `preparationTime` of `confirm`; `deliveryTrackingInfo` of `dispatch`, which `tracking` reports; `mode`,
+//! `outOfStockItems` and `invalidItems` of a cancellation, which is one of the whole order.
 
 use std::sync::Arc;
 

@@ -1,7 +1,8 @@
 //! One event in this dialect, rendered from its header; its body is looked at only where the type has metadata.
 //!
 //! Pure; used by `polling` and, for webhooks, by `pushed`. Metadata is what the core or an internal app wrote (PARTNER_API 2.1), so nothing in it is relied on:
-//! what cannot be read becomes the least that the document requires, because no event may be lost for its metadata.
+//! what cannot be read becomes the least that the document requires, because no event may be lost for its metadata. `sourceAppId` and
+//! `virtualBrand`, which are optional, are fields of the order here: a poll reads no orders.
 
 use event_feed::FeedEvent;
 use order_model::lifecycle::CancellationCode;

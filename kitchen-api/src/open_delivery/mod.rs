@@ -2,9 +2,13 @@
 //!
 //! Called by the routes for the rows of `operations::open_delivery`. The feed, the core and presence are the same as under the
 //! iFood-style paths; this only speaks another language: one event has one id in both, and an acknowledgment in either counts
-//! for that application; `webhooks` pushes what `pushed` renders, `pos_menu` reads the POS's document. Deliberately absent:
-//! `/v1/logistics`, which the document has a logistics service serve and an ordering application call: we send no couriers
-//! of our own.
+//! for that application; `webhooks` pushes what `pushed` renders, `pos_menu` reads the POS's document. What 1.3.0 has no word for is
+//! hidden from applications that the operator calls such (`spoken_version`).
+//!
+//! Deliberately absent is what the document gives to others: the eight operations of `/v1/logistics`, which a logistics service serves and an
+//! ordering application calls, because no courier of another service is sent from here; with them `/v1/newLogisticEvent` and
+//! `/v1/confirmationCode`, by which such a service would answer us (the customer's code is checked by `validateCode`); and `GET /v1/merchant`
+//! and `/v1/newEvent`, which the POS serves.
 
 mod acknowledgment;
 mod actions;
@@ -26,6 +30,7 @@ mod path;
 mod polling;
 mod prefix;
 mod pushed;
+mod spoken_version;
 mod token;
 mod tracking;
 mod versions;
@@ -34,6 +39,7 @@ use order_model::SharedClock;
 
 use merchant_names::MerchantNames;
 pub use prefix::{InvalidPrefix, OpenDeliveryPrefix};
+pub use spoken_version::OpenDeliveryVersion;
 
 pub(crate) use acknowledgment::acknowledge;
 pub(crate) use actions::{act, answer_cancellation, request_cancellation};
@@ -49,7 +55,7 @@ pub(crate) use polling::poll;
 pub(crate) use pushed::{merchant_id_of_pos, pushed_event};
 pub(crate) use token::issue;
 pub(crate) use tracking::{EVENTS as COURIER_EVENTS, track};
-pub(crate) use versions::versions;
+pub(crate) use versions::{merchant_versions, versions};
 
 /// What this dialect's handlers share.
 pub(crate) struct OpenDelivery {

@@ -13,6 +13,7 @@ use super::event_types::last_event;
 use super::merchant_names::names_of;
 use super::order::{Placed, render};
 use super::path;
+use super::spoken_version::OpenDeliveryVersion;
 use crate::api::Api;
 use crate::calls::CallError;
 use crate::errors::ApiError;
@@ -23,9 +24,11 @@ use crate::orders::{json_response, refusal, visible_order};
 pub(crate) async fn details(api: Arc<Api>, authorised: Authorised, request: Request) -> Result<Response, ApiError> {
     let (mut parts, _) = request.into_parts();
     let order = path::order(&mut parts).await?;
+    let version = authorised.access().open_delivery_version();
     match visible_order(&api, authorised.scope(), order).await {
         Ok(visible) => {
-            answer(&api, order, visible.merchant, &visible.reply.body, last_event(&visible.reply.state)).await
+            answer(&api, order, (visible.merchant, version), &visible.reply.body, last_event(&visible.reply.state))
+                .await
         }
         Err(CallError::Unavailable) => {
             // Not in the cache says nothing about the order: it may be an old one, so this is no 404.
@@ -34,7 +37,7 @@ pub(crate) async fn details(api: Arc<Api>, authorised: Authorised, request: Requ
             // A foreign one is as one that is not there: a 404 would tell that there is such an order.
             let cached = cached.filter(|cached| authorised.scope().contains(cached.merchant));
             let cached = cached.ok_or_else(ApiError::unavailable)?;
-            answer(&api, order, cached.merchant, &cached.body, None).await
+            answer(&api, order, (cached.merchant, version), &cached.body, None).await
         }
         Err(error) => Err(refusal(&error)),
     }
@@ -43,12 +46,12 @@ pub(crate) async fn details(api: Arc<Api>, authorised: Authorised, request: Requ
 async fn answer(
     api: &Api,
     order: OrderId,
-    merchant: MerchantId,
+    (merchant, version): (MerchantId, OpenDeliveryVersion),
     body: &Bytes,
     last_event: Option<&'static str>,
 ) -> Result<Response, ApiError> {
     let names = names_of(api, merchant).await;
-    let placed = Placed { order, merchant, names: names.as_ref(), last_event };
+    let placed = Placed { order, merchant, names: names.as_ref(), last_event, version };
     let rendered = render(&placed, body).ok_or_else(|| {
         tracing::error!(order_id = %order, "a stored order is no JSON object");
         ApiError::unavailable()

@@ -18,6 +18,7 @@ use super::event::render;
 use super::event_types::codes_of;
 use super::json::array;
 use super::merchant_names::resolve;
+use super::spoken_version::OpenDeliveryVersion;
 use crate::api::Api;
 use crate::calls::CallError;
 use crate::errors::ApiError;
@@ -40,7 +41,7 @@ const EVENT_TYPE: &str = "eventType";
 /// Answers a poll.
 pub(crate) async fn poll(api: Arc<Api>, authorised: Authorised, request: Request) -> Result<Response, ApiError> {
     let named = named_merchants(request.headers())?;
-    let filter = read_filter(request.uri().query())?;
+    let filter = read_filter(request.uri().query(), authorised.access().open_delivery_version())?;
     let merchants = merchants_of(&api, &authorised, &named).await?;
     api.beats.beat(&merchants);
     api.check_poll(&authorised)?;
@@ -82,8 +83,8 @@ fn named_merchants(headers: &HeaderMap) -> Result<Vec<&str>, ApiError> {
 }
 
 /// Every category shows. A filter that is there but blank counts as not sent, an unknown type is ignored: a client must not lose
-/// its orders over either.
-fn read_filter(query: Option<&str>) -> Result<Filter, ApiError> {
+/// its orders over either. What the application's version has no word for is hidden, as what the dialect has none for is.
+fn read_filter(query: Option<&str>, version: OpenDeliveryVersion) -> Result<Filter, ApiError> {
     let mut sent = 0;
     let mut types: Option<Vec<EventCode>> = None;
     for (name, csv) in form_pairs(query.unwrap_or_default()) {
@@ -101,7 +102,19 @@ fn read_filter(query: Option<&str>) -> Result<Filter, ApiError> {
         return Err(ApiError::bad_request(format!("eventType names at most {TYPES_MAX} types.")));
     }
     let filter = Filter { dialect: Dialect::OpenDelivery, types, categories: CategoryFilter::All, ..Filter::default() };
-    Ok(filter)
+    Ok(as_known_to(version, filter))
+}
+
+/// `filter` without what `version` lacks. Where nothing was sent nothing is acknowledged: another dialect may still want it.
+fn as_known_to(version: OpenDeliveryVersion, mut filter: Filter) -> Filter {
+    if version == OpenDeliveryVersion::default() {
+        return filter;
+    }
+    filter.keeps_hidden = filter.types.is_none();
+    let mut types = filter.types.unwrap_or_else(|| EventCode::ALL.to_vec());
+    types.retain(|code| version.has(*code));
+    filter.types = Some(types);
+    filter
 }
 
 /// The merchants of a poll. Those that are known beat even where others cannot be looked up: a restaurant must not go offline
@@ -153,8 +166,12 @@ mod tests {
 
     use super::*;
 
+    fn read(query: Option<&str>) -> Result<Filter, ApiError> {
+        read_filter(query, OpenDeliveryVersion::default())
+    }
+
     fn types(query: &str) -> Option<Vec<EventCode>> {
-        read_filter(Some(query)).unwrap().types
+        read(Some(query)).unwrap().types
     }
 
     #[test]
@@ -169,19 +186,35 @@ mod tests {
             assert_eq!(types(query), both, "{query}");
         }
         assert_eq!(types("eventType=&types=PLC"), None, "blank is not sent");
-        assert!(read_filter(Some("eventType=UNKNOWN")).unwrap().asks_for_nothing());
+        assert!(read(Some("eventType=UNKNOWN")).unwrap().asks_for_nothing());
         let many = |count: usize| format!("eventType={}", vec!["CREATED"; count].join(","));
-        assert!(read_filter(Some(&many(15))).is_ok());
-        assert_eq!(read_filter(Some(&many(16))).err().unwrap().status(), 400);
+        assert!(read(Some(&many(15))).is_ok());
+        assert_eq!(read(Some(&many(16))).err().unwrap().status(), 400);
     }
 
     #[test]
     fn only_what_there_is_a_word_for_is_acknowledged_by_a_filter() {
-        let filter = read_filter(Some("eventType=CREATED")).unwrap();
+        let filter = read(Some("eventType=CREATED")).unwrap();
         let verdict = |code| filter.verdict_on(code, EventCategory::Anotai);
         assert_eq!(verdict(EventCode::Placed), Verdict::Show, "of every category");
         assert_eq!(verdict(EventCode::Confirmed), Verdict::HideAndAcknowledge);
         assert_eq!(verdict(EventCode::RecommendedPreparationStart), Verdict::HideAndAcknowledge);
         assert_eq!(verdict(EventCode::AssignDriver), Verdict::Hide);
+    }
+
+    #[test]
+    fn what_an_older_version_lacks_is_hidden_and_acknowledged_only_by_a_filter() {
+        let verdict = |query, code| {
+            let filter = read_filter(query, OpenDeliveryVersion::V1_3).unwrap();
+            filter.verdict_on(code, EventCategory::Food)
+        };
+        for code in [EventCode::PreparationStarted, EventCode::RecommendedPreparationStart, EventCode::Collected] {
+            assert_eq!(verdict(None, code), Verdict::Hide);
+            assert_eq!(verdict(Some("eventType=CREATED"), code), Verdict::HideAndAcknowledge);
+            assert_eq!(verdict(Some("eventType=PREPARING,PICKED_UP"), code), Verdict::Hide, "nothing known is left");
+        }
+        assert_eq!(verdict(None, EventCode::AssignDriver), Verdict::Hide);
+        assert_eq!(verdict(None, EventCode::Delivered), Verdict::Show);
+        assert_eq!(verdict(Some("eventType=CREATED,PREPARING"), EventCode::Placed), Verdict::Show);
     }
 }

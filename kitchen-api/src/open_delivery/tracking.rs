@@ -2,7 +2,7 @@
 //!
 //! What is new in it becomes an event for the merchant's other applications and for the marketplace, in the iFood-style words
 //! (`GTO`, `AAO`, `AAD`, `DDD`), with who delivers and in what. Fetched, on the way and delivered are `dispatch`'s and `delivered`'s
-//! to say, so that a report moves no order. `eta`, `problem` and the link have no place to be kept.
+//! to say, so that a report moves no order. `eta`, `problem`, `externalTrackingURL`, the courier's id and picture and the plate have no place to be kept.
 
 use std::sync::Arc;
 

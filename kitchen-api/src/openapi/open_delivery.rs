@@ -26,6 +26,7 @@ pub(super) fn schemas() -> Vec<Named> {
             object(&[("version", text()), ("availableEventsMethods", array_of(one_of(&["POLLING", "WEBHOOK"])))]),
         ),
         ("VersionOrderingApp", object(&[("merchant", reference("Version")), ("order", reference("OrderVersion"))])),
+        ("VersionMerchant", texts(&["merchantEndpoint", "ordersWebhook?"])),
         ("EventType", event_type()),
         ("OrderEvent", event(&reasons)),
         ("AckEvents", object(&[("id", text()), ("orderId?", text()), ("eventType?", reference("EventType"))])),

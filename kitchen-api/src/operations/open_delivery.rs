@@ -7,6 +7,7 @@ use super::{Answers, Document, Operation, Parameter, Row, Shape, Takes, Verb, ge
 pub(crate) enum OpenDeliveryOperation {
     Token,
     Versions,
+    MerchantVersions,
     Poll,
     Acknowledge,
     GetOrder,
@@ -30,8 +31,8 @@ pub(crate) enum OpenDeliveryOperation {
 
 use OpenDeliveryOperation::{
     AcceptCancellation, Acknowledge, ChangeDetails, Confirm, Delivered, DenyCancellation, Dispatch, GetOrder,
-    MenuUpdated, MerchantOnboarding, MerchantReading, MerchantStatus, PickedUp, Poll, Preparing, ReadyForPickup,
-    RequestCancellation, Token, Track, ValidateCode, Versions,
+    MenuUpdated, MerchantOnboarding, MerchantReading, MerchantStatus, MerchantVersions, PickedUp, Poll, Preparing,
+    ReadyForPickup, RequestCancellation, Token, Track, ValidateCode, Versions,
 };
 
 impl OpenDeliveryOperation {
@@ -105,6 +106,13 @@ pub(super) const ROWS: &[Row] = &[
         answers: Answers::One("VersionOrderingApp"),
         takes_token: false,
         ..row(Versions, "od_versions", &["/v1/versions/orderingApp"])
+    },
+    Row {
+        tag: "versions",
+        summary: "The versions in which we use what a POS serves: its merchant document, and its webhook.",
+        answers: Answers::One("VersionMerchant"),
+        takes_token: false,
+        ..row(MerchantVersions, "od_merchant_versions", &["/v1/versions/merchant"])
     },
     Row {
         tag: "events",

@@ -15,13 +15,14 @@ use order_model::{ApplicationId, MerchantId, SharedClock, Timestamp};
 use secrecy::SecretString;
 
 use super::records::{
-    APPLICATION_SK, ApplicationRecord, GRANT_SK, HashedSecret, Kind, StoredApplication, application_item,
-    application_pk, grant_item, key, number, secrets_value,
+    APPLICATION_SK, ApplicationRecord, GRANT_SK, HashedSecret, Kind, OPEN_DELIVERY_VERSION, StoredApplication,
+    application_item, application_pk, grant_item, key, number, secrets_value, text,
 };
 use super::requests::{send_or_unavailable, unavailable};
 use super::table::table_name;
 use super::{ApplicationStore, StoreError};
 use crate::entropy::Entropy;
+use crate::open_delivery::OpenDeliveryVersion;
 
 /// Grants changed in the transaction that announces them; DynamoDB takes 100 items, and three are ours.
 const GRANTS_PER_TRANSACTION: usize = 90;
@@ -98,6 +99,7 @@ impl Applications {
             revoked: false,
             not_before: Timestamp::default(),
             authorised_from: Timestamp::default(),
+            open_delivery_version: OpenDeliveryVersion::default(),
             revision: 0,
             created_at: now,
         };
@@ -223,6 +225,23 @@ impl Applications {
         let set = ", secrets = :secrets, revoked = :revoked, not_before_ms = :not_before_ms";
         self.change(id, |revision| Ok(vec![self.touch(id, revision, set, &values)?])).await?;
         Ok(SecretString::from(secret))
+    }
+
+    /// Says which version of Open Delivery the application knows; effective within 5 s.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownApplication`]; [`StoreError::Distributed`] for one that Open Delivery gives no token.
+    pub async fn set_open_delivery_version(
+        &self,
+        id: &ApplicationId,
+        version: OpenDeliveryVersion,
+    ) -> Result<(), StoreError> {
+        if self.existing(id).await?.record.kind == Kind::Distributed {
+            return Err(StoreError::Distributed(id.clone()));
+        }
+        let values = [(":open_delivery_version", text(version.name()))];
+        let set = format!(", {OPEN_DELIVERY_VERSION} = :open_delivery_version");
+        self.change(id, |revision| Ok(vec![self.touch(id, revision, &set, &values)?])).await
     }
 
     /// Every application with its grants, sorted by id.

@@ -14,11 +14,14 @@ use subtle::ConstantTimeEq;
 
 use super::StoreError;
 use super::authorisations::StoredAuthorisation;
+use crate::open_delivery::OpenDeliveryVersion;
 
 /// The format of every item this version writes.
 pub(super) const FORMAT: u64 = 1;
 /// The sort key of an application's own item.
 pub(super) const APPLICATION_SK: &str = "application";
+/// Which Open Delivery an application knows; absent for the newest.
+pub(super) const OPEN_DELIVERY_VERSION: &str = "open_delivery_version";
 /// What the sort keys of grants begin with.
 pub(super) const GRANT_SK: &str = "grant#";
 
@@ -85,6 +88,8 @@ pub struct ApplicationRecord {
     /// Authorisations approved before this instant do not count. A new secret leaves it as it is: restaurants need not
     /// approve again because a vendor changed its secret.
     pub authorised_from: Timestamp,
+    /// The version of Open Delivery it was written for.
+    pub open_delivery_version: OpenDeliveryVersion,
     /// The revision of its last change.
     pub revision: u64,
     /// When it was created.
@@ -151,6 +156,9 @@ pub(super) fn application_item(record: &ApplicationRecord) -> Item {
     if record.authorised_from > Timestamp::default() {
         item.insert("authorised_from_ms".to_owned(), number(record.authorised_from.unix_ms()));
     }
+    if record.open_delivery_version != OpenDeliveryVersion::default() {
+        item.insert(OPEN_DELIVERY_VERSION.to_owned(), text(record.open_delivery_version.name()));
+    }
     item
 }
 
@@ -191,6 +199,9 @@ pub(super) fn read_application(item: &Item) -> Result<ApplicationRecord, StoreEr
         Some(_) => read_number(item, "authorised_from_ms")?,
         None => 0,
     };
+    // One that only a later version knows must not keep the whole table from being read.
+    let open_delivery_version =
+        read_text(item, OPEN_DELIVERY_VERSION).ok().and_then(OpenDeliveryVersion::parse).unwrap_or_default();
     Ok(ApplicationRecord {
         id: read_text(item, "id")?.parse().map_err(|_| StoreError::Malformed { field: "id" })?,
         name: read_text(item, "name")?.to_owned(),
@@ -202,6 +213,7 @@ pub(super) fn read_application(item: &Item) -> Result<ApplicationRecord, StoreEr
             .ok_or(StoreError::Malformed { field: "revoked" })?,
         not_before: Timestamp::from_unix_ms(read_number(item, "not_before_ms")?),
         authorised_from: Timestamp::from_unix_ms(authorised_from_ms),
+        open_delivery_version,
         revision: read_number(item, "revision")?,
         created_at: Timestamp::from_unix_ms(read_number(item, "created_at_ms")?),
     })
@@ -238,6 +250,7 @@ mod tests {
             revoked: true,
             not_before: Timestamp::from_unix_ms(5),
             authorised_from: Timestamp::from_unix_ms(4),
+            open_delivery_version: OpenDeliveryVersion::V1_3,
             revision: 7,
             created_at: Timestamp::from_unix_ms(3),
         };
@@ -245,10 +258,11 @@ mod tests {
         let mut old = application_item(&record);
         old.remove("distributed");
         old.remove("authorised_from_ms");
+        old.remove(OPEN_DELIVERY_VERSION);
         let old = read_application(&old).unwrap();
         assert_eq!(
-            (old.kind, old.authorised_from),
-            (Kind::Centralised, Timestamp::default()),
+            (old.kind, old.authorised_from, old.open_delivery_version),
+            (Kind::Centralised, Timestamp::default(), OpenDeliveryVersion::V1_7),
             "as it was first written"
         );
         let grant = Grant { merchant: MerchantId::from_bytes([4; 16]), granted_at: Timestamp::from_unix_ms(8) };

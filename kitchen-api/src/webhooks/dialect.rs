@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use event_feed::Dialect as Words;
 use order_model::EventCode;
 
+use crate::open_delivery::OpenDeliveryVersion;
+
 /// What Open Delivery adds to the base URL of a POS (PARTNER_API, 4).
 pub const NEW_EVENT_PATH: &str = "/v1/newEvent";
 
@@ -40,11 +42,11 @@ impl Dialect {
         Self::ALL.into_iter().find(|dialect| dialect.name().eq_ignore_ascii_case(&text))
     }
 
-    /// Whether events of `code` are sent: those that a poll in the same words shows.
-    pub fn has(self, code: EventCode) -> bool {
+    /// Whether events of `code` are sent: those that a poll in the same words shows an application that knows this Open Delivery.
+    pub fn has(self, code: EventCode, version: OpenDeliveryVersion) -> bool {
         match self {
             Self::IFood | Self::Standard => Words::Merchant.has(code),
-            Self::OpenDelivery => Words::OpenDelivery.has(code),
+            Self::OpenDelivery => version.has(code),
         }
     }
 
@@ -85,10 +87,14 @@ mod tests {
 
     #[test]
     fn each_sends_what_its_polls_show() {
-        let sends = |code| Dialect::ALL.map(|dialect| dialect.has(code));
+        let sends_to = |version, code| Dialect::ALL.map(|dialect| dialect.has(code, version));
+        let sends = |code| sends_to(OpenDeliveryVersion::V1_7, code);
         assert_eq!(sends(EventCode::Placed), [true, true, true]);
         assert_eq!(sends(EventCode::Delivered), [false, false, true], "an event of Open Delivery alone");
         assert_eq!(sends(EventCode::AssignDriver), [true, true, false], "it has no word for it");
+        assert_eq!(sends(EventCode::PreparationStarted), [true, true, true]);
+        let older = sends_to(OpenDeliveryVersion::V1_3, EventCode::PreparationStarted);
+        assert_eq!(older, [true, true, false], "it came later");
     }
 
     #[test]

@@ -91,10 +91,11 @@ impl Workshop {
     /// Why a delivery must not be sent any more.
     fn obstacle(&self, delivery: &Delivery, webhook: &Subscription) -> Option<DeathReason> {
         let access = access_of(&self.api.directory, &webhook.application);
-        if access.and_then(|access| visible_from(&access, delivery.merchant)).is_none() {
+        let Some(access) = access.filter(|access| visible_from(access, delivery.merchant).is_some()) else {
             return Some(DeathReason::Revoked);
-        }
-        (!webhook.dialect.has(delivery.code)).then_some(DeathReason::NotInDialect)
+        };
+        let is_known = webhook.dialect.has(delivery.code, access.open_delivery_version());
+        (!is_known).then_some(DeathReason::NotInDialect)
     }
 
     /// The request; `None` while what belongs in it cannot be asked for.

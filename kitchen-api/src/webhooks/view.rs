@@ -49,10 +49,10 @@ impl View {
     pub(super) fn recipients(&self, directory: &Directory, event: &FeedEvent) -> Vec<Arc<Subscription>> {
         let webhooks = self.webhooks.load();
         let is_to_see = |webhook: &&Arc<Subscription>| {
-            webhook.dialect.has(event.code)
-                && access_of(directory, &webhook.application).is_some_and(|access| {
-                    visible_from(&access, event.merchant).is_some_and(|from| from <= event.created_at)
-                })
+            access_of(directory, &webhook.application).is_some_and(|access| {
+                webhook.dialect.has(event.code, access.open_delivery_version())
+                    && visible_from(&access, event.merchant).is_some_and(|from| from <= event.created_at)
+            })
         };
         webhooks.values().filter(is_to_see).cloned().collect()
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use kitchen_api::store::{ApplicationStore, Rotation, StoreError};
-use kitchen_api::{Applications, Entropy, create_tables};
+use kitchen_api::{Applications, Entropy, OpenDeliveryVersion, create_tables};
 use local_aws::LocalAws;
 use order_model::{ApplicationId, Clock, MerchantId};
 use secrecy::ExposeSecret;
@@ -117,6 +117,30 @@ async fn rotating_keeps_the_previous_secret_for_a_while_or_ends_everything() {
     let third = applications.rotate(&id("app"), Rotation::Immediately).await.unwrap();
     let stored = applications.load(&id("app")).await.unwrap().unwrap();
     assert!(!stored.record.revoked && !takes(&stored, &second) && takes(&stored, &third));
+    table.aws.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_version_of_open_delivery_is_announced_and_survives_other_changes() {
+    let table = table().await;
+    let applications = &table.applications;
+    applications.create(&id("app"), "").await.unwrap();
+    let stored = applications.load(&id("app")).await.unwrap().unwrap();
+    assert_eq!(stored.record.open_delivery_version, OpenDeliveryVersion::V1_7);
+    for version in OpenDeliveryVersion::ALL {
+        let before = applications.head().await.unwrap();
+        applications.set_open_delivery_version(&id("app"), version).await.unwrap();
+        let changes = applications.changes_after(before).await.unwrap();
+        assert!(changes.len() == 1 && changes[0].application == id("app"), "{changes:?}");
+        applications.rotate(&id("app"), Rotation::Immediately).await.unwrap();
+        let stored = applications.load(&id("app")).await.unwrap().unwrap();
+        assert_eq!(stored.record.open_delivery_version, version);
+    }
+    applications.create_distributed(&id("distributed"), "").await.unwrap();
+    let refused = applications.set_open_delivery_version(&id("distributed"), OpenDeliveryVersion::V1_3).await;
+    assert!(matches!(refused, Err(StoreError::Distributed(_))), "it gets no token here");
+    let unknown = applications.set_open_delivery_version(&id("nobody"), OpenDeliveryVersion::V1_3).await;
+    assert!(matches!(unknown, Err(StoreError::UnknownApplication(_))));
     table.aws.shutdown().await;
 }
 

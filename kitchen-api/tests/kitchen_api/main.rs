@@ -33,6 +33,7 @@ mod nobody_authorises;
 mod open_delivery;
 mod open_delivery_deliveries;
 mod open_delivery_orders;
+mod open_delivery_versions;
 mod opening_hours;
 mod orders;
 mod peers;

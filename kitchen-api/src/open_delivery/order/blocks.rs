@@ -103,7 +103,7 @@ fn indoor(context: &Context<'_>, sent: &Object<'_>) -> String {
     };
     let at = sent.instant(&["deliveryDateTime", "indoorDateTime"]);
     let mut json = Writer::default();
-    json.text("mode", mode).text("indoorDateTime", at.as_ref().unwrap_or(&context.created_at));
+    json.text("mode", context.version.nearest(mode)).text("indoorDateTime", at.as_ref().unwrap_or(&context.created_at));
     json.text_if("place", sent.text(&["table", "place"])).text_if("tab", sent.text(&["tab"]));
     json.text_if("seat", sent.text(&["seat"])).text_if("waiterCode", sent.text(&["waiterCode"]));
     json.finish()

@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::json::{Object, Writer, array};
 use super::merchant_names::{Names, is_open_delivery_id};
+use super::spoken_version::OpenDeliveryVersion;
 use crate::merchants::uuid_text;
 use items::Items;
 use money::Currency;
@@ -27,6 +28,8 @@ pub(super) struct Placed<'a> {
     pub(super) names: Option<&'a Names>,
     /// `None` where the core could not be asked.
     pub(super) last_event: Option<&'static str>,
+    /// Which version of the document the reader knows.
+    pub(super) version: OpenDeliveryVersion,
 }
 
 /// An order while it is rendered.
@@ -34,6 +37,7 @@ struct Context<'a> {
     id: OrderId,
     order: &'a Object<'a>,
     currency: Currency,
+    version: OpenDeliveryVersion,
     created_at: String,
     kind: Kind,
     /// Whether the merchant's own courier delivers.
@@ -76,6 +80,7 @@ pub(super) fn render(placed: &Placed<'_>, body: &[u8]) -> Option<String> {
         id: placed.order,
         order: &order,
         currency: Currency::of(&order),
+        version: placed.version,
         created_at: order.instant(&["createdAt"]).unwrap_or_else(|| "1970-01-01T00:00:00.000Z".to_owned()),
         kind,
         by_merchant: blocks::is_by_merchant(delivered_by.as_deref()),
@@ -110,8 +115,9 @@ impl Context<'_> {
         json.text_if("virtualBrand", order.text(&["virtualBrand"]));
         let category = order.text(&["category"]);
         json.text_if("category", category.filter(|text| CATEGORIES.contains(&text.as_str())));
-        json.text("createdAt", &self.created_at).text_if("lastEvent", placed.last_event);
-        json.text("orderTiming", timing(order.text(&["orderTiming"]).as_deref()));
+        json.text("createdAt", &self.created_at)
+            .text_if("lastEvent", placed.last_event.map(|name| self.version.nearest(name)));
+        json.text("orderTiming", self.version.nearest(timing(order.text(&["orderTiming"]).as_deref())));
         let preparation = order.instant(&["preparationStartDateTime"]);
         json.text("preparationStartDateTime", preparation.as_ref().unwrap_or(&self.created_at));
         json.put("merchant", &self.merchant(placed));

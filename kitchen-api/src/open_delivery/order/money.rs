@@ -78,9 +78,9 @@ pub(super) fn fees(context: &Context<'_>) -> Vec<String> {
     fees
 }
 
-fn fee(context: &Context<'_>, kind: &str, name: &str, receiver: &str, amount: &str) -> Writer {
+fn fee(context: &Context<'_>, kind: &'static str, name: &str, receiver: &str, amount: &str) -> Writer {
     let mut json = Writer::default();
-    json.text("name", name).text("type", kind).text("receivedBy", receiver);
+    json.text("name", name).text("type", context.version.nearest(kind)).text("receivedBy", receiver);
     json.put("price", &context.currency.price(amount));
     json
 }
@@ -134,7 +134,7 @@ fn sponsorship(context: &Context<'_>, sponsor: &Object<'_>) -> Option<String> {
         _ => "MARKETPLACE",
     };
     let mut json = Writer::default();
-    json.text("name", name).put("amount", &context.currency.price(amount));
+    json.text("name", context.version.nearest(name)).put("amount", &context.currency.price(amount));
     json.text_if("discountCode", sponsor.text(&["discountCode"]));
     Some(json.finish())
 }

@@ -31,7 +31,7 @@ const FULL: &str = r#"{"id":"5f0c2a4e-6a0e-4f5e-9d57-2b6f0d1f7a11","displayId":"
 fn placed(names: Option<&Names>) -> Placed<'_> {
     let [order, merchant] = [[7; 16], [3; 16]];
     let (order, merchant) = (OrderId::from_bytes(order), MerchantId::from_bytes(merchant));
-    Placed { order, merchant, names, last_event: Some("CREATED") }
+    Placed { order, merchant, names, last_event: Some("CREATED"), version: OpenDeliveryVersion::V1_7 }
 }
 
 fn text(body: &str) -> String {
@@ -164,4 +164,26 @@ fn values_outside_the_lists_become_the_nearest_inside() {
     );
     assert_eq!((&first["currency"], &first["type"]), (&json!("BRL"), &json!("PREPAID")));
     assert_eq!((&second["brand"], &second["type"]), (&json!("OTHER"), &json!("PREPAID")));
+}
+
+#[test]
+fn an_older_reader_gets_the_nearest_values_that_it_knows() {
+    let body = r#"{"orderType":"INDOOR","orderTiming":"ONDEMAND","indoor":{"mode":"TERMINAL"},
+        "additionalFees":[{"type":"SMALL_ORDER_FEE","value":1.0}],
+        "benefits":[{"value":2.0,"target":"CART","sponsorshipValues":[{"name":"CHAIN","value":2.0}]}]}"#;
+    let shown = |version| -> Value {
+        let placed = Placed { last_event: Some("PREPARING"), version, ..placed(None) };
+        serde_json::from_str(&render(&placed, body.as_bytes()).unwrap()).unwrap()
+    };
+    let (new, old) = (shown(OpenDeliveryVersion::V1_7), shown(OpenDeliveryVersion::V1_3));
+    for (pointer, as_new, as_old) in [
+        ("/lastEvent", "PREPARING", "CONFIRMED"),
+        ("/orderTiming", "ONDEMAND", "INSTANT"),
+        ("/indoor/mode", "TERMINAL", "DEFAULT"),
+        ("/otherFees/0/type", "MIN_ORDER_FEE", "SERVICE_FEE"),
+        ("/discounts/0/sponsorshipValues/0/name", "CHAIN", "MERCHANT"),
+    ] {
+        let both = (new.pointer(pointer).unwrap(), old.pointer(pointer).unwrap());
+        assert_eq!(both, (&json!(as_new), &json!(as_old)), "{pointer}");
+    }
 }

@@ -18,6 +18,7 @@ fn open_delivery() -> Vec<Case> {
             .header(FORM.0, FORM.1)
             .body("grant_type=client_credentials&client_id=pos&client_secret=pos-secret")
             .names_nothing("names an application, by its secret"),
+        case("get /v1/versions/merchant", 200).names_nothing("says which versions there are"),
         case("get /v1/versions/orderingApp", 200).names_nothing("says which versions there are"),
         poll().names_nothing("without the header it reads the application's own merchants"),
         named("{merchant}"),

@@ -19,3 +19,4 @@ mod script;
 mod steady_stream;
 mod suggestions;
 mod tidy;
+mod webhooks;

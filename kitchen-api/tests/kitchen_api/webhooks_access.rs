@@ -15,6 +15,8 @@ use crate::webhook_platform::{Ground, Receiver, all_are, log_once, set, stop};
 
 /// Longer than the first wait of a failed delivery with all its jitter, and than every lease.
 const UNTIL_DUE: Duration = Duration::from_secs(40);
+/// How long whoever looked after a receiver holds it beyond its end; no delivery that failed is due by then.
+const LEASE: Duration = Duration::from_secs(15);
 
 fn ifood(receiver: &Receiver) -> Value {
     json!({ "url": receiver.url(), "dialect": "IFOOD", "secret": "pos-secret" })
@@ -75,6 +77,7 @@ async fn an_instance_that_does_not_know_an_application_yet_buries_nothing_before
     behind.put("other", "other-secret", &[merchant(3)]);
     let (config, given) = ground.parts(|_| ());
     let config = Config { directory_refresh: Duration::from_secs(3_600), ..config };
+    ground.clock.jump(LEASE);
     let _rig = ground.run(config, Dependencies { applications: behind.clone(), ..given }).await;
     behind.down.store(true, Ordering::SeqCst);
     let before = behind.looks.load(Ordering::SeqCst);
@@ -91,9 +94,9 @@ async fn an_instance_that_does_not_know_an_application_yet_buries_nothing_before
 async fn what_is_due_for_a_merchant_that_was_taken_away_is_a_dead_letter() {
     let (ground, receiver) = left_over().await;
     ground.applications.change("pos", |stored| stored.grants.retain(|grant| grant.merchant != merchant(1)));
+    ground.clock.jump(UNTIL_DUE);
     let rig = ground.start().await;
     let pos = rig.as_application("pos").await;
-    ground.clock.jump(UNTIL_DUE);
     let dead = log_once(&pos, "dead", all_are("DEAD", 1)).await;
     assert_eq!((&dead[0]["reason"], receiver.count()), (&json!("REVOKED"), 1));
 }

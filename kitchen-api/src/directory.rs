@@ -185,9 +185,10 @@ pub struct Directory {
     loaded: AtomicBool,
     /// Somebody asked for a look.
     look_wanted: Notify,
-    /// The number of the look that was begun last, and of the one that has ended last, well or not.
+    /// The number of the look that was begun last, of the one that has ended last, well or not, and of the last that went well.
     look_begun: AtomicU64,
     look_ended: watch::Sender<u64>,
+    look_succeeded: AtomicU64,
 }
 
 impl Directory {
@@ -206,12 +207,14 @@ impl Directory {
         self.loaded.load(Ordering::Acquire)
     }
 
-    /// Waits until a look at the table that begins after this call has ended, well or not, at most [`LOOK_LIMIT`].
-    pub async fn look_again(&self) {
+    /// Waits until a look at the table that begins after this call has ended, well or not, at most [`LOOK_LIMIT`]. Whether one
+    /// has, and well: then what is known is what the table had after this call.
+    pub async fn look_again(&self) -> bool {
         let before = self.look_begun.load(Ordering::SeqCst);
         let mut ended = self.look_ended.subscribe();
         self.look_wanted.notify_one();
         let _ = tokio::time::timeout(LOOK_LIMIT, ended.wait_for(|look| *look > before)).await;
+        self.look_succeeded.load(Ordering::SeqCst) > before
     }
 
     /// An application that is read by itself, with all that it has.
@@ -294,6 +297,9 @@ pub(crate) async fn keep_fresh(
         let started_at = clock.monotonic();
         let look = directory.look_begun.fetch_add(1, Ordering::SeqCst) + 1;
         let refreshed = refresh(&directory, &store, &mut progress, started_at).await;
+        if refreshed.is_ok() {
+            directory.look_succeeded.store(look, Ordering::SeqCst);
+        }
         directory.look_ended.send_replace(look);
         match refreshed {
             Ok(()) => {

@@ -60,10 +60,8 @@ pub struct WebhookSet {
     /// Let a delivery acknowledge its event for polls as well
     #[arg(long)]
     pub acknowledges: bool,
-    /// What signs: for IFOOD and OPEN_DELIVERY the client secret that the receiver checks with; unset: as it is, or a new one for STANDARD
-    #[arg(long, env = "COMANDA_WEBHOOK_SECRET", hide_env_values = true, conflicts_with = "secret_file")]
-    pub secret: Option<String>,
-    /// The same, from a file
+    /// File with what signs, else COMANDA_WEBHOOK_SECRET: for IFOOD and OPEN_DELIVERY the client secret that the receiver checks with;
+    /// neither: as it is, or a new one for STANDARD
     #[arg(long, value_name = "PATH")]
     pub secret_file: Option<PathBuf>,
     #[command(flatten)]

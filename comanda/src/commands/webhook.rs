@@ -13,6 +13,9 @@ use crate::failure::{Context, Failure};
 use crate::platform::aws::AwsClients;
 use crate::system_clock::SystemClock;
 
+/// Where a secret stands that is in no file.
+const SECRET_VARIABLE: &str = "COMANDA_WEBHOOK_SECRET";
+
 /// Does what was typed.
 pub async fn execute(command: WebhookCommand) -> Result<(), Failure> {
     match command {
@@ -55,13 +58,14 @@ async fn set(arguments: &WebhookSet) -> Result<(), Failure> {
     Ok(())
 }
 
+/// From a file or the environment, never from a flag: what runs can be listed, and shells remember what was typed.
 fn secret(arguments: &WebhookSet) -> Result<Option<SecretString>, Failure> {
     let text = match &arguments.secret_file {
         Some(path) => {
             let text = std::fs::read_to_string(path).context(&format!("reading {}", path.display()))?;
             Some(text.trim().to_owned())
         }
-        None => arguments.secret.clone(),
+        None => configuration::environment().remove(SECRET_VARIABLE).filter(|text| !text.is_empty()),
     };
     Ok(text.map(SecretString::from))
 }

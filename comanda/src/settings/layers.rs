@@ -180,8 +180,9 @@ impl Layers {
     }
 }
 
-/// Variables of ours that are not settings: the file itself, and where a child was started from.
-const OTHER_VARIABLES: &[&str] = &["COMANDA_CONFIG", "COMANDA_TEST_AWS_ENDPOINT"];
+/// Variables of ours that are not settings: the file itself, where a child was started from, and secrets of single commands.
+const OTHER_VARIABLES: &[&str] =
+    &["COMANDA_CONFIG", "COMANDA_TEST_AWS_ENDPOINT", "COMANDA_CLIENT_SECRET", "COMANDA_WEBHOOK_SECRET"];
 
 fn is_known_variable(name: &str) -> bool {
     let of_setting = |setting: &Setting| {
@@ -239,6 +240,14 @@ mod tests {
                 "offline_aftr (environment COMANDA_OFFLINE_AFTR): is not a setting; did you mean offline_after?",
             ]
         );
+    }
+
+    #[test]
+    fn the_secrets_of_single_commands_are_no_unknown_settings() {
+        for name in ["COMANDA_CLIENT_SECRET", "COMANDA_WEBHOOK_SECRET"] {
+            let layers = read("", &[(name, "hidden")], &[]).unwrap();
+            assert!(layers.printed().iter().all(|line| !line.contains("hidden")), "{name}");
+        }
     }
 
     #[test]

@@ -23,3 +23,4 @@ mod script;
 mod steady_stream;
 mod suggestions;
 mod tidy;
+mod webhooks;

@@ -82,7 +82,10 @@ pub(crate) async fn merchant_reading(
 pub(crate) async fn pos_menu(api: Arc<Api>, authorised: Authorised, request: Request) -> Result<Response, ApiError> {
     let merchant = merchant_in_path(&request, authorised.scope())?;
     let document = menus(&api)?.document(merchant).await.map_err(|_| ApiError::unavailable())?;
-    let none = || ApiError::not_found("No document was read of the merchant's POS yet.");
+    let none = || {
+        let none = ApiError::not_found("No document was read of the merchant's POS yet.");
+        none.with_hint("PUT /v1/merchantOnboarding says where it is; GET /v1/merchantStatus says how reading it went.")
+    };
     document.map(|document| json_response(Bytes::from(document))).ok_or_else(none)
 }
 

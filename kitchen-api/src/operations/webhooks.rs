@@ -1,11 +1,21 @@
 //! Webhooks of ours: an application's own, what was sent to it, and what is read of POSes beside them.
 
-use super::{Answers, Document, Operation, Row, Shape, Takes, Verb, get, query};
+use std::num::NonZeroU32;
+
+use super::{Answers, Document, IDEMPOTENCY_KEY, Operation, Row, Shape, Takes, Verb, get, per_minute, query};
 
 const WEBHOOK: &[&str] = &["/comanda/v1/webhook"];
+/// Looks at a webhook, its deliveries or a menu, each: somebody's page that refreshes itself.
+const READS: Option<NonZeroU32> = per_minute(600);
+/// Changes of a webhook, each: somebody sets it up.
+const CHANGES: Option<NonZeroU32> = per_minute(60);
+/// Dead letters that are asked for one by one.
+const REDELIVERIES: Option<NonZeroU32> = per_minute(600);
+/// Calls that ask for up to 200 dead letters: some 400 writes each.
+const REDELIVERIES_OF_ALL: Option<NonZeroU32> = per_minute(30);
 
 const fn webhook(operation: Operation, id: &'static str, paths: &'static [&'static str], summary: &'static str) -> Row {
-    Row { document: Document::Comanda, tag: "webhook", summary, ..get(operation, id, paths) }
+    Row { document: Document::Comanda, tag: "webhook", summary, per_minute: READS, ..get(operation, id, paths) }
 }
 
 pub(super) const ROWS: &[Row] = &[
@@ -19,6 +29,7 @@ pub(super) const ROWS: &[Row] = &[
         takes: Takes::One("NewWebhook"),
         answers: Answers::One("Webhook"),
         errors: &[400, 408, 413],
+        per_minute: CHANGES,
         ..webhook(
             Operation::SetWebhook,
             "set_webhook",
@@ -30,11 +41,14 @@ pub(super) const ROWS: &[Row] = &[
         verb: Verb::Delete,
         answers: Answers::Gone,
         errors: &[404],
+        per_minute: CHANGES,
         ..webhook(Operation::RemoveWebhook, "remove_webhook", WEBHOOK, "Removes the webhook.")
     },
     Row {
         verb: Verb::Post,
-        errors: &[404],
+        parameters: IDEMPOTENCY_KEY,
+        errors: &[400, 404, 408, 409, 413, 422],
+        per_minute: CHANGES,
         ..webhook(
             Operation::ResumeWebhook,
             "resume_webhook",
@@ -69,7 +83,9 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         verb: Verb::Post,
-        errors: &[404, 409],
+        parameters: IDEMPOTENCY_KEY,
+        errors: &[400, 404, 408, 409, 413, 422],
+        per_minute: REDELIVERIES,
         ..webhook(
             Operation::RedeliverWebhook,
             "redeliver_webhook",
@@ -80,6 +96,9 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         verb: Verb::Post,
         answers: Answers::One("WebhookRedelivery"),
+        parameters: IDEMPOTENCY_KEY,
+        errors: &[400, 408, 409, 413, 422],
+        per_minute: REDELIVERIES_OF_ALL,
         ..webhook(
             Operation::RedeliverWebhooks,
             "redeliver_webhooks",

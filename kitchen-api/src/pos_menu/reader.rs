@@ -213,8 +213,16 @@ impl MenuReader {
         if !menu.take(self.api.clock.now()) || !self.menus.store.put_pos_menu(&menu).await? {
             return Ok(());
         }
-        let application = self.api.directory.find(&menu.application).map(|application| application.access());
-        let is_granted = application.is_some_and(|access| !access.is_revoked() && access.scope.contains(merchant));
+        // Another process may have taken the onboarding, knowing more of the application than this one does yet: given up is what
+        // the table itself, looked at now, says is over.
+        let mut is_granted = self.is_granted(&menu);
+        if !is_granted {
+            if !self.api.directory.look_again().await {
+                menu.postpone(self.api.clock.now());
+                return self.menus.store.put_pos_menu(&menu).await.map(|_| ());
+            }
+            is_granted = self.is_granted(&menu);
+        }
         if !is_granted {
             menu.revoked("The application no longer has the merchant.".to_owned(), self.api.clock.now());
             return self.menus.store.put_pos_menu(&menu).await.map(|_| ());
@@ -237,6 +245,12 @@ impl MenuReader {
         }
         // Somebody who asked again meanwhile is served by another read.
         self.menus.commit(&menu).await.map(|_| ())
+    }
+
+    /// Whether the application still has the merchant, as far as this process knows.
+    fn is_granted(&self, menu: &PosMenu) -> bool {
+        let access = self.api.directory.find(&menu.application).map(|application| application.access());
+        access.is_some_and(|access| !access.is_revoked() && access.scope.contains(menu.merchant))
     }
 
     /// The document and for how long it may be used, or why there is none; told to the POS, and names no value of it.

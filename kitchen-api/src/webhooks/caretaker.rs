@@ -63,6 +63,10 @@ impl Caretaker {
 
     /// Does what is to be done now, and says how long nothing is.
     async fn work(&mut self, webhook: &Arc<Subscription>) -> Duration {
+        // Who may be sent what is not known before. Another instance, which knows, may hold the lease meanwhile.
+        if !self.shop.api.directory.is_loaded() {
+            return self.shop.config.look_interval;
+        }
         let (is_held, shop) = (self.hold().await, Arc::clone(&self.shop));
         if !is_held || webhook.paused.is_some() {
             self.due.clear();

@@ -70,6 +70,12 @@ impl Workshop {
 
     async fn take(&self, event: EventId, webhook: &Subscription) -> Result<(), WebhookStoreError> {
         let Some(mut delivery) = self.store.delivery(&webhook.application, event).await? else { return Ok(()) };
+        // Whoever recorded it may know more of the application than this process does yet. What is buried stays buried, so
+        // nothing is before the table itself, looked at after the delivery was read, says the same; until then it waits.
+        let is_revoked = self.obstacle(&delivery, webhook) == Some(DeathReason::Revoked);
+        if is_revoked && !self.api.directory.look_again().await {
+            return Ok(());
+        }
         let (before, now) = (delivery.version, self.api.clock.now());
         let task = delivery.begin(now, self.obstacle(&delivery, webhook));
         if task == Task::Nothing || !self.store.replace(&delivery, before, now).await? {

@@ -3,6 +3,7 @@
 //! An application reaches its own webhook and deliveries only: the id comes from its token, never from the request. Where this process
 //! has no table of webhooks, all of it answers 503.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -33,6 +34,20 @@ const PAGE_DEFAULT: u16 = 50;
 /// What a webhook is set by.
 const FIELDS: [&str; 5] = ["url", "dialect", "presence", "acknowledges", "secret"];
 
+/// What to do about an error; each of ours says it.
+mod hints {
+    pub(super) const SET: &str =
+        "PUT /comanda/v1/webhook takes what NewWebhook in GET /openapi/comanda.json describes.";
+    pub(super) const NONE: &str = "Set one with PUT /comanda/v1/webhook.";
+    pub(super) const CENTRALIZED: &str = "Poll for events, or use the token of a centralized application.";
+    pub(super) const PAGE: &str =
+        "Send limit as a whole number from 1 to 100, and before as the `next` of the page before.";
+    pub(super) const UNKNOWN: &str =
+        "GET /comanda/v1/webhook/deliveries lists the deliveries of a week, each with its eventId.";
+    pub(super) const NOT_DEAD: &str = "GET /comanda/v1/webhook/dead-letters lists what can be sent again.";
+    pub(super) const REPEAT: &str = "Send the same request again after Retry-After.";
+}
+
 /// Answers with the webhook.
 pub(crate) async fn show(api: Arc<Api>, authorised: Authorised, _: Request) -> Result<Response, ApiError> {
     let shown = admin(&api)?.show(authorised.application()).await.map_err(|error| refusal(&error))?;
@@ -43,7 +58,8 @@ pub(crate) async fn show(api: Arc<Api>, authorised: Authorised, _: Request) -> R
 pub(crate) async fn set(api: Arc<Api>, authorised: Authorised, request: Request) -> Result<Response, ApiError> {
     // What it would be sent is not one set of merchants but one for each authorisation (PARTNER_API, 1.2).
     if authorised.access().kind() == Kind::Distributed {
-        return Err(ApiError::forbidden("Webhooks are for centralized applications."));
+        let refused = ApiError::forbidden("Webhooks are for centralized applications.");
+        return Err(refused.with_hint(hints::CENTRALIZED));
     }
     let (parts, body) = request.into_parts();
     let body = read_body(&parts.headers, body, BODY_MAX_BYTES).await?;
@@ -84,7 +100,7 @@ pub(crate) async fn dead_letters(
 
 /// Sends one dead letter again.
 pub(crate) async fn redeliver(api: Arc<Api>, authorised: Authorised, request: Request) -> Result<Response, ApiError> {
-    let unknown = || ApiError::not_found("There is no such delivery.");
+    let unknown = || ApiError::not_found("There is no such delivery.").with_hint(hints::UNKNOWN);
     let event: EventId = path_segment(request.uri().path(), EVENT_SEGMENT).parse().map_err(|_| unknown())?;
     let redelivered = admin(&api)?.redeliver(authorised.application(), event).await;
     match redelivered.map_err(|error| refusal(&error))? {
@@ -92,7 +108,7 @@ pub(crate) async fn redeliver(api: Arc<Api>, authorised: Authorised, request: Re
         Redelivered::Unknown => Err(unknown()),
         Redelivered::NotDead => {
             let message = "The delivery is no dead letter: it waits to be sent, or was delivered.";
-            Err(ApiError::new(StatusCode::CONFLICT, "NotADeadLetter", message))
+            Err(ApiError::new(StatusCode::CONFLICT, "NotADeadLetter", message).with_hint(hints::NOT_DEAD))
         }
     }
 }
@@ -105,17 +121,26 @@ pub(crate) async fn redeliver_all(api: Arc<Api>, authorised: Authorised, _: Requ
 }
 
 fn admin(api: &Api) -> Result<&WebhookAdmin, ApiError> {
-    api.webhooks.as_ref().ok_or_else(ApiError::unavailable)
+    api.webhooks.as_ref().ok_or_else(unavailable)
 }
 
 fn no_webhook() -> ApiError {
-    ApiError::not_found("The application has no webhook.")
+    ApiError::not_found("The application has no webhook.").with_hint(hints::NONE)
+}
+
+fn unavailable() -> ApiError {
+    ApiError::unavailable().with_hint(hints::REPEAT)
+}
+
+/// 400 for something that is wrong with a wanted webhook.
+fn unfit(message: impl Into<Cow<'static, str>>) -> ApiError {
+    ApiError::bad_request(message).with_hint(hints::SET)
 }
 
 fn refusal(error: &AdminError) -> ApiError {
     match error {
-        AdminError::Unacceptable(wrong) => ApiError::bad_request(wrong.message.clone()).at_field(wrong.field),
-        AdminError::Store(_) => ApiError::unavailable(),
+        AdminError::Unacceptable(wrong) => unfit(wrong.message.clone()).at_field(wrong.field),
+        AdminError::Store(_) => unavailable(),
     }
 }
 
@@ -132,16 +157,18 @@ fn empty(status: StatusCode) -> Response {
 /// Reads `limit` and `before`.
 fn read_page(query: Option<&str>) -> Result<(u16, Option<EventId>), ApiError> {
     let (mut most, mut before) = (PAGE_DEFAULT, None);
+    let wrong = |expected: &'static str, field: &'static str| {
+        ApiError::bad_request(expected).at_field(field).with_hint(hints::PAGE)
+    };
     for (name, value) in query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('=')) {
         match name {
             "limit" => {
                 let number = value.parse().ok().filter(|number| (1..=PAGE_MAX).contains(number));
-                let wrong = || ApiError::bad_request("expected a whole number from 1 to 100").at_field("limit");
-                most = number.ok_or_else(wrong)?;
+                most = number.ok_or_else(|| wrong("expected a whole number from 1 to 100", "limit"))?;
             }
             "before" => {
-                let wrong = |_| ApiError::bad_request("expected the `next` of the page before").at_field("before");
-                before = Some(value.parse().map_err(wrong)?);
+                let event = value.parse().map_err(|_| wrong("expected the `next` of the page before", "before"))?;
+                before = Some(event);
             }
             _ => {}
         }
@@ -153,17 +180,17 @@ fn read_page(query: Option<&str>) -> Result<(u16, Option<EventId>), ApiError> {
 fn read_wanted(body: &[u8]) -> Result<Wanted, ApiError> {
     let object: Map<String, Value> = match serde_json::from_slice(body) {
         Ok(Value::Object(object)) => object,
-        Ok(_) | Err(_) => return Err(ApiError::bad_request("The body must be a JSON object.")),
+        Ok(_) | Err(_) => return Err(unfit("The body must be a JSON object.")),
     };
     if object.keys().any(|name| !FIELDS.contains(&name.as_str())) {
-        return Err(ApiError::bad_request(format!("The body may have these fields: {}.", FIELDS.join(", "))));
+        return Err(unfit(format!("The body may have these fields: {}.", FIELDS.join(", "))));
     }
     let text = |name: &'static str, expected: &'static str| match object.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.as_str())),
-        Some(_) => Err(ApiError::bad_request(expected).at_field(name)),
+        Some(_) => Err(unfit(expected).at_field(name)),
     };
-    let wrong = |name, expected: &'static str| move || ApiError::bad_request(expected).at_field(name);
+    let wrong = |name, expected: &'static str| move || unfit(expected).at_field(name);
     let (url_expected, dialect_expected) = ("expected a URL", "expected IFOOD, STANDARD or OPEN_DELIVERY");
     let presence_expected = "expected NONE, ALL or PER_MERCHANT";
     let url = text("url", url_expected)?.ok_or_else(wrong("url", url_expected))?;

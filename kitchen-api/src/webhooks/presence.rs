@@ -1,7 +1,8 @@
 //! Keep-alives: asks a receiver who is online, and counts the answer as a poll would be (PARTNER_API, 2.7).
 //!
 //! Called by [`super::caretaker`], which says when. An answer in time with 202 is a beat: of all stores of the application, or of those that
-//! it lists. Anything else is none, and says nothing about the receiver's health: not every receiver knows keep-alives.
+//! it lists. Anything else is none, and says nothing about the receiver's health: not every receiver knows keep-alives. Whoever is
+//! revoked is not asked at all.
 
 use order_model::MerchantId;
 
@@ -25,9 +26,13 @@ pub(super) async fn ask(shop: &Workshop, webhook: &Subscription) {
 }
 
 async fn ask_for_all(shop: &Workshop, webhook: &Subscription) {
+    if access_of(&shop.api.directory, &webhook.application).is_none() {
+        return;
+    }
     let message = keepalive(&uuid_text(shop.api.entropy.bytes()), None, webhook, shop.api.clock.now());
     let sent = shop.sender.send(&webhook.url, message).await;
     count(webhook, sent.outcome);
+    // Asked once more: what counts is the scope of now.
     let Some(access) = access_of(&shop.api.directory, &webhook.application) else { return };
     if sent.outcome == ONLINE {
         shop.api.beats.beat(&access.everything);

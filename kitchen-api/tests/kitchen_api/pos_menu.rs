@@ -1,17 +1,18 @@
 //! The POS's document: onboarding, how reading went, and `menuUpdated` (PARTNER_API, section 4).
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use kitchen_api::Service;
+use kitchen_api::{Config, Dependencies, Service};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::client::{Answer, Client};
 use crate::documentation::differences;
 use crate::open_delivery::{OWN_ID, problem};
-use crate::rig::{Rig, eventually, merchant};
-use crate::webhook_platform::{Ground, HANGS, Receiver};
+use crate::rig::{InMemoryApplications, Rig, eventually, merchant};
+use crate::webhook_platform::{Ground, HANGS, Receiver, stop};
 
 const ONBOARDING: &str = "/v1/merchantOnboarding";
 const MENU_UPDATED: &str = "/v1/menuUpdated";
@@ -271,6 +272,28 @@ async fn a_document_is_not_read_for_an_application_that_has_lost_the_merchant() 
     rig.clock.jump(Duration::from_secs(601));
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(pos.count(), 1);
+}
+
+#[tokio::test]
+async fn an_instance_that_does_not_know_the_application_yet_reads_on_once_it_does() {
+    let (ground, pos, rig, client) = start().await;
+    onboard(&client, OWN_ID, &endpoints(&pos)).await;
+    once(&client, "SUCCESS").await;
+    stop(rig).await;
+    // Read before the application came, and not again by itself.
+    let behind = Arc::new(InMemoryApplications::default());
+    let (config, given) = ground.parts(|_| ());
+    let config = Config { directory_refresh: Duration::from_secs(3_600), ..config };
+    let _second = ground.run(config, Dependencies { applications: behind.clone(), ..given }).await;
+    behind.down.store(true, Ordering::SeqCst);
+    let before = behind.looks.load(Ordering::SeqCst);
+    ground.clock.jump(Duration::from_secs(601));
+    eventually("it looks again", || behind.looks.load(Ordering::SeqCst) > before).await;
+    behind.put("pos", "pos-secret", &[merchant(1)]);
+    behind.down.store(false, Ordering::SeqCst);
+    // Whatever it waits for: the time of the document, or for what it could not ask.
+    ground.clock.jump(Duration::from_secs(601));
+    eventually("it reads", || pos.count() >= 2).await;
 }
 
 #[tokio::test]

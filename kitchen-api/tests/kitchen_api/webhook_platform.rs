@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
@@ -58,6 +58,8 @@ impl Received {
 /// A receiver of webhooks.
 pub struct Receiver {
     pub address: SocketAddr,
+    /// Connections that it took.
+    pub connections: AtomicUsize,
     pub received: Mutex<Vec<Received>>,
     /// The status of every answer, or [`HANGS`].
     pub status: AtomicU16,
@@ -70,6 +72,7 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let receiver = Arc::new(Self {
             address: listener.local_addr().unwrap(),
+            connections: AtomicUsize::new(0),
             received: Mutex::default(),
             status: AtomicU16::new(202),
             answer: Mutex::default(),
@@ -78,6 +81,7 @@ impl Receiver {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let receiver = Arc::clone(&serving);
+                receiver.connections.fetch_add(1, Ordering::SeqCst);
                 let service = service_fn(move |request| Arc::clone(&receiver).take(request));
                 let connection =
                     hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
@@ -164,12 +168,18 @@ impl Ground {
 
     /// Runs a service of these parts on this ground.
     pub async fn run(&self, config: Config, given: Dependencies) -> Rig {
+        let rig = self.run_cold(config, given).await;
+        eventually("the service is ready", || rig.handle.readiness().is_ok()).await;
+        rig
+    }
+
+    /// The same, without waiting until it is ready.
+    pub async fn run_cold(&self, config: Config, given: Dependencies) -> Rig {
         let service = Service::build(config, given).await.unwrap();
         let handle = service.handle();
         let client = Client::new(handle.address());
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(service.run(shutdown.clone()));
-        eventually("the service is ready", || handle.readiness().is_ok()).await;
         let (peers, applications, clock) = (self.peers.clone(), self.applications.clone(), self.clock.clone());
         Rig { peers, applications, clock, handle, client, shutdown, running }
     }
@@ -212,6 +222,19 @@ impl Ground {
 
     pub async fn publish_as(&self, merchant: MerchantId, order: u8, code: EventCode) -> EventId {
         let created_at = Timestamp::from_unix_ms(1_995_000_000_000 + i64::from(order));
+        self.publish_at(created_at, merchant, order, code).await
+    }
+
+    /// Publishes the first event of an order that is placed now, however far the clock has jumped.
+    pub async fn publish_now(&self, merchant: MerchantId, order: u8) -> EventId {
+        self.publish_at(self.now(), merchant, order, EventCode::Placed).await
+    }
+
+    pub fn now(&self) -> Timestamp {
+        order_model::Clock::now(&*self.clock)
+    }
+
+    async fn publish_at(&self, created_at: Timestamp, merchant: MerchantId, order: u8, code: EventCode) -> EventId {
         let order = OrderId::from_bytes([order; 16]);
         let event = FeedEvent {
             id: EventId::derive(&event_id_key(), created_at, merchant, order, 1),
@@ -230,6 +253,13 @@ impl Ground {
         event.id
     }
 
+    /// Waits until the table was asked for much more: whoever looks every 20 ms has looked many times.
+    pub async fn is_looked_at(&self) {
+        let asked = || self.aws.statistics().dynamodb_requests;
+        let before = asked();
+        eventually("the table is looked at", || asked() >= before + 80).await;
+    }
+
     /// Waits until the queue is empty: everything is recorded.
     pub async fn is_recorded(&self) {
         for _ in 0..1000 {
@@ -243,7 +273,7 @@ impl Ground {
     }
 }
 
-fn dynamodb(aws: &LocalAws) -> DynamoDb {
+pub fn dynamodb(aws: &LocalAws) -> DynamoDb {
     DynamoDb::from_conf(
         aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -278,6 +308,12 @@ pub async fn log_once(pos: &Client, what: &str, is_reached: impl Fn(&[Value]) ->
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("never: {what}");
+}
+
+/// Ends a service as a deployment does, and waits until it has.
+pub async fn stop(rig: Rig) {
+    rig.shutdown.cancel();
+    rig.running.await.unwrap().unwrap();
 }
 
 /// Whether all deliveries of a log have this status, and there are `count`.

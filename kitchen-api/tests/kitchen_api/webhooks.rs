@@ -38,7 +38,7 @@ async fn an_event_is_pushed_as_polls_show_it_signed_with_the_client_secret_and_l
     assert!(!shown.to_string().contains("pos-secret"), "{shown}");
 }
 
-fn check_standard(received: &Received, secrets: &[&str]) {
+pub fn check_standard(received: &Received, secrets: &[&str]) {
     let (id, at) = (received.header("webhook-id"), received.header("webhook-timestamp"));
     let message = [format!("{id}.{at}.").as_bytes(), &received.body].concat();
     let signatures: Vec<String> = secrets

@@ -5,6 +5,7 @@ use std::time::Duration;
 use kitchen_api::Service;
 use kitchen_api::webhooks::is_in_trouble;
 use message_bus::in_memory::Faults;
+use order_model::Timestamp;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -89,6 +90,108 @@ async fn a_failing_receiver_is_tried_for_15_min_then_it_is_a_dead_letter_that_ca
     log_once(&pos, "delivered", all_are("DELIVERED", 1)).await;
     let answer = pos.post(&again, "").await;
     assert_eq!((answer.status.as_u16(), answer.error_code().as_str()), (409, "NotADeadLetter"));
+}
+
+/// An instant in a log.
+fn instant(value: &Value) -> Timestamp {
+    value.as_str().unwrap_or_else(|| panic!("no instant: {value}")).parse().unwrap()
+}
+
+/// The log's only delivery, once so many of its attempts are over.
+async fn after_attempts(pos: &Client, count: usize) -> Value {
+    let have_ended =
+        |log: &[Value]| log.len() == 1 && log[0]["attempts"].as_array().is_some_and(|attempts| attempts.len() == count);
+    log_once(pos, &format!("{count} attempts"), have_ended).await.remove(0)
+}
+
+/// The webhook as it is shown, once `is_reached` holds of it.
+async fn shown_once(pos: &Client, what: &str, is_reached: impl Fn(&Value) -> bool) -> Value {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    loop {
+        let shown = pos.get("/comanda/v1/webhook").await.json();
+        if is_reached(&shown) {
+            return shown;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "never: {what}: {shown}");
+    }
+}
+
+#[tokio::test]
+async fn the_first_retry_comes_after_30_s_each_next_one_later_and_the_last_after_15_min() {
+    let (ground, receiver) = (Ground::new().await, Receiver::start().await);
+    let rig = ground.start().await;
+    let pos = rig.as_application("pos").await;
+    receiver.answers(503);
+    set(&pos, &ifood(&receiver)).await;
+    ground.publish(merchant(1), 1).await;
+    // Waits are up to a fifth longer than planned; what the machine takes to note an attempt comes on top.
+    let slack = Duration::from_secs(5);
+    for (failures, planned_s) in [(1, 30), (2, 60), (3, 120), (4, 240)] {
+        let delivery = after_attempts(&pos, failures).await;
+        let (failed_at, due_at) = (instant(&delivery["attempts"][failures - 1]["at"]), instant(&delivery["dueAt"]));
+        let (wait, planned) = (due_at.since(failed_at), Duration::from_secs(planned_s));
+        assert!(wait >= planned && wait <= planned * 6 / 5 + slack, "{failures}: {wait:?}");
+        ground.is_looked_at().await;
+        assert_eq!(receiver.count(), failures, "not before it is due");
+        rig.clock.jump(due_at.since(ground.now()));
+    }
+    let delivery = after_attempts(&pos, 5).await;
+    rig.clock.jump(instant(&delivery["dueAt"]).since(ground.now()));
+    let dead = after_attempts(&pos, 6).await;
+    assert_eq!((&dead["status"], &dead["reason"]), (&json!("DEAD"), &json!("RETRIES_EXHAUSTED")));
+    let lasted = instant(&dead["attempts"][5]["at"]).since(instant(&dead["attempts"][0]["at"]));
+    let window = Duration::from_secs(15 * 60);
+    assert!(lasted + slack >= window && lasted <= window + 2 * slack, "{lasted:?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_takes_more_than_5_s_is_none_and_the_202_of_a_later_attempt_counts() {
+    let (ground, receiver) = (Ground::new().await, Receiver::start().await);
+    let rig = ground.start().await;
+    let pos = rig.as_application("pos").await;
+    receiver.answers(HANGS);
+    set(&pos, &ifood(&receiver)).await;
+    ground.publish(merchant(1), 1).await;
+    let delivery = after_attempts(&pos, 1).await;
+    let attempt = &delivery["attempts"][0];
+    assert_eq!((&delivery["status"], &attempt["result"]), (&json!("WAITING"), &json!("TIMED_OUT")));
+    let latency_ms = attempt["latencyMs"].as_u64().unwrap();
+    assert!((5_000..15_000).contains(&latency_ms), "{latency_ms}");
+    assert!(attempt.get("status").is_none(), "{attempt}");
+    receiver.answers(202);
+    rig.clock.jump(Duration::from_secs(37));
+    let delivery = after_attempts(&pos, 2).await;
+    assert_eq!((&delivery["status"], &delivery["attempts"][1]["result"]), (&json!("DELIVERED"), &json!("ACCEPTED")));
+}
+
+#[tokio::test]
+async fn a_receiver_is_paused_after_72_h_and_what_expired_meanwhile_is_a_dead_letter() {
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+    let (ground, receiver) = (Ground::new().await, Receiver::start().await);
+    let rig = ground.start().await;
+    receiver.answers(500);
+    set(&rig.as_application("pos").await, &ifood(&receiver)).await;
+    let expired = ground.publish(merchant(1), 1).await.to_string();
+    let pos = rig.as_application("pos").await;
+    shown_once(&pos, "it fails", |shown| shown["failingSince"].is_string()).await;
+    rig.clock.jump(71 * HOUR);
+    // Tokens do not live that long.
+    let pos = rig.as_application("pos").await;
+    let of_expired =
+        |log: &[Value]| log.iter().any(|one| one["eventId"] == expired.as_str() && one["status"] == "DEAD");
+    let log = log_once(&pos, "it has expired", of_expired).await;
+    assert_eq!((log.len(), &log[0]["reason"]), (1, &json!("EXPIRED")));
+    assert_eq!(receiver.count(), 1, "nobody is sent what has expired");
+    ground.publish_now(merchant(1), 2).await;
+    receiver.has(2).await;
+    ground.is_looked_at().await;
+    rig.clock.jump(HOUR + HOUR / 10);
+    ground.publish_now(merchant(1), 3).await;
+    // Were it paused by now, it would say so with an earlier instant.
+    let shown = shown_once(&pos, "it is paused", |shown| shown["status"] == "PAUSED").await;
+    assert_eq!(shown["pauseReason"], "FAILING");
+    let failed_for = instant(&shown["pausedAt"]).since(instant(&shown["failingSince"]));
+    assert!(failed_for >= 72 * HOUR && failed_for < 73 * HOUR, "{failed_for:?}");
 }
 
 #[tokio::test]

@@ -1,0 +1,153 @@
+//! Webhooks of applications that are not known yet, are known no longer, or may have none: what waits, what is buried, who is asked nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use kitchen_api::{Config, Dependencies};
+use order_model::EventCode;
+use serde_json::{Value, json};
+
+use crate::open_delivery::problem;
+use crate::rig::{InMemoryApplications, eventually, merchant};
+use crate::sign_in::SignIn;
+use crate::webhook_platform::{Ground, Receiver, all_are, log_once, set, stop};
+
+/// Longer than the first wait of a failed delivery with all its jitter, and than every lease.
+const UNTIL_DUE: Duration = Duration::from_secs(40);
+/// How long whoever looked after a receiver holds it beyond its end; no delivery that failed is due by then.
+const LEASE: Duration = Duration::from_secs(15);
+
+fn ifood(receiver: &Receiver) -> Value {
+    json!({ "url": receiver.url(), "dialect": "IFOOD", "secret": "pos-secret" })
+}
+
+fn failed_once(log: &[Value]) -> bool {
+    log.len() == 1 && log[0]["attempts"].as_array().is_some_and(|attempts| attempts.len() == 1)
+}
+
+/// A delivery to `pos` that has failed once, and whoever recorded it is gone. Its receiver would take it now.
+async fn left_over() -> (Ground, Arc<Receiver>) {
+    let (ground, receiver) = (Ground::new().await, Receiver::start().await);
+    let rig = ground.start().await;
+    let pos = rig.as_application("pos").await;
+    receiver.answers(503);
+    set(&pos, &ifood(&receiver)).await;
+    ground.publish(merchant(1), 1).await;
+    log_once(&pos, "it failed once", failed_once).await;
+    stop(rig).await;
+    receiver.answers(202);
+    (ground, receiver)
+}
+
+/// The log as an operator reads it: nobody has a token while the applications cannot be read.
+async fn logged(ground: &Ground) -> Vec<Value> {
+    let page = ground.admin().deliveries(&"pos".parse().unwrap(), None, 50).await.unwrap();
+    page["deliveries"].as_array().unwrap().clone()
+}
+
+async fn is_delivered(ground: &Ground) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while !all_are("DELIVERED", 1)(&logged(ground).await) {
+        assert!(tokio::time::Instant::now() < deadline, "never delivered: {:?}", logged(ground).await);
+    }
+}
+
+#[tokio::test]
+async fn what_is_due_waits_until_the_applications_can_be_read_and_is_delivered_then() {
+    let (ground, receiver) = left_over().await;
+    ground.applications.down.store(true, Ordering::SeqCst);
+    ground.clock.jump(UNTIL_DUE);
+    let (config, given) = ground.parts(|_| ());
+    let rig = ground.run_cold(config, given).await;
+    ground.is_looked_at().await;
+    assert!(rig.handle.readiness().is_err());
+    assert!(all_are("WAITING", 1)(&logged(&ground).await), "{:?}", logged(&ground).await);
+    assert_eq!(receiver.count(), 1, "nor is it sent to somebody who may be revoked");
+    ground.applications.down.store(false, Ordering::SeqCst);
+    is_delivered(&ground).await;
+    assert_eq!(receiver.count(), 2);
+}
+
+#[tokio::test]
+async fn an_instance_that_does_not_know_an_application_yet_buries_nothing_before_it_has_looked_again() {
+    let (ground, receiver) = left_over().await;
+    // Read before `pos` came, and not again by itself.
+    let behind = Arc::new(InMemoryApplications::default());
+    behind.put("other", "other-secret", &[merchant(3)]);
+    let (config, given) = ground.parts(|_| ());
+    let config = Config { directory_refresh: Duration::from_secs(3_600), ..config };
+    ground.clock.jump(LEASE);
+    let _rig = ground.run(config, Dependencies { applications: behind.clone(), ..given }).await;
+    behind.down.store(true, Ordering::SeqCst);
+    let before = behind.looks.load(Ordering::SeqCst);
+    ground.clock.jump(UNTIL_DUE);
+    eventually("it looks again, twice", || behind.looks.load(Ordering::SeqCst) >= before + 2).await;
+    assert!(all_are("WAITING", 1)(&logged(&ground).await), "a look that failed says nothing");
+    behind.put("pos", "pos-secret", &[merchant(1)]);
+    behind.down.store(false, Ordering::SeqCst);
+    is_delivered(&ground).await;
+    assert_eq!(receiver.count(), 2);
+}
+
+#[tokio::test]
+async fn what_is_due_for_a_merchant_that_was_taken_away_is_a_dead_letter() {
+    let (ground, receiver) = left_over().await;
+    ground.applications.change("pos", |stored| stored.grants.retain(|grant| grant.merchant != merchant(1)));
+    ground.clock.jump(UNTIL_DUE);
+    let rig = ground.start().await;
+    let pos = rig.as_application("pos").await;
+    let dead = log_once(&pos, "dead", all_are("DEAD", 1)).await;
+    assert_eq!((&dead[0]["reason"], receiver.count()), (&json!("REVOKED"), 1));
+}
+
+#[tokio::test]
+async fn what_the_new_dialect_has_no_word_for_is_a_dead_letter() {
+    let (ground, receiver) = (Ground::new().await, Receiver::start().await);
+    let rig = ground.start().await;
+    let pos = rig.as_application("pos").await;
+    receiver.answers(503);
+    set(&pos, &ifood(&receiver)).await;
+    ground.publish_as(merchant(1), 1, EventCode::AssignDriver).await;
+    log_once(&pos, "it failed once", failed_once).await;
+    receiver.answers(202);
+    let base = format!("http://{}/od", receiver.address);
+    set(&pos, &json!({ "url": base, "dialect": "OPEN_DELIVERY", "secret": "pos-secret" })).await;
+    ground.clock.jump(UNTIL_DUE);
+    let dead = log_once(&pos, "dead", all_are("DEAD", 1)).await;
+    assert_eq!((&dead[0]["reason"], receiver.count()), (&json!("NOT_IN_DIALECT"), 1));
+}
+
+#[tokio::test]
+async fn a_revoked_application_is_sent_no_keepalive() {
+    let (ground, receiver, others) = (Ground::new().await, Receiver::start().await, Receiver::start().await);
+    let rig = ground.start().await;
+    let (pos, other) = (rig.as_application("pos").await, rig.as_application("other").await);
+    for (client, receiver) in [(&pos, &receiver), (&other, &others)] {
+        let mut wanted = ifood(receiver);
+        wanted["presence"] = json!("ALL");
+        set(client, &wanted).await;
+        receiver.has(1).await;
+    }
+    ground.applications.change("pos", |stored| stored.record.revoked = true);
+    stop(rig).await;
+    // An instance that begins asks as soon as what is stored lets it.
+    ground.clock.jump(Duration::from_secs(31));
+    let _second = ground.start().await;
+    others.has(2).await;
+    ground.is_looked_at().await;
+    assert_eq!((receiver.count(), others.count()), (1, 2));
+}
+
+#[tokio::test]
+async fn a_distributed_application_has_no_webhook_and_onboards_no_pos() {
+    let flow = SignIn::start().await;
+    let (_, pos, _) = flow.signed_in(&[merchant(1)]).await;
+    let wanted = json!({ "url": "https://pos.example.com/hook", "dialect": "IFOOD", "secret": "s" });
+    let refused = pos.send("PUT", "/comanda/v1/webhook", &[], wanted.to_string()).await;
+    assert_eq!((refused.status.as_u16(), refused.error_code().as_str()), (403, "Forbidden"));
+    assert!(refused.json()["error"]["hint"].as_str().unwrap().contains("centralized"), "{refused:?}");
+    let endpoints = json!({ "getMerchantURL": { "baseURL": "https://pos.example.com/", "apiKey": "k" } });
+    let path = format!("/v1/merchantOnboarding?merchantId={}", merchant(1));
+    assert_eq!(problem(&pos.send("PUT", &path, &[], endpoints.to_string()).await), 403);
+}

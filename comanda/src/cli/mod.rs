@@ -374,7 +374,6 @@ pub struct PosArgs {
     /// Application
     #[arg(long, default_value = "dev-pos")]
     pub client_id: String,
-    // A flag, because the secret of `dev` is public. Whoever has one of their own sets the variable: a flag is seen by every process.
     /// Its secret
     #[arg(long, default_value = "dev-pos-secret", env = "COMANDA_CLIENT_SECRET", hide_env_values = true)]
     pub client_secret: String,

@@ -8,6 +8,7 @@ use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 
 use crate::errors::ApiError;
+use crate::json_depth::{JSON_DEPTH_MAX, is_too_deep};
 use crate::server::BodyTimeout;
 
 /// Bodies that have no limit of their own.
@@ -24,6 +25,26 @@ pub(crate) async fn read_body(headers: &HeaderMap, body: Body, limit_bytes: usiz
         whole.extend_from_slice(&chunk);
     }
     Ok(whole.freeze())
+}
+
+/// Reads the whole body, at most `limit_bytes`, for whoever takes it for JSON and refuses what is not.
+///
+/// # Errors
+/// As [`read_body`], and 400 where it nests deeper than [`JSON_DEPTH_MAX`].
+pub(crate) async fn read_json(headers: &HeaderMap, body: Body, limit_bytes: usize) -> Result<Bytes, ApiError> {
+    let body = read_body(headers, body, limit_bytes).await?;
+    check_depth(&body)?;
+    Ok(body)
+}
+
+/// 400 where JSON nests deeper than [`JSON_DEPTH_MAX`].
+pub(crate) fn check_depth(json: &[u8]) -> Result<(), ApiError> {
+    if is_too_deep(json) { Err(too_deep()) } else { Ok(()) }
+}
+
+/// 400: objects and arrays nest too deep.
+pub(crate) fn too_deep() -> ApiError {
+    ApiError::bad_request(format!("The body may nest at most {JSON_DEPTH_MAX} objects and arrays inside each other."))
 }
 
 /// A body, chunk by chunk.

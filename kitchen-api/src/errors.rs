@@ -1,8 +1,11 @@
 //! The one error of the public API and how it looks on the wire: the iFood envelope (PARTNER_API, section 1.1), or a problem
-//! (RFC 9457) on Open Delivery's paths.
+//! (RFC 9457) on Open Delivery's paths; on our own paths the envelope, always with a hint.
 //!
-//! Handlers and the server return [`ApiError`]; only [`ApiError::into_response`] and [`ApiError::into_problem`] render it. Deliberately
+//! Handlers and the server return [`ApiError`]; only [`ApiError::into_response`],
+//! [`ApiError::into_own_response`] and [`ApiError::into_problem`] render it. Deliberately
 //! absent: causes. What a client reads never holds a stack trace, a peer's message or a value of the request's body.
+
+mod hints;
 
 use std::borrow::Cow;
 
@@ -118,7 +121,7 @@ impl ApiError {
     /// 414.
     pub fn uri_too_long(limit_bytes: usize) -> Self {
         let message = format!("The request's URI is longer than {limit_bytes} bytes.");
-        Self::new(StatusCode::URI_TOO_LONG, "UriTooLong", message)
+        Self::new(StatusCode::URI_TOO_LONG, "UriTooLong", message).with_hint(hints::URI_TOO_LONG)
     }
 
     /// 415.
@@ -142,7 +145,8 @@ impl ApiError {
     /// 431.
     pub fn headers_too_large(limit_bytes: usize) -> Self {
         let message = format!("The request's headers are larger than {limit_bytes} bytes.");
-        Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "RequestHeaderFieldsTooLarge", message)
+        let error = Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "RequestHeaderFieldsTooLarge", message);
+        error.with_hint(hints::HEADERS_TOO_LARGE)
     }
 
     /// 503 with `Retry-After`: something behind us cannot answer; the same request is safe to repeat.
@@ -150,7 +154,7 @@ impl ApiError {
         let message = "The service cannot answer for the moment. The request can be repeated.";
         let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message);
         error.rest().retry_after_s = Some(RETRY_AFTER_S);
-        error
+        error.with_hint(hints::UNAVAILABLE)
     }
 
     /// Names the field that is wrong.
@@ -160,7 +164,7 @@ impl ApiError {
         self
     }
 
-    /// Says what to do about it; our own operations do.
+    /// Says what to do about it, better than the status alone does.
     #[must_use]
     pub fn with_hint(mut self, hint: &'static str) -> Self {
         self.rest().hint = Some(hint);
@@ -195,6 +199,13 @@ impl ApiError {
             body["cancellationStatus"] = json!(status);
         }
         self.respond(body.to_string(), "application/problem+json")
+    }
+
+    /// The answer on our own paths: the envelope, with what to do about it whether the error says so or not.
+    pub fn into_own_response(mut self) -> Response {
+        let status = self.status;
+        self.rest().hint.get_or_insert_with(|| hints::of(status));
+        self.into_response()
     }
 
     /// The status it is answered with.
@@ -261,6 +272,8 @@ impl ApiError {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
 
     #[test]
@@ -289,6 +302,21 @@ mod tests {
             (401, &HeaderValue::from_static("Bearer"))
         );
         assert_eq!(ApiError::unavailable().into_problem().headers()["retry-after"], "1");
+    }
+
+    #[test]
+    fn on_our_own_paths_every_error_says_what_to_do() {
+        let hint = |error: ApiError| {
+            let body = error.into_own_response().into_body();
+            let body = axum::body::to_bytes(body, usize::MAX).now_or_never().unwrap().unwrap();
+            serde_json::from_slice::<Value>(&body).unwrap()["error"]["hint"].as_str().unwrap_or_default().to_owned()
+        };
+        for status in 400..=599 {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert!(!hint(ApiError::new(status, "Code", "Message.")).is_empty(), "{status}");
+        }
+        assert_eq!(hint(ApiError::bad_request("x").with_hint("Do this.")), "Do this.", "a better one stays");
+        assert!(!ApiError::bad_request("x").body().contains("hint"), "elsewhere the envelope is as it was");
     }
 
     #[test]

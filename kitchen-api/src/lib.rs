@@ -16,6 +16,7 @@ mod errors;
 mod events;
 pub mod feed;
 mod idempotency;
+mod json_depth;
 mod logistics;
 mod merchants;
 pub mod oauth;

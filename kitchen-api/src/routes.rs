@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::future::RouteFuture;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use futures::future::{BoxFuture, Either, Ready, ready};
+use futures::{FutureExt, TryFutureExt};
 use http::uri::PathAndQuery;
 use http::{Method, Uri};
 use proto::gateway_core::Action;
@@ -31,6 +32,9 @@ use crate::{
     catalog, documentation, events, idempotency, logistics, merchants, oauth, open_delivery, openapi, orders, replay,
     shipping, simulator,
 };
+
+/// Where what is ours alone is served, but for the documents.
+const OWN_PATHS: &str = "/comanda/";
 
 /// The segment of `path` at `index`, from 0; empty when there is none.
 pub(crate) fn path_segment(path: &str, index: usize) -> &str {
@@ -60,16 +64,22 @@ fn router(api: &Arc<Api>) -> Router {
 
 /// Answers what no operation matches in the words of the dialect whose path it is.
 async fn refuse(api: Arc<Api>, metrics: Arc<EndpointMetrics>, uri: Uri, error: ApiError) -> Response {
-    let is_open_delivery = api.open_delivery.prefix.covers(uri.path());
-    let answer = async { if is_open_delivery { error.into_problem() } else { error.into_response() } };
-    metrics.measure(answer).await
+    let document = if api.open_delivery.prefix.covers(uri.path()) {
+        Document::OpenDelivery
+    } else if uri.path().starts_with(OWN_PATHS) {
+        Document::Comanda
+    } else {
+        Document::Merchant
+    };
+    metrics.measure(async { error_shape(document)(error) }).await
 }
 
 /// How the errors of a document's operations look.
 const fn error_shape(document: Document) -> fn(ApiError) -> Response {
     match document {
         Document::OpenDelivery => ApiError::into_problem,
-        Document::Merchant | Document::Comanda => ApiError::into_response,
+        Document::Merchant => ApiError::into_response,
+        Document::Comanda => ApiError::into_own_response,
     }
 }
 
@@ -295,6 +305,13 @@ impl Routes {
         Self { shared: Arc::new(Shared { router, api: Arc::clone(api), poll_metrics, held_poll_metrics }) }
     }
 
+    fn answer(&self, request: Request) -> Answering {
+        if request.method() == Method::GET && POLL.paths.contains(&request.uri().path()) {
+            return self.poll(&request);
+        }
+        Either::Right(Either::Right(tower::Service::call(&mut self.shared.router.clone(), request)))
+    }
+
     fn poll(&self, request: &Request) -> Answering {
         let Shared { api, poll_metrics, .. } = &*self.shared;
         let started_at = poll_metrics.now();
@@ -338,10 +355,22 @@ impl tower::Service<Request> for Routes {
         {
             *request.uri_mut() = uri;
         }
-        if request.method() == Method::GET && POLL.paths.contains(&request.uri().path()) {
-            return self.poll(&request);
+        match operations::deprecated::link_of(request.uri().path()) {
+            None => self.answer(request),
+            Some(link) => saying_deprecated(self.answer(request), link),
         }
-        Either::Right(Either::Right(self.shared.router.clone().call(request)))
+    }
+}
+
+/// Has an answer say that its path is deprecated.
+fn saying_deprecated(answering: Answering, link: &'static str) -> Answering {
+    let say = move |mut response: Response| {
+        operations::deprecated::say(response.headers_mut(), link);
+        response
+    };
+    match answering {
+        Either::Left(answered) => Either::Left(ready(answered.into_inner().map(say))),
+        Either::Right(waiting) => Either::Right(Either::Left(waiting.map_ok(say).boxed())),
     }
 }
 

@@ -77,3 +77,85 @@ pub fn dev_event_id_key() -> EventIdKey {
     hex::decode_to_slice(DEV_EVENT_ID_KEY, &mut bytes).expect("the development key is 32 hexadecimal digits");
     EventIdKey::from_bytes(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Layers;
+    use crate::settings::layers::Sources;
+
+    const EVENT_ID_KEY: &str = "00112233445566778899aabbccddeeff";
+
+    /// What is found wrong with `changes` to settings and an environment that are fit for production, by key.
+    fn refused(roles: &[Role], changes: &[(&str, &str)]) -> Vec<(String, String)> {
+        let signing_key = kitchen_api::generate_signing_key().unwrap();
+        let fit = [
+            ("COMANDA_EVENT_ID_KEY", EVENT_ID_KEY),
+            ("COMANDA_TOKEN_SIGNING_KEY", secrecy::ExposeSecret::expose_secret(&signing_key)),
+            ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+            ("AWS_SECRET_ACCESS_KEY", "a secret of its own"),
+        ];
+        // An empty value is as none.
+        let all = fit.iter().chain(changes).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let environment: BTreeMap<String, String> = all.collect();
+        let sources = Sources {
+            file: None,
+            environment: &environment,
+            flags: &BTreeMap::new(),
+            read_file: &|_| Err(std::io::ErrorKind::NotFound.into()),
+        };
+        let settings = Settings::from_layers(&Layers::read(&sources).unwrap()).unwrap();
+        let Err(problems) = ProductionSecrets::for_roles(&settings, roles, &environment) else { return Vec::new() };
+        problems.into_iter().map(|problem| (problem.key, problem.message)).collect()
+    }
+
+    fn keys(found: &[(String, String)]) -> Vec<&str> {
+        found.iter().map(|(key, _)| key.as_str()).collect()
+    }
+
+    #[test]
+    fn settings_of_their_own_are_taken() {
+        assert!(refused(&[Role::KitchenApi, Role::GatewayCore], &[]).is_empty());
+    }
+
+    #[test]
+    fn what_is_missing_is_named_all_at_once() {
+        let nothing = [("COMANDA_EVENT_ID_KEY", ""), ("COMANDA_TOKEN_SIGNING_KEY", "")];
+        assert_eq!(keys(&refused(&[Role::KitchenApi], &nothing)), ["event_id_key", "token_signing_key"]);
+        assert_eq!(keys(&refused(&[Role::GatewayCore], &nothing)), ["event_id_key"], "only kitchen-api signs");
+    }
+
+    #[test]
+    fn the_development_event_key_is_refused() {
+        let found = refused(&[Role::GatewayCore], &[("COMANDA_EVENT_ID_KEY", DEV_EVENT_ID_KEY)]);
+        assert_eq!(keys(&found), ["event_id_key"]);
+        assert!(found[0].1.contains("is the development key"), "{found:?}");
+    }
+
+    #[test]
+    fn webhooks_to_this_machine_are_refused_where_webhooks_are_sent() {
+        let loopback = [("COMANDA_WEBHOOKS_ALLOW_LOOPBACK", "true")];
+        assert_eq!(keys(&refused(&[Role::KitchenApi], &loopback)), ["webhooks_allow_loopback"]);
+        assert!(refused(&[Role::GatewayCore], &loopback).is_empty());
+    }
+
+    #[test]
+    fn a_signing_key_that_is_none_is_refused_without_being_shown() {
+        let found = refused(&[Role::KitchenApi], &[("COMANDA_TOKEN_SIGNING_KEY", "hunter2")]);
+        assert_eq!(keys(&found), ["token_signing_key"]);
+        assert!(!format!("{found:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn development_credentials_are_refused_by_aws_itself_and_nowhere_else() {
+        for credentials in [
+            [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")],
+            [("AWS_ACCESS_KEY_ID", "dev-access"), ("AWS_SECRET_ACCESS_KEY", "its own")],
+            [("AWS_ACCESS_KEY_ID", "its own"), ("AWS_SECRET_ACCESS_KEY", "dev-secret")],
+        ] {
+            assert_eq!(keys(&refused(&[Role::GatewayCore], &credentials)), ["AWS_ACCESS_KEY_ID"], "{credentials:?}");
+            let emulated = [&credentials[..], &[("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")]].concat();
+            assert!(refused(&[Role::GatewayCore], &emulated).is_empty(), "{credentials:?}");
+        }
+    }
+}

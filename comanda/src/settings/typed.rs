@@ -389,6 +389,52 @@ mod tests {
     use super::*;
     use crate::settings::layers::Sources;
 
+    fn read_environment(variables: &[(&str, &str)]) -> Result<Settings, Vec<Problem>> {
+        let of = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let environment: BTreeMap<_, _> = variables.iter().map(of).collect();
+        let sources = Sources {
+            file: None,
+            environment: &environment,
+            flags: &BTreeMap::new(),
+            read_file: &|_| Err(std::io::ErrorKind::NotFound.into()),
+        };
+        Settings::from_layers(&Layers::read(&sources)?)
+    }
+
+    #[test]
+    fn what_the_public_api_is_told_of_its_surroundings_is_read() {
+        let settings = read_environment(&[
+            ("COMANDA_STRIKES", "pause"),
+            ("COMANDA_TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7,2001:db8::/32"),
+            ("COMANDA_PUBLIC_URL", "https://api.example.com"),
+            ("COMANDA_RATE_LIMITS", "published"),
+        ])
+        .unwrap();
+        assert!(settings.pauses_on_strikes);
+        assert_eq!(
+            (settings.limits_requests, settings.public_url.as_deref()),
+            (Some(true), Some("https://api.example.com"))
+        );
+        let trusted =
+            |address: &str| settings.trusted_proxies.iter().any(|network| network.contains(address.parse().unwrap()));
+        assert!(["10.1.2.3", "192.0.2.7", "2001:db8::1"].into_iter().all(trusted));
+        assert!(!["11.1.2.3", "192.0.2.8", "2001:db9::1"].into_iter().any(trusted));
+        let none = read_environment(&[("COMANDA_RATE_LIMITS", "none")]).unwrap();
+        assert_eq!((none.limits_requests, none.public_url, none.trusted_proxies.len()), (Some(false), None, 0));
+        assert_eq!(read(&[("rate_limits", "published")]).unwrap().limits_requests, Some(true));
+        assert_eq!(read(&[]).unwrap().limits_requests, None, "`dev` and `run` differ");
+        for (name, wrong, key) in [
+            ("COMANDA_STRIKES", "yes", "strikes"),
+            ("COMANDA_TRUSTED_PROXIES", "10.0.0.0/33", "trusted_proxies"),
+            ("COMANDA_TRUSTED_PROXIES", "proxy.example.com", "trusted_proxies"),
+            ("COMANDA_PUBLIC_URL", "api.example.com", "public_url"),
+            ("COMANDA_RATE_LIMITS", "600", "rate_limits"),
+        ] {
+            let problems = read_environment(&[(name, wrong)]).unwrap_err();
+            assert_eq!(problems.iter().map(|problem| problem.key.as_str()).collect::<Vec<_>>(), [key], "{wrong}");
+        }
+    }
+
     fn read(flags: &[(&str, &str)]) -> Result<Settings, Vec<Problem>> {
         let flags: BTreeMap<_, _> = flags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let sources = Sources {

@@ -26,7 +26,7 @@ use super::requests::{self, Patches, Target};
 use super::store::{Found, Taken};
 use super::{catalog_id, images, lists, views};
 use crate::api::Api;
-use crate::body::{BODY_MAX_BYTES, read_body};
+use crate::body::{BODY_MAX_BYTES, read_json};
 use crate::errors::{ApiError, Throttle};
 use crate::merchants::{merchant_in_path, uuid_text};
 use crate::oauth::{Authorised, form_pairs};
@@ -177,7 +177,7 @@ async fn remove_one(asked: &Asked<'_>, kind: EntityKind) -> Result<Response, Api
 }
 
 async fn create_category_of(asked: &Asked<'_>, body: Body) -> Result<Response, ApiError> {
-    let body = read_body(&asked.parts.headers, body, BODY_MAX_BYTES).await?;
+    let body = read_json(&asked.parts.headers, body, BODY_MAX_BYTES).await?;
     let (id, category) = requests::new_category(&body).map_err(refused)?;
     let key = Key::category(id.unwrap_or_else(|| asked.fresh_id()));
     let catalog = &asked.api.catalog;
@@ -187,7 +187,7 @@ async fn create_category_of(asked: &Asked<'_>, body: Body) -> Result<Response, A
 }
 
 async fn change_category_of(asked: &Asked<'_>, body: Body) -> Result<Response, ApiError> {
-    let body = read_body(&asked.parts.headers, body, BODY_MAX_BYTES).await?;
+    let body = read_json(&asked.parts.headers, body, BODY_MAX_BYTES).await?;
     let change = requests::category_change(&body).map_err(refused)?;
     let (key, expected) = (asked.named(EntityKind::Category)?, expected(&asked.parts.headers)?);
     let catalog = &asked.api.catalog;
@@ -197,7 +197,7 @@ async fn change_category_of(asked: &Asked<'_>, body: Body) -> Result<Response, A
 }
 
 async fn put_whole_item(asked: &Asked<'_>, body: Body) -> Result<Response, ApiError> {
-    let body = read_body(&asked.parts.headers, body, BODY_MAX_BYTES).await?;
+    let body = read_json(&asked.parts.headers, body, BODY_MAX_BYTES).await?;
     let sent = requests::whole_item(&body).map_err(refused)?;
     let expected = expected(&asked.parts.headers)?;
     let catalog = &asked.api.catalog;
@@ -207,7 +207,7 @@ async fn put_whole_item(asked: &Asked<'_>, body: Body) -> Result<Response, ApiEr
 }
 
 async fn create_product_of(asked: &Asked<'_>, body: Body) -> Result<Response, ApiError> {
-    let body = read_body(&asked.parts.headers, body, BODY_MAX_BYTES).await?;
+    let body = read_json(&asked.parts.headers, body, BODY_MAX_BYTES).await?;
     let (id, product) = requests::product_body(&body).map_err(refused)?;
     let key = Key::product(id.unwrap_or_else(|| asked.fresh_id()));
     let catalog = &asked.api.catalog;
@@ -217,7 +217,7 @@ async fn create_product_of(asked: &Asked<'_>, body: Body) -> Result<Response, Ap
 }
 
 async fn put_product_of(asked: &Asked<'_>, body: Body) -> Result<Response, ApiError> {
-    let body = read_body(&asked.parts.headers, body, BODY_MAX_BYTES).await?;
+    let body = read_json(&asked.parts.headers, body, BODY_MAX_BYTES).await?;
     let (id, product) = requests::product_body(&body).map_err(refused)?;
     let (key, expected) = (asked.named(EntityKind::Product)?, expected(&asked.parts.headers)?);
     if id.is_some_and(|id| id != key.id) {
@@ -254,7 +254,7 @@ async fn products(asked: &Asked<'_>) -> Result<Response, ApiError> {
 
 /// One change is made at once; an array of them becomes a batch.
 async fn change_one_or_many(asked: &Asked<'_>, body: Body, target: Target) -> Result<Response, ApiError> {
-    let body = read_body(&asked.parts.headers, body, BODY_MAX_BYTES).await?;
+    let body = read_json(&asked.parts.headers, body, BODY_MAX_BYTES).await?;
     match requests::patches(&body, target).map_err(refused)? {
         Patches::One(wanted) => {
             let expected = expected(&asked.parts.headers)?;

@@ -28,7 +28,7 @@ use super::picture_cache::{PictureCache, PictureKey};
 use super::refusal::{Kind, Refusal};
 use super::store::{CatalogError, Kept, Removed};
 use crate::api::Api;
-use crate::body::{BODY_MAX_BYTES, read_body};
+use crate::body::{BODY_MAX_BYTES, read_json};
 use crate::errors::ApiError;
 use crate::orders::json_response;
 use crate::routes::path_segment;
@@ -59,7 +59,7 @@ impl Default for Pictures {
 
 /// Keeps a picture and answers with where it is served.
 pub(super) async fn upload(asked: &Asked<'_>, body: Body) -> Result<Response, ApiError> {
-    let body = read_body(&asked.parts.headers, body, BODY_MAX_BYTES).await?;
+    let body = read_json(&asked.parts.headers, body, BODY_MAX_BYTES).await?;
     // Off the threads that answer polls.
     let read = tokio::task::spawn_blocking(move || Picture::read(&body)).await;
     let picture = read.map_err(|_| ApiError::unavailable())?.map_err(refused)?;

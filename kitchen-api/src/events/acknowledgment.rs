@@ -14,7 +14,7 @@ use order_model::{EventId, MerchantId, RoutingHash};
 
 use super::id_scanner::{IdScanner, ScanError};
 use crate::api::Api;
-use crate::body::Chunks;
+use crate::body::{Chunks, too_deep};
 use crate::errors::ApiError;
 use crate::oauth::Authorised;
 use crate::store::Kind;
@@ -70,7 +70,7 @@ fn of_merchants(mut ids: Vec<EventId>, merchants: &[MerchantId]) -> Vec<EventId>
 fn refusal(error: ScanError, ids_max: usize) -> ApiError {
     match error {
         ScanError::Malformed => ApiError::bad_request("The body must be a JSON array of events or event ids."),
-        ScanError::TooDeep => ApiError::bad_request("The body is nested too deeply."),
+        ScanError::TooDeep => too_deep(),
         ScanError::TooMany => ApiError::bad_request(format!("Too many events: at most {ids_max} per request.")),
     }
 }

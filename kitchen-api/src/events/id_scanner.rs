@@ -11,8 +11,8 @@
 
 use order_model::EventId;
 
-/// Objects and arrays inside each other.
-const DEPTH_MAX: usize = 32;
+use crate::json_depth::JSON_DEPTH_MAX;
+
 /// A UUID has 36 characters and the longest key we know 20: longer texts are of no interest.
 const TEXT_MAX: usize = 40;
 
@@ -21,7 +21,7 @@ const TEXT_MAX: usize = 40;
 pub(super) enum ScanError {
     /// Not JSON.
     Malformed,
-    /// Deeper than [`DEPTH_MAX`].
+    /// Deeper than [`JSON_DEPTH_MAX`].
     TooDeep,
     /// More elements than allowed.
     TooMany,
@@ -256,7 +256,7 @@ impl IdScanner {
     }
 
     fn open(&mut self, is_object: bool) -> Result<(), ScanError> {
-        if self.stack.len() == DEPTH_MAX {
+        if self.stack.len() == JSON_DEPTH_MAX {
             return Err(ScanError::TooDeep);
         }
         let role = match (self.stack.last().copied(), is_object) {

@@ -10,7 +10,7 @@ use proto::gateway_core::{ActRequest, Action, Worker};
 use serde_json::Value;
 
 use crate::api::Api;
-use crate::body::{BODY_MAX_BYTES, read_body};
+use crate::body::{BODY_MAX_BYTES, check_depth, read_body};
 use crate::errors::ApiError;
 use crate::oauth::Authorised;
 use crate::orders::{accepted, check_code, order_in_path, perform, refusal, visible_order};
@@ -78,6 +78,7 @@ async fn keep_from(api: &Api, authorised: &Authorised, events: &[Bytes]) {
 }
 
 fn worker(body: &[u8]) -> Result<Worker, ApiError> {
+    check_depth(body)?;
     let said: Value = serde_json::from_slice(body).unwrap_or_default();
     let text = |name: &'static str| {
         let text = match &said[name] {

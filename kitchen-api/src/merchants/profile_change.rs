@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use super::interruptions::drop_old;
 use super::list::{fetch_one, refusal};
 use crate::api::Api;
-use crate::body::{BODY_MAX_BYTES, read_body};
+use crate::body::{BODY_MAX_BYTES, read_json};
 use crate::calls::CallError;
 use crate::errors::ApiError;
 
@@ -98,7 +98,7 @@ fn pause(attempt: u32, random: u64) -> Duration {
 /// The JSON object that a request brings.
 pub(super) async fn json_object(request: Request<Body>) -> Result<Map<String, Value>, ApiError> {
     let (parts, body) = request.into_parts();
-    let body = read_body(&parts.headers, body, BODY_MAX_BYTES).await?;
+    let body = read_json(&parts.headers, body, BODY_MAX_BYTES).await?;
     match serde_json::from_slice(&body) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) | Err(_) => Err(ApiError::bad_request("The body must be a JSON object.")),

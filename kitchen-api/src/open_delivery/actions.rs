@@ -18,7 +18,7 @@ use proto::gateway_core::{ActRequest, Action, Conflict};
 use super::cancellation_codes::Reason;
 use super::path;
 use crate::api::Api;
-use crate::body::{BODY_MAX_BYTES, read_body};
+use crate::body::{BODY_MAX_BYTES, check_depth, read_body};
 use crate::errors::ApiError;
 use crate::oauth::Authorised;
 use crate::orders::{Note, ask, idempotency_key, refusal, visible_order};
@@ -80,7 +80,12 @@ async fn carry_out(
     let (mut parts, body) = request.into_parts();
     let order = path::order(&mut parts).await?;
     let idempotency_key = idempotency_key(&parts.headers)?;
-    let note = Note::read(&read_body(&parts.headers, body, BODY_MAX_BYTES).await?);
+    let body = read_body(&parts.headers, body, BODY_MAX_BYTES).await?;
+    if action == Action::RequestCancellation {
+        // The only one that must say something: what it says is not passed over.
+        check_depth(&body)?;
+    }
+    let note = Note::read(&body);
     let visible = visible_order(api, authorised.scope(), order).await.map_err(|error| refusal(&error))?;
     let code = match action {
         Action::RequestCancellation => cancellation_code(&note.code)?.code().to_owned(),

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::merchant_names::names_of;
 use super::onboarding::{find_merchant, menus, missing, named_merchant, no_content, unknown};
 use crate::api::Api;
-use crate::body::read_body;
+use crate::body::read_json;
 use crate::errors::ApiError;
 use crate::merchants::closing;
 use crate::oauth::Authorised;
@@ -42,7 +42,7 @@ pub(crate) async fn menu_updated(
         None => only_merchant(&authorised).ok_or_else(missing)?,
     };
     let (parts, body) = request.into_parts();
-    let body = read_body(&parts.headers, body, DOCUMENT_MAX_BYTES).await?;
+    let body = read_json(&parts.headers, body, DOCUMENT_MAX_BYTES).await?;
     let update = read_update(&body)?;
     let is_open = match update.status.as_deref() {
         None => None,

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::merchant_names::resolve;
 use crate::api::Api;
-use crate::body::{BODY_MAX_BYTES, read_body};
+use crate::body::{BODY_MAX_BYTES, read_json};
 use crate::calls::CallError;
 use crate::errors::ApiError;
 use crate::merchants::merchant_in_path;
@@ -39,7 +39,7 @@ pub(crate) async fn onboard(api: Arc<Api>, authorised: Authorised, request: Requ
     }
     let merchant = find_merchant(&api, &authorised, &named_merchant(&request).ok_or_else(missing)?).await?;
     let (parts, body) = request.into_parts();
-    let body = read_body(&parts.headers, body, BODY_MAX_BYTES).await?;
+    let body = read_json(&parts.headers, body, BODY_MAX_BYTES).await?;
     let menus = menus(&api)?;
     let endpoints = read_endpoints(&body, &menus)?;
     let onboarded = menus.onboard(merchant, authorised.application(), &endpoints, api.clock.now()).await;

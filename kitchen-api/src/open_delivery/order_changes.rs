@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::actions::{empty, refused};
 use super::path;
 use crate::api::Api;
-use crate::body::{BODY_MAX_BYTES, read_body};
+use crate::body::{BODY_MAX_BYTES, read_json};
 use crate::errors::ApiError;
 use crate::oauth::Authorised;
 use crate::orders::{ask, idempotency_key, refusal, visible_order};
@@ -29,7 +29,7 @@ pub(crate) async fn change_details(
     let (mut parts, body) = request.into_parts();
     let order = path::order(&mut parts).await?;
     let idempotency_key = idempotency_key(&parts.headers)?;
-    let body = read_body(&parts.headers, body, BODY_MAX_BYTES).await?;
+    let body = read_json(&parts.headers, body, BODY_MAX_BYTES).await?;
     let visible = visible_order(&api, authorised.scope(), order).await.map_err(|error| refusal(&error))?;
     let Some(start) = preparation_start(&body)? else { return Ok(empty(StatusCode::OK)) };
     let act = ActRequest {

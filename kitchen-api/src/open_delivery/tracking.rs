@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::actions::{empty, unprocessable};
 use super::path;
 use crate::api::Api;
-use crate::body::{BODY_MAX_BYTES, read_body};
+use crate::body::{BODY_MAX_BYTES, read_json};
 use crate::errors::ApiError;
 use crate::oauth::Authorised;
 use crate::orders::{ask, idempotency_key, refusal, visible_order};
@@ -38,7 +38,7 @@ pub(crate) async fn track(api: Arc<Api>, authorised: Authorised, request: Reques
     let (mut parts, body) = request.into_parts();
     let order = path::order(&mut parts).await?;
     let idempotency_key = idempotency_key(&parts.headers)?;
-    let body = read_body(&parts.headers, body, BODY_MAX_BYTES).await?;
+    let body = read_json(&parts.headers, body, BODY_MAX_BYTES).await?;
     let visible = visible_order(&api, authorised.scope(), order).await.map_err(|error| refusal(&error))?;
     let (report, worker) = report(&body)?;
     let act = ActRequest {

@@ -5,6 +5,7 @@
 
 mod authentication;
 mod catalog;
+mod errors;
 mod event_stream;
 mod merchants;
 mod open_delivery;
@@ -24,8 +25,8 @@ use utoipa::openapi::path::{OperationBuilder, ParameterBuilder, ParameterIn, Pat
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{
-    ComponentsBuilder, ContentBuilder, HttpMethod, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Required,
-    Response, ResponseBuilder,
+    ComponentsBuilder, ContentBuilder, Deprecated, HeaderBuilder, HttpMethod, InfoBuilder, LicenseBuilder, OpenApi,
+    OpenApiBuilder, Required, Response, ResponseBuilder,
 };
 
 use self::shapes::{array, reference, text};
@@ -112,6 +113,7 @@ fn schemas_of(document: Document) -> Vec<shapes::Named> {
     match document {
         Document::OpenDelivery => [open_delivery::schemas(), open_delivery_order::schemas()].concat(),
         Document::Merchant | Document::Comanda => [
+            errors::schemas(document),
             authentication::schemas(),
             orders::schemas(),
             merchants::schemas(),
@@ -158,20 +160,37 @@ fn path_item(row: &Row, path: &str, index: usize) -> utoipa::openapi::PathItem {
         let documented = documented.required(required).description(Some(parameter.description));
         operation = operation.parameter(documented.schema(Some(shapes::of_parameter(parameter.shape))).build());
     }
+    let link = operations::deprecated::link_of(path);
+    let said = |response| if link.is_some() { saying_deprecated(response) } else { response };
+    operation = operation.deprecated(link.map(|_| Deprecated::True));
     for (status, response) in answers(row.answers) {
-        operation = operation.response(status, response);
+        operation = operation.response(status, said(response));
     }
     let with_token: &[u16] = if row.takes_token { &[401, 403] } else { &[] };
     let with_limit: &[u16] = if row.rate().is_some() { &[429] } else { &[] };
     for status in row.errors.iter().chain(with_token).chain(with_limit).chain(&[503]) {
         let is_page = row.answers == Answers::Page;
         let refusal = if is_page { page_error() } else { error(*status, row.document) };
-        operation = operation.response(status.to_string(), refusal);
+        operation = operation.response(status.to_string(), said(refusal));
     }
     if row.takes_token {
         operation = operation.security(SecurityRequirement::new(SECURITY, Vec::<String>::new()));
     }
     PathItemBuilder::new().operation(method, operation.build()).build()
+}
+
+/// The headers of every answer on a path that is served for clients of before.
+fn saying_deprecated(mut response: Response) -> Response {
+    let of = |description, schema| HeaderBuilder::new().description(Some(description)).schema(Some(schema)).build();
+    let since = of(
+        "Since when this path is deprecated (RFC 9745). It answers as its successor does.",
+        shapes::shaped("^@[0-9]+$"),
+    );
+    response.headers.insert("Deprecation".to_owned(), since.into());
+    response
+        .headers
+        .insert("Link".to_owned(), of("The path to use instead: rel=\"successor-version\".", text()).into());
+    response
 }
 
 fn body(takes: Takes) -> Option<utoipa::openapi::request_body::RequestBody> {

@@ -1,7 +1,7 @@
-//! Schemas of events, orders and errors.
+//! Schemas of events and orders.
 
 use order_model::lifecycle::CancellationCode;
-use utoipa::openapi::{ArrayBuilder, RefOr, Schema, Type};
+use utoipa::openapi::Type;
 
 use super::shapes::{Named, object, one_of, reference, shaped, text, texts, typed};
 
@@ -69,25 +69,5 @@ pub(super) fn schemas() -> Vec<Named> {
         ("DisputeAmount", texts(&["value", "currency?"])),
         ("DisputeAnswered", texts(&["status"])),
         ("OpenApi", anything()),
-        (
-            "ErrorBody",
-            object(&[
-                ("code", text()),
-                ("message", text()),
-                ("field?", text()),
-                ("hint?", text()),
-                ("details?", RefOr::T(Schema::Array(ArrayBuilder::new().items(anything()).build()))),
-                ("unauthorizedMerchants?", RefOr::T(Schema::Array(ArrayBuilder::new().items(text()).build()))),
-            ]),
-        ),
-        (
-            "Error",
-            object(&[
-                ("error", reference("ErrorBody")),
-                ("code", text()),
-                ("message", text()),
-                ("unauthorizedMerchants?", RefOr::T(Schema::Array(ArrayBuilder::new().items(text()).build()))),
-            ]),
-        ),
     ]
 }

@@ -6,6 +6,7 @@
 
 mod authentication;
 mod catalog;
+pub(crate) mod deprecated;
 mod documentation;
 mod event_stream;
 mod events;

@@ -51,7 +51,8 @@ impl OpenDeliveryOperation {
             DenyCancellation => Operation::DenyCancellation,
             ValidateCode => Operation::VerifyDeliveryCode,
             // Tokens are counted where they are given. What is about merchants is unlimited over there, too.
-            Token | Versions | MerchantVersions | MerchantStatus | MerchantOnboarding | MerchantReading | MenuUpdated => return None,
+            Token | Versions | MerchantVersions | MerchantStatus | MerchantOnboarding | MerchantReading
+            | MenuUpdated => return None,
             // Acts that only this dialect has, with limits of their own.
             PickedUp | Delivered | Track | ChangeDetails => return None,
         })

@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::actions::perform;
 use super::details::{json_response, order_in_path, refusal, visible_order};
 use crate::api::Api;
-use crate::body::{BODY_MAX_BYTES, read_body};
+use crate::body::{BODY_MAX_BYTES, read_json};
 use crate::errors::ApiError;
 use crate::oauth::Authorised;
 
@@ -72,7 +72,7 @@ pub(crate) async fn check(
 ) -> Result<Checked, ApiError> {
     let order = order_in_path(&request)?;
     let (parts, body) = request.into_parts();
-    let body = read_body(&parts.headers, body, BODY_MAX_BYTES).await?;
+    let body = read_json(&parts.headers, body, BODY_MAX_BYTES).await?;
     let confirmation_code = code(&body)?;
     let visible = visible_order(api, authorised.scope(), order).await.map_err(|error| refusal(&error))?;
     let act = ActRequest { action: action.into(), confirmation_code, ..ActRequest::default() };

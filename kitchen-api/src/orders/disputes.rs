@@ -22,6 +22,7 @@ use crate::api::Api;
 use crate::body::{BODY_MAX_BYTES, read_body};
 use crate::calls::CallError;
 use crate::errors::ApiError;
+use crate::json_depth::read_if_shallow;
 use crate::oauth::Authorised;
 use crate::routes::path_segment;
 
@@ -101,7 +102,7 @@ fn refused(objection: Objection) -> ApiError {
 
 /// Reads what was sent: no body, `{}` and what is no JSON all say nothing, as with the other actions (PARTNER_API, section 8).
 fn read(body: &[u8]) -> DisputeAnswer {
-    let said: Value = serde_json::from_slice(body).unwrap_or_default();
+    let said: Value = read_if_shallow(body).unwrap_or_default();
     let terms = &said["metadata"];
     let minutes = text(&terms["additionalTimeInMinutes"]).parse().unwrap_or_default();
     // Both names are sent; the published one of a client's answer is `reason`, of the dispute's own lists the other.

@@ -5,6 +5,8 @@
 
 use serde_json::Value;
 
+use crate::json_depth::read_if_shallow;
+
 /// The longest reason that is passed on, in characters; a longer one is cut.
 const REASON_MAX_CHARS: usize = 1_000;
 /// The longest cancellation code, in characters; a longer one is none.
@@ -19,7 +21,7 @@ pub(crate) struct Note {
 
 impl Note {
     pub(crate) fn read(body: &[u8]) -> Self {
-        let Ok(Value::Object(said)) = serde_json::from_slice::<Value>(body) else { return Self::default() };
+        let Some(Value::Object(said)) = read_if_shallow(body) else { return Self::default() };
         let text = |names: &[&str]| {
             let value = names.iter().find_map(|name| said.get(*name).filter(|value| !value.is_null()));
             match value {

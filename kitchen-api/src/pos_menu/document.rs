@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use crate::json_depth::is_too_deep;
+
 /// The largest document that is read: thousands of items with their texts.
 pub const DOCUMENT_MAX_BYTES: usize = 2 * 1024 * 1024;
 /// Objects of one kind: far above what fits into the largest document in earnest.
@@ -157,6 +159,9 @@ pub struct Checked {
 /// # Errors
 /// What is wrong first.
 pub fn check(text: &[u8], names: &[&str]) -> Result<Checked, Wrong> {
+    if is_too_deep(text) {
+        return Err(Wrong::new("the document", "expected at most 32 objects and arrays inside each other"));
+    }
     let Ok(Value::Object(document)) = serde_json::from_slice(text) else {
         return Err(Wrong::new("the document", "expected a JSON object"));
     };

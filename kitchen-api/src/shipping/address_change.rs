@@ -12,7 +12,7 @@ use proto::gateway_core::{ActRequest, Action};
 
 use super::address::Address;
 use crate::api::Api;
-use crate::body::{BODY_MAX_BYTES, read_body};
+use crate::body::{BODY_MAX_BYTES, read_json};
 use crate::catalog::reader::Object;
 use crate::catalog::refused;
 use crate::errors::ApiError;
@@ -27,7 +27,7 @@ pub(crate) async fn request_address_change(
 ) -> Result<Response, ApiError> {
     let order = order_in_path(&request)?;
     let (parts, body) = request.into_parts();
-    let body = read_body(&parts.headers, body, BODY_MAX_BYTES).await?;
+    let body = read_json(&parts.headers, body, BODY_MAX_BYTES).await?;
     let visible = visible_order(&api, authorised.scope(), order).await.map_err(|error| refusal(&error))?;
     let address = Object::body(&body).and_then(|sent| Address::read(&sent)).map_err(refused)?;
     let act = ActRequest {

@@ -27,7 +27,7 @@ use super::order_request::{self, Wanted};
 use super::order_text::{self, Frame};
 use super::quotes::{offer, unavailable};
 use crate::api::Api;
-use crate::body::read_body;
+use crate::body::read_json;
 use crate::calls::CallError;
 use crate::catalog::refused;
 use crate::errors::{ApiError, RETRY_AFTER_S};
@@ -54,7 +54,7 @@ pub(crate) async fn place_outside_order(
 ) -> Result<Response, ApiError> {
     let merchant = merchant_in_path(&request, authorised.scope())?;
     let (parts, body) = request.into_parts();
-    let body = read_body(&parts.headers, body, BODY_MAX_BYTES).await?;
+    let body = read_json(&parts.headers, body, BODY_MAX_BYTES).await?;
     let wanted = order_request::read(&body).map_err(refused)?;
     let profile = fetch_one(&api, merchant).await?;
     let quote = own_quote(&api, &authorised, merchant, &wanted.quote).await?;

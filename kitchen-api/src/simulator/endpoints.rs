@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 
 use super::{order_text, request, slots, steps};
 use crate::api::Api;
-use crate::body::{BODY_MAX_BYTES, read_body};
+use crate::body::{BODY_MAX_BYTES, read_json};
 use crate::errors::ApiError;
 use crate::idempotency::{self, derived};
 use crate::merchants::{find_one, uuid_text};
@@ -37,7 +37,7 @@ const ID_SEGMENT: usize = 4;
 /// Places an order.
 pub(crate) async fn place(api: Arc<Api>, authorised: Authorised, request: Request) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    let body = read_body(&parts.headers, body, BODY_MAX_BYTES).await?;
+    let body = read_json(&parts.headers, body, BODY_MAX_BYTES).await?;
     let wanted = request::read(&body)?;
     let merchant = test_merchant(&api, authorised.scope(), wanted.merchant).await?;
     let effect = idempotency::effect(&parts.headers, &api.entropy);
@@ -65,7 +65,7 @@ pub(crate) async fn place(api: Arc<Api>, authorised: Authorised, request: Reques
 pub(crate) async fn step(api: Arc<Api>, authorised: Authorised, request: Request) -> Result<Response, ApiError> {
     let order: OrderId = path_segment(request.uri().path(), ID_SEGMENT).parse().map_err(|_| unknown())?;
     let (parts, body) = request.into_parts();
-    let body = read_body(&parts.headers, body, BODY_MAX_BYTES).await?;
+    let body = read_json(&parts.headers, body, BODY_MAX_BYTES).await?;
     let visible = visible_order(&api, authorised.scope(), order).await.map_err(|error| refusal(&error))?;
     let wanted = steps::read(&body)?;
     test_merchant(&api, authorised.scope(), visible.merchant).await?;

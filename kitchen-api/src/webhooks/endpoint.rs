@@ -20,7 +20,7 @@ use super::dial::URL_MAX_BYTES;
 use super::dialect::Dialect;
 use super::subscription::{PresenceMode, Wanted};
 use crate::api::Api;
-use crate::body::{BODY_MAX_BYTES, read_body};
+use crate::body::{BODY_MAX_BYTES, read_json};
 use crate::errors::ApiError;
 use crate::oauth::Authorised;
 use crate::orders::json_response;
@@ -62,7 +62,7 @@ pub(crate) async fn set(api: Arc<Api>, authorised: Authorised, request: Request)
         return Err(refused.with_hint(hints::CENTRALIZED));
     }
     let (parts, body) = request.into_parts();
-    let body = read_body(&parts.headers, body, BODY_MAX_BYTES).await?;
+    let body = read_json(&parts.headers, body, BODY_MAX_BYTES).await?;
     let wanted = read_wanted(&body)?;
     let shown = admin(&api)?.set(authorised.application(), &wanted).await.map_err(|error| refusal(&error))?;
     Ok(json_answer(&shown))

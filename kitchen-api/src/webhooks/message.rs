@@ -14,6 +14,7 @@ use super::dialect::Dialect;
 use super::new_event::NewEvent;
 use super::signing::{body_signature, standard_signature};
 use super::subscription::Subscription;
+use crate::json_depth::read_if_shallow;
 
 /// Merchants named in one keep-alive (PARTNER_API, 2.7).
 pub const KEEPALIVE_MERCHANTS_MAX: usize = 1_000;
@@ -114,7 +115,7 @@ pub fn online_merchants(body: &[u8]) -> Vec<MerchantId> {
         #[serde(rename = "merchantIds")]
         merchant_ids: Vec<String>,
     }
-    let answer: Option<Answer> = serde_json::from_slice(body).ok();
+    let answer: Option<Answer> = read_if_shallow(body);
     let ids = answer.map(|answer| answer.merchant_ids).unwrap_or_default();
     ids.iter().take(KEEPALIVE_MERCHANTS_MAX).filter_map(|id| id.parse().ok()).collect()
 }

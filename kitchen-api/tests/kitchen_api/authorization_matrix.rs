@@ -8,13 +8,17 @@
 mod aftermath;
 mod case;
 mod catalogs;
+mod failover;
+mod gone;
 mod judgement;
 mod lists;
 mod menu;
+mod nesting;
 mod open_delivery_and_own;
 mod orders_and_merchants;
 mod outages;
 mod platform;
+mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -183,6 +187,7 @@ async fn serve(platform: &Platform, case: &Case, state: State, findings: &mut Fi
     let is_as_it_should = match state {
         _ if !case.is_of_feed => true,
         State::Primary => polls.0 > polls_before.0,
+        State::Failover => polls.1 > polls_before.1,
         State::Fallback => polls.0 == polls_before.0 && polls.1 > polls_before.1,
     };
     findings.check(is_as_it_should, || format!("{title}: polls went from {polls_before:?} to {polls:?}"));

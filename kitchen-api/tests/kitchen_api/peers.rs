@@ -60,6 +60,8 @@ pub struct Feed {
     pub polls: AtomicU32,
     pub cached: Mutex<HashMap<OrderId, CachedOrder>>,
     pub down: AtomicBool,
+    /// So many requests it takes and dies of, before it answers.
+    pub dies_of: AtomicU32,
     /// It answers polls at once, as a feed of the same process does.
     pub local: AtomicBool,
     /// How often it has delivered what to whom.
@@ -83,6 +85,14 @@ impl Feed {
         if !self.tells_nothing.load(Ordering::SeqCst) {
             self.news.lock().iter().for_each(|news| news.tell(&[merchant]));
         }
+    }
+
+    async fn die(&self) -> Result<(), PrimaryError> {
+        if !count_down(&self.dies_of) {
+            return Ok(());
+        }
+        tokio::task::yield_now().await;
+        Err(PrimaryError::Disconnected)
     }
 
     fn outcome(&self, query: &PollQuery<'_>) -> PollOutcome {
@@ -145,6 +155,7 @@ impl PrimaryFeed for Feed {
                 return Err(PrimaryError::Disconnected);
             }
             self.polls.fetch_add(1, Ordering::SeqCst);
+            self.die().await?;
             Ok(self.outcome(&query))
         })
     }
@@ -158,6 +169,7 @@ impl PrimaryFeed for Feed {
             if self.down.load(Ordering::SeqCst) {
                 return Err(PrimaryError::Disconnected);
             }
+            self.die().await?;
             self.acknowledged.lock().extend(ids.iter().map(|id| (application.clone(), *id)));
             Ok(Vec::new())
         })
@@ -179,6 +191,7 @@ impl PrimaryFeed for Feed {
 pub struct Fallback {
     pub down: AtomicBool,
     pub polls: AtomicU32,
+    pub acknowledgments: AtomicU32,
     /// Every partition's fence was raised a minute ago: acknowledgments hold without the leaders.
     pub is_fenced: AtomicBool,
     pub replays: Replays,
@@ -258,6 +271,7 @@ impl ConnectionPolling for Served<Fallback> {
         request: Request<fallback::AcknowledgeRequest>,
     ) -> Result<Response<fallback::AcknowledgeReply>, Status> {
         self.0.up()?;
+        self.0.acknowledgments.fetch_add(1, Ordering::SeqCst);
         let fences = if request.get_ref().without_leader { self.0.fences() } else { Vec::new() };
         Ok(Response::new(fallback::AcknowledgeReply { fences }))
     }
@@ -319,6 +333,8 @@ pub struct Core {
     pub down: AtomicBool,
     pub hangs: AtomicBool,
     pub serving_reports: AtomicU32,
+    /// Calls of any other kind.
+    pub calls: AtomicU32,
     pub submissions: Submissions,
 }
 
@@ -340,6 +356,11 @@ impl Core {
         self.orders.lock().insert(order, reply);
     }
 
+    async fn called(&self) -> Result<(), Status> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        self.up().await
+    }
+
     async fn up(&self) -> Result<(), Status> {
         if self.hangs.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
@@ -351,12 +372,12 @@ impl Core {
 #[tonic::async_trait]
 impl GatewayCore for Served<Core> {
     async fn submit(&self, request: Request<core::SubmitRequest>) -> Result<Response<core::SubmitReply>, Status> {
-        self.0.up().await?;
+        self.0.called().await?;
         self.0.take_submission(request.into_inner()).map(Response::new)
     }
 
     async fn act(&self, request: Request<core::ActRequest>) -> Result<Response<core::ActReply>, Status> {
-        self.0.up().await?;
+        self.0.called().await?;
         self.0.acts.lock().push(request.into_inner());
         self.0.submissions.pass_gate().await;
         let objection = (*self.0.objection.lock()).into();
@@ -371,7 +392,7 @@ impl GatewayCore for Served<Core> {
         &self,
         request: Request<core::GetOrderRequest>,
     ) -> Result<Response<core::GetOrderReply>, Status> {
-        self.0.up().await?;
+        self.0.called().await?;
         let request = request.into_inner();
         let unknown = || Status::not_found("no such order");
         let order = match request.dispute_id.as_str() {
@@ -386,7 +407,7 @@ impl GatewayCore for Served<Core> {
         &self,
         request: Request<core::GetEvidenceRequest>,
     ) -> Result<Response<core::GetEvidenceReply>, Status> {
-        self.0.up().await?;
+        self.0.called().await?;
         let request = request.into_inner();
         let wanted = (conversions::order_id(&request.order_id)?, conversions::evidence_id(&request.evidence_id)?);
         let found = self.0.evidence.lock().get(&wanted).cloned();
@@ -433,6 +454,8 @@ pub struct Merchants {
     pub shifts_overlap: AtomicBool,
     pub puts: AtomicU32,
     pub lookups: AtomicU32,
+    /// Questions of any kind.
+    pub calls: AtomicU32,
     pub history: History,
     pub down: AtomicBool,
 }
@@ -486,6 +509,11 @@ impl Merchants {
         Ok(if lost { presence::PutRefusal::Overtaken } else { presence::PutRefusal::None })
     }
 
+    fn called(&self) -> Result<(), Status> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        self.up()
+    }
+
     fn up(&self) -> Result<(), Status> {
         if self.down.load(Ordering::SeqCst) { Err(Status::unavailable("down")) } else { Ok(()) }
     }
@@ -514,7 +542,7 @@ impl MerchantConnection for Served<Merchants> {
         &self,
         request: Request<presence::PresenceRequest>,
     ) -> Result<Response<presence::PresenceReply>, Status> {
-        self.0.up()?;
+        self.0.called()?;
         let online = self.0.online.lock();
         let of = |id: MerchantId| presence::MerchantPresence {
             merchant_id: conversions::to_bytes(id.as_bytes()),
@@ -530,12 +558,12 @@ impl MerchantConnection for Served<Merchants> {
         &self,
         request: Request<presence::HistoryRequest>,
     ) -> Result<Response<presence::HistoryReply>, Status> {
-        self.0.up()?;
+        self.0.called()?;
         self.0.history.take(&request.into_inner()).map(Response::new)
     }
 
     async fn lookup(&self, request: Request<presence::LookupRequest>) -> Result<Response<presence::Merchant>, Status> {
-        self.0.up()?;
+        self.0.called()?;
         let Some(presence::lookup_request::By::OpenDeliveryId(id)) = request.into_inner().by else {
             return Err(Status::unimplemented("not scripted"));
         };
@@ -550,7 +578,7 @@ impl MerchantConnection for Served<Merchants> {
         &self,
         request: Request<presence::GetMerchantsRequest>,
     ) -> Result<Response<presence::GetMerchantsReply>, Status> {
-        self.0.up()?;
+        self.0.called()?;
         let known = self.0.merchants.lock();
         let presence::GetMerchantsRequest { merchant_ids, with_presentation } = request.into_inner();
         let mut merchants: Vec<presence::Merchant> =

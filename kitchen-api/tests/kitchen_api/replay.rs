@@ -6,6 +6,7 @@ use event_feed::FeedEvent;
 use order_model::EventCode;
 use serde_json::{Value, json};
 
+use crate::captured_log::CapturedLog;
 use crate::client::Client;
 use crate::documentation::differences;
 use crate::peers::event;
@@ -131,4 +132,33 @@ async fn a_page_is_answered_as_documented() {
     let page = pos.get(&path(2, "")).await.json();
     let schema = &responses["200"]["content"]["application/json"]["schema"];
     assert_eq!(differences(&document, schema, &page, "page"), [""; 0]);
+}
+
+/// Who was given what, in the structured log; what was in it is not there.
+#[tokio::test]
+async fn every_use_leaves_an_audit_record_and_a_refusal_leaves_none() {
+    let (log, _guard) = CapturedLog::start();
+    let (_rig, pos) = rig().await;
+    assert_eq!(pos.get(&path(3, "")).await.status, 403);
+    assert_eq!(pos.get(&path(1, "after=nonsense")).await.status, 400);
+    assert_eq!(log.with("audit", "replay").len(), 0, "nothing was given");
+    let page = pos.get(&path(1, "limit=2")).await.json();
+    let next = page["cursor"].as_str().unwrap();
+    assert_eq!(pos.get(&path(1, &format!("limit=500&after={next}"))).await.status, 200);
+    let (records, events) = (log.with("audit", "replay"), own_events());
+    assert_eq!(records.len(), 2, "one for each use: {records:?}");
+    let (one, id) =
+        (merchant(1).to_string(), |field: &str, at: usize| records[at].get(field).cloned().unwrap_or_default());
+    for at in [0, 1] {
+        assert_eq!((id("application", at).as_str(), id("merchant", at)), ("pos", one.clone()));
+    }
+    assert_eq!((id("events", 0), id("events", 1)), ("2".to_owned(), "3".to_owned()));
+    assert_eq!((id("begins_anew", 0), id("begins_anew", 1)), ("true".to_owned(), "false".to_owned()));
+    let [first, second] = [(&events[0], &events[1]), (&events[2], &events[4])];
+    for (at, (oldest, newest)) in [first, second].into_iter().enumerate() {
+        assert_eq!(id("oldest", at), oldest.created_at.to_string());
+        assert_eq!(id("newest", at), newest.created_at.to_string());
+    }
+    let text = format!("{records:?}");
+    assert!(events.iter().all(|event| !text.contains(&event.order.to_string())), "nothing of their content: {text}");
 }

@@ -37,6 +37,8 @@ const SILENCE: Duration = Duration::from_millis(500);
 pub enum State {
     Primary,
     Fallback,
+    /// The primary dies of every request that it takes, and the fallback answers it.
+    Failover,
 }
 
 /// A running platform.
@@ -49,6 +51,7 @@ pub struct Platform {
     pub own: World,
     pub foreign: World,
     pub unknown: World,
+    state: State,
     _ground: Ground,
     _tables: Tables,
 }
@@ -116,7 +119,7 @@ impl Platform {
         }
         rig.peers.feed.down.store(state == State::Fallback, Ordering::SeqCst);
         rig.peers.fallback.is_fenced.store(true, Ordering::SeqCst);
-        Self { rig, pos, other, revoked, own, foreign, unknown, _ground: ground, _tables: tables }
+        Self { rig, pos, other, revoked, own, foreign, unknown, state, _ground: ground, _tables: tables }
     }
 
     /// Puts back what an own request before may have changed.
@@ -132,6 +135,9 @@ impl Platform {
     pub async fn ask(&self, client: &Client, request: &Filled) -> Answer {
         let headers: Vec<(&str, &str)> = request.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let (method, path, body) = (&request.method, &request.path, request.body.clone());
+        if self.state == State::Failover {
+            self.rig.peers.feed.dies_of.store(1, Ordering::SeqCst);
+        }
         if request.is_endless {
             client.send_until_silent(method, path, &headers, body, SILENCE).await
         } else {

@@ -310,7 +310,9 @@ mod tests {
             });
             registry.abort_with(id, task.abort_handle());
         }
-        tokio::task::yield_now().await;
+        while registry.shared.state.lock().resting.len() < LEAVING_MAX {
+            tokio::task::yield_now().await;
+        }
         let more: Vec<_> = (0..LEAVING_MAX).map(|_| registry.admit(address).ok().unwrap()).collect();
         assert_eq!(registry.admit(address).err(), Some(Refusal::Full), "all that were told are ended by force now");
         drop(more);

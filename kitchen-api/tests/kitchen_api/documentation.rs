@@ -115,6 +115,7 @@ async fn the_served_paths_are_these() {
         "put /merchant/v1.0/merchants/{id}/opening-hours",
         "post /oauth/token",
         "get /v1/versions/orderingApp",
+        "get /v1/versions/merchant",
         "get /v1/events:polling",
         "post /v1/events/acknowledgment",
         "get /v1/orders/{orderId}",

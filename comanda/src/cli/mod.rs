@@ -251,7 +251,14 @@ pub struct PosArgs {
     #[arg(long, default_value = "dev-pos")]
     pub client_id: String,
     /// Its secret
-    #[arg(long, default_value = "dev-pos-secret", env = "COMANDA_CLIENT_SECRET", hide_env_values = true)]
+    // One in 64 begins with a hyphen.
+    #[arg(
+        long,
+        default_value = "dev-pos-secret",
+        env = "COMANDA_CLIENT_SECRET",
+        hide_env_values = true,
+        allow_hyphen_values = true
+    )]
     pub client_secret: String,
     /// Merchants to poll for; all of the application's when none is named
     #[arg(long = "merchant", value_name = "MERCHANT")]

@@ -63,6 +63,10 @@ fn help_is_held() {
 fn usage_and_configuration_have_their_exit_codes() {
     assert_eq!(run(&["nonsense"], &[]).0, 2);
     assert_eq!(run(&["order", "show", "not-a-uuid"], &[]).0, 2);
+    // Nothing listens there; a secret that begins like a flag is taken for what it is.
+    let pos = ["pos", "--url", "http://127.0.0.1:1", "--client-secret", "-0aB", "--once"];
+    let (code, _, stderr) = run(&pos, &[]);
+    assert!(code != 0 && code != 2 && !stderr.contains("unexpected argument"), "{code}: {stderr}");
     let (code, stdout, stderr) =
         run(&["check", "--offline-after", "1", "--ops-addr", "0.0.0.0:9090"], &[("COMANDA_HTP_ADDR", "x")]);
     assert_eq!((code, stdout.as_str()), (64, ""), "{stderr}");

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::open_delivery::OpenDeliveryVersion;
 use crate::store::{
     ApplicationStore, AuthorisationId, CHANGES_MAX, Change, HashedSecret, Kind, StoreError, StoredApplication,
-    StoredAuthorisation,
+    StoredAuthorisation, TokenId,
 };
 
 mod authorisations;
@@ -50,6 +50,8 @@ pub struct Access {
     not_before: Timestamp,
     /// Of an application: since when authorisations count. Of an authorisation: when it was approved.
     authorised_from: Timestamp,
+    /// Those of its tokens that were taken back one by one.
+    revoked_tokens: Vec<TokenId>,
     open_delivery_version: OpenDeliveryVersion,
     /// Made when it is asked for first.
     scope_digest: OnceLock<[u8; 32]>,
@@ -73,6 +75,7 @@ impl Access {
             revoked,
             not_before,
             authorised_from: record.authorised_from,
+            revoked_tokens: record.revoked_tokens.iter().map(|token| token.id).collect(),
             open_delivery_version: record.open_delivery_version,
             scope_digest: OnceLock::new(),
         }
@@ -92,6 +95,7 @@ impl Access {
             revoked: false,
             not_before,
             authorised_from,
+            revoked_tokens: Vec::new(),
             open_delivery_version: OpenDeliveryVersion::default(),
             scope_digest: OnceLock::new(),
         }
@@ -109,6 +113,7 @@ impl Access {
             revoked: true,
             not_before: Timestamp::MAX,
             authorised_from: Timestamp::MAX,
+            revoked_tokens: Vec::new(),
             open_delivery_version: self.open_delivery_version,
             scope_digest: OnceLock::new(),
         }
@@ -153,9 +158,14 @@ impl Access {
         self.not_before
     }
 
-    /// Whether a token issued at `issued_at` still counts.
-    pub fn takes_token_of(&self, issued_at: Timestamp) -> bool {
+    /// Whether tokens issued at `issued_at` still count, but for those taken back one by one.
+    pub fn takes_tokens_of(&self, issued_at: Timestamp) -> bool {
         !self.revoked && issued_at >= self.not_before
+    }
+
+    /// Whether the token `id`, issued at `issued_at`, still counts.
+    pub fn takes_token(&self, id: TokenId, issued_at: Timestamp) -> bool {
+        self.takes_tokens_of(issued_at) && !self.revoked_tokens.contains(&id)
     }
 
     /// Whether `secret` may get a token at `now`. Compares with every secret, so that the time tells nothing.
@@ -407,6 +417,7 @@ pub(crate) fn with_stored(id: &str, kind: Kind, authorisations: Vec<StoredAuthor
         revoked: false,
         not_before: Timestamp::default(),
         authorised_from: Timestamp::default(),
+        revoked_tokens: std::collections::BTreeSet::new(),
         open_delivery_version: OpenDeliveryVersion::default(),
         revision: 1,
         created_at: Timestamp::default(),

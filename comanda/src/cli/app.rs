@@ -60,6 +60,17 @@ pub enum AppCommand {
         #[allow(missing_docs, reason = "flattened")]
         rest: SettingsOnly,
     },
+    /// Take back one access token of an application; its other tokens go on to count
+    #[command(after_help = "Example: comanda app revoke-token pos-vendor \"$TOKEN\"")]
+    RevokeToken {
+        /// Client id
+        client_id: String,
+        /// The token, three parts with dots between them
+        token: String,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "flattened")]
+        rest: SettingsOnly,
+    },
     /// Give an application a new secret, shown once; the old one ends at once
     #[command(after_help = "Example: comanda app rotate pos-vendor")]
     Rotate {

@@ -1,6 +1,6 @@
 //! `comanda app …`: partner applications and what they are authorised for, straight in the table of kitchen-api.
 
-use kitchen_api::store::{ApplicationStore, Applications, Approved, AuthorisationId, Rotation, UserCode};
+use kitchen_api::store::{ApplicationStore, Applications, Approved, AuthorisationId, NamedToken, Rotation, UserCode};
 use kitchen_api::{Entropy, OpenDeliveryVersion};
 use order_model::{ApplicationId, MerchantId};
 use secrecy::ExposeSecret;
@@ -48,6 +48,7 @@ pub async fn execute(command: AppCommand) -> Result<(), Failure> {
             print(&rest, &row, &format!("{authorization} is revoked; its tokens end within 5 s"));
             Ok(())
         }
+        AppCommand::RevokeToken { client_id, token, rest } => revoke_token(&client_id, &token, &rest).await,
         AppCommand::OpenDelivery { client_id, spoken, rest } => open_delivery(&client_id, &spoken, &rest).await,
         AppCommand::Grant(arguments) => grant(&arguments).await,
         AppCommand::Revoke(arguments) => revoke(&arguments).await,
@@ -116,6 +117,20 @@ async fn revoke(arguments: &AppMerchants) -> Result<(), Failure> {
         format!("{application} no longer sees {} merchants; effective within 5 s", merchants.len())
     };
     print(&arguments.rest, &json!({"clientId": arguments.client_id, "merchants": arguments.merchants}), &text);
+    Ok(())
+}
+
+async fn revoke_token(client_id: &str, token: &str, rest: &SettingsOnly) -> Result<(), Failure> {
+    let application = parse(client_id)?;
+    let named = token.parse::<NamedToken>().map_err(|error| Failure::Usage(format!("TOKEN: {error}")))?;
+    if named.application != application {
+        return Err(Failure::Usage(format!("TOKEN: is of {}, not of {application}", named.application)));
+    }
+    let revoked = applications(rest).await?.revoke_token(&application, named.token).await;
+    revoked.context("revoking the token")?;
+    let (id, until) = (named.token.id, named.token.until);
+    let row = json!({"clientId": client_id, "tokenId": id.to_string(), "until": until.to_string()});
+    print(rest, &row, &format!("token {id} of {application} is revoked; it ends within 5 s"));
     Ok(())
 }
 

@@ -30,6 +30,7 @@ fn help_is_held() {
         &["app", "authorizations"],
         &["app", "revoke-authorization"],
         &["app", "rotate"],
+        &["app", "revoke-token"],
         &["app", "open-delivery"],
         &["merchant"],
         &["merchant", "add"],
@@ -173,6 +174,13 @@ async fn the_commands_work_beside_a_running_platform() {
     })
     .await;
     assert!(polled.contains("PLACED"), "{polled}");
+
+    let credentials = format!("grantType=client_credentials&clientId=vendor&clientSecret={secret}");
+    let granted = post_form(&url, "/authentication/v1.0/oauth/token", &credentials).await;
+    let token = granted["accessToken"].as_str().unwrap();
+    assert_eq!(json(&["app", "revoke-token", "vendor", token, "--json"])["clientId"], "vendor");
+    let (code, _, stderr) = run(&["app", "revoke-token", "other", token], &environment);
+    assert!(code == 2 && stderr.contains("is of vendor"), "{code}: {stderr}");
 
     distributed_application(&url, &environment, &json).await;
 

@@ -29,6 +29,7 @@ impl OneApplication {
             revoked: false,
             not_before: Timestamp::default(),
             authorised_from: Timestamp::default(),
+            revoked_tokens: std::collections::BTreeSet::new(),
             open_delivery_version: kitchen_api::OpenDeliveryVersion::default(),
             revision: 1,
             created_at: Timestamp::default(),

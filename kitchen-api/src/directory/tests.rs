@@ -39,6 +39,7 @@ impl InMemory {
                 revoked,
                 not_before: Timestamp::default(),
                 authorised_from: Timestamp::default(),
+                revoked_tokens: std::collections::BTreeSet::new(),
                 open_delivery_version: OpenDeliveryVersion::default(),
                 revision,
                 created_at: Timestamp::default(),
@@ -159,10 +160,10 @@ async fn a_cached_application_sees_its_revocation_and_its_removal() {
     rig.memory.set("one", false, &[1]);
     rig.refresh().await.unwrap();
     let cached = rig.directory.find(&"one".parse().unwrap()).unwrap();
-    assert!(cached.access().takes_token_of(Timestamp::from_unix_ms(1)));
+    assert!(cached.access().takes_tokens_of(Timestamp::from_unix_ms(1)));
     rig.memory.set("one", true, &[1]);
     rig.refresh().await.unwrap();
-    assert!(!cached.access().takes_token_of(Timestamp::from_unix_ms(1)));
+    assert!(!cached.access().takes_tokens_of(Timestamp::from_unix_ms(1)));
     assert!(!cached.access().takes_secret("secret", Timestamp::from_unix_ms(1)));
     rig.memory.set("one", false, &[1]);
     rig.refresh().await.unwrap();
@@ -171,7 +172,7 @@ async fn a_cached_application_sees_its_revocation_and_its_removal() {
     let revision = rig.memory.changes.lock().last().unwrap().revision + 1;
     rig.memory.changes.lock().push(Change { revision, application: "one".parse().unwrap(), authorisation: None });
     rig.refresh().await.unwrap();
-    assert!(!cached.access().takes_token_of(Timestamp::MAX) && cached.access().scope.merchants().is_empty());
+    assert!(!cached.access().takes_tokens_of(Timestamp::MAX) && cached.access().scope.merchants().is_empty());
 }
 
 #[tokio::test]

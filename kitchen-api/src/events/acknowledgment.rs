@@ -23,6 +23,9 @@ use crate::store::Kind;
 const IDS_MAX: usize = 10_000;
 /// Bytes of one acknowledgment: 10,000 whole events.
 const ACKNOWLEDGMENT_MAX_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes that one acknowledgment is read of before others have their turn: what has arrived as a whole would otherwise be read in one go,
+/// and the polls of a worker thread wait for it.
+const TURN_BYTES: usize = 32 * 1024;
 
 /// Answers an acknowledgment.
 pub(crate) async fn acknowledge(api: Arc<Api>, authorised: Authorised, request: Request) -> Result<Response, ApiError> {
@@ -39,8 +42,14 @@ pub(crate) async fn acknowledge_at_most(
     let (parts, body) = request.into_parts();
     let mut chunks = Chunks::new(&parts.headers, body, ACKNOWLEDGMENT_MAX_BYTES)?;
     let mut scanner = IdScanner::new(ids_max);
+    let mut turn_bytes = 0;
     while let Some(chunk) = chunks.next().await? {
         scanner.push(&chunk).map_err(|error| refusal(error, ids_max))?;
+        turn_bytes += chunk.len();
+        if turn_bytes >= TURN_BYTES {
+            tokio::task::yield_now().await;
+            turn_bytes = 0;
+        }
     }
     let mut ids = scanner.finish().map_err(|error| refusal(error, ids_max))?;
     if authorised.access().kind() == Kind::Distributed {

@@ -13,8 +13,9 @@ use siphasher::sip128::{Hash128, Hasher128, SipHasher24};
 
 use crate::directory::{Application, Authorisation};
 use crate::entropy::Entropy;
+use crate::store::TokenId;
 
-/// Tokens remembered: 60,000 applications with one each, and room. About 60 bytes a token.
+/// Tokens remembered: 60,000 applications with one each, and room. About 80 bytes a token.
 const TOKENS_MAX: usize = 100_000;
 
 /// The SipHash-2-4 of a token, 128 bits under the cache's key: a third of the time of a SHA-256.
@@ -54,6 +55,8 @@ pub(crate) struct CachedToken {
     pub(crate) application: Arc<Application>,
     /// Under which of its authorisations, if it is a distributed one.
     pub(crate) authorisation: Option<Arc<Authorisation>>,
+    /// Which token it is.
+    pub(crate) id: TokenId,
     /// When it was issued.
     pub(crate) issued_at: Timestamp,
     /// From then on it does not count; the leeway is in it.

@@ -14,7 +14,7 @@ use super::keys::{KeyError, Keys};
 use crate::config::TokenConfig;
 use crate::directory::{Access, Authorisation, Directory};
 use crate::entropy::Entropy;
-use crate::store::{AuthorisationId, Kind};
+use crate::store::{AuthorisationId, Kind, TokenId};
 
 /// How far the clocks of two instances may be apart, in seconds.
 const LEEWAY_S: i64 = 30;
@@ -30,7 +30,7 @@ struct Claims {
     aud: String,
     /// The application.
     sub: String,
-    /// Unique per token.
+    /// Unique per token, a [`TokenId`]: by it a single one is taken back.
     jti: String,
     iat: i64,
     nbf: i64,
@@ -121,7 +121,7 @@ impl Tokens {
             iss: self.issuer.clone(),
             aud: self.audience.clone(),
             sub: application.as_str().to_owned(),
-            jti: hex::encode(self.entropy.bytes::<16>()),
+            jti: TokenId::from_bytes(self.entropy.bytes()).to_string(),
             iat: issued_s,
             nbf: issued_s,
             exp: now_s.saturating_add(self.lifetime_s),
@@ -166,6 +166,7 @@ impl Tokens {
         Ok(CachedToken {
             application,
             authorisation,
+            id: claims.jti.parse().map_err(|_| TokenError::Invalid)?,
             issued_at: Timestamp::from_unix_ms(claims.iat.saturating_mul(1000)),
             expires_at: Timestamp::from_unix_ms(claims.exp.saturating_add(LEEWAY_S).saturating_mul(1000)),
         })
@@ -178,7 +179,7 @@ impl CachedToken {
             return Err(TokenError::Expired);
         }
         let application = self.application.access();
-        if !application.takes_token_of(self.issued_at) {
+        if !application.takes_token(self.id, self.issued_at) {
             return Err(TokenError::Revoked);
         }
         // A token sees what its authorisation lets it see, and never what the application does beyond it.

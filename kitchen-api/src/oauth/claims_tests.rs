@@ -42,7 +42,7 @@ impl Rig {
     /// A token with other claims or another header, signed with our key all the same.
     fn forged(&self, header: &Header, change: impl FnOnce(&mut serde_json::Value)) -> String {
         let mut claims = json!({
-            "iss": "comanda", "aud": "comanda-partner-api", "sub": "app", "jti": "1",
+            "iss": "comanda", "aud": "comanda-partner-api", "sub": "app", "jti": "01".repeat(16),
             "iat": START_S, "nbf": START_S, "exp": START_S + 60,
         });
         change(&mut claims);

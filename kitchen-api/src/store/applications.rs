@@ -1,8 +1,9 @@
-//! The administration of applications: create, grant, take back, revoke, rotate, list.
+//! The administration of applications: create, grant, take back, revoke (also a single token), rotate, list.
 //!
 //! Called by the CLI and by `dev`. Each change and the revision that announces it are one transaction, so that a
 //! directory that reads revisions can miss none. Secrets leave this file once, as the return value of the call that made them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -15,10 +16,12 @@ use order_model::{ApplicationId, MerchantId, SharedClock, Timestamp};
 use secrecy::SecretString;
 
 use super::records::{
-    APPLICATION_SK, ApplicationRecord, GRANT_SK, HashedSecret, Kind, OPEN_DELIVERY_VERSION, StoredApplication,
-    application_item, application_pk, grant_item, key, number, secrets_value, text,
+    APPLICATION_SK, ApplicationRecord, GRANT_SK, HashedSecret, Kind, OPEN_DELIVERY_VERSION, REVOKED_TOKENS,
+    StoredApplication, application_item, application_pk, grant_item, key, number, revoked_tokens_value, secrets_value,
+    text,
 };
 use super::requests::{send_or_unavailable, unavailable};
+use super::revoked_tokens::{REVOKED_TOKENS_MAX, RevokedToken, over_and_standing};
 use super::table::table_name;
 use super::{ApplicationStore, StoreError};
 use crate::entropy::Entropy;
@@ -99,6 +102,7 @@ impl Applications {
             revoked: false,
             not_before: Timestamp::default(),
             authorised_from: Timestamp::default(),
+            revoked_tokens: BTreeSet::new(),
             open_delivery_version: OpenDeliveryVersion::default(),
             revision: 0,
             created_at: now,
@@ -227,6 +231,34 @@ impl Applications {
         Ok(SecretString::from(secret))
     }
 
+    /// Takes one token back, within 5 s; all others go on to count.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownApplication`]; [`StoreError::RevokedTokens`] where [`REVOKED_TOKENS_MAX`] are taken back already.
+    pub async fn revoke_token(&self, id: &ApplicationId, token: RevokedToken) -> Result<(), StoreError> {
+        let revoked = self.existing(id).await?.record.revoked_tokens;
+        let (over, standing) = over_and_standing(&revoked, self.clock.now());
+        if !over.is_empty() {
+            self.change_revoked_tokens(id, "DELETE", &over).await?;
+        }
+        if standing >= REVOKED_TOKENS_MAX && !revoked.contains(&token) {
+            return Err(StoreError::RevokedTokens { most: REVOKED_TOKENS_MAX });
+        }
+        self.change_revoked_tokens(id, "ADD", &[token]).await
+    }
+
+    /// Adds to the set or takes from it, whatever else is in there: two who do so at the same time lose nothing.
+    async fn change_revoked_tokens(
+        &self,
+        id: &ApplicationId,
+        verb: &str,
+        tokens: &[RevokedToken],
+    ) -> Result<(), StoreError> {
+        let values = [(":revoked_tokens", revoked_tokens_value(tokens))];
+        let clause = format!(" {verb} {REVOKED_TOKENS} :revoked_tokens");
+        self.change(id, |revision| Ok(vec![self.touch(id, revision, &clause, &values)?])).await
+    }
+
     /// Says which version of Open Delivery the application knows; effective within 5 s.
     ///
     /// # Errors
@@ -262,7 +294,7 @@ impl Applications {
         self.load(id).await?.ok_or_else(|| StoreError::UnknownApplication(id.clone()))
     }
 
-    /// An update of the application's own item that moves it to `revision`; `set` continues the SET expression.
+    /// An update of the application's own item that moves it to `revision`; `set` continues the expression, which is in its SET clause.
     fn touch(
         &self,
         id: &ApplicationId,

@@ -24,6 +24,7 @@ mod changes;
 pub(crate) mod kept;
 mod records;
 pub(crate) mod requests;
+mod revoked_tokens;
 pub(crate) mod table;
 
 use futures::future::BoxFuture;
@@ -39,6 +40,7 @@ pub use authorisations::{
 };
 pub use kept::RequestTable;
 pub use records::{ApplicationRecord, HashedSecret, Kind, StoredApplication};
+pub use revoked_tokens::{NamedToken, NoTokenError, ParseTokenIdError, REVOKED_TOKENS_MAX, RevokedToken, TokenId};
 pub use table::create_tables;
 
 /// A step on the table that failed.
@@ -71,6 +73,14 @@ pub enum StoreError {
     /// An authorisation is for at least one merchant and at most so many.
     #[error("an authorisation takes 1 to {most} merchants")]
     Merchants {
+        /// How many.
+        most: usize,
+    },
+    /// As many tokens of the application are taken back as are kept.
+    #[error(
+        "{most} tokens of the application are taken back already; a new secret (`comanda app rotate`) ends all of them"
+    )]
+    RevokedTokens {
         /// How many.
         most: usize,
     },

@@ -3,7 +3,7 @@
 //! Used by the rest of `store` and by the directory. Secrets are 256 random bits, so one salted SHA-256 is enough; a password
 //! hash would only make the token endpoint easy to overload.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -14,12 +14,15 @@ use subtle::ConstantTimeEq;
 
 use super::StoreError;
 use super::authorisations::StoredAuthorisation;
+use super::revoked_tokens::RevokedToken;
 use crate::open_delivery::OpenDeliveryVersion;
 
 /// The format of every item this version writes.
 pub(super) const FORMAT: u64 = 1;
 /// The sort key of an application's own item.
 pub(super) const APPLICATION_SK: &str = "application";
+/// The tokens of an application that were taken back one by one; absent when there are none.
+pub(super) const REVOKED_TOKENS: &str = "revoked_tokens";
 /// Which Open Delivery an application knows; absent for the newest.
 pub(super) const OPEN_DELIVERY_VERSION: &str = "open_delivery_version";
 /// What the sort keys of grants begin with.
@@ -88,6 +91,8 @@ pub struct ApplicationRecord {
     /// Authorisations approved before this instant do not count. A new secret leaves it as it is: restaurants need not
     /// approve again because a vendor changed its secret.
     pub authorised_from: Timestamp,
+    /// Single tokens of it that were taken back, until they have ended by themselves.
+    pub revoked_tokens: BTreeSet<RevokedToken>,
     /// The version of Open Delivery it was written for.
     pub open_delivery_version: OpenDeliveryVersion,
     /// The revision of its last change.
@@ -156,6 +161,9 @@ pub(super) fn application_item(record: &ApplicationRecord) -> Item {
     if record.authorised_from > Timestamp::default() {
         item.insert("authorised_from_ms".to_owned(), number(record.authorised_from.unix_ms()));
     }
+    if !record.revoked_tokens.is_empty() {
+        item.insert(REVOKED_TOKENS.to_owned(), revoked_tokens_value(&record.revoked_tokens));
+    }
     if record.open_delivery_version != OpenDeliveryVersion::default() {
         item.insert(OPEN_DELIVERY_VERSION.to_owned(), text(record.open_delivery_version.name()));
     }
@@ -190,6 +198,17 @@ pub(super) fn read_secrets(item: &Item, field: &'static str) -> Result<Vec<Hashe
     secrets.ok_or(StoreError::Malformed { field })?.iter().map(read_secret).collect()
 }
 
+/// A set of texts, which is added to and taken from without reading it first.
+pub(super) fn revoked_tokens_value<'a>(tokens: impl IntoIterator<Item = &'a RevokedToken>) -> AttributeValue {
+    AttributeValue::Ss(tokens.into_iter().map(|token| token.to_text()).collect())
+}
+
+fn read_revoked_tokens(value: &AttributeValue) -> Result<BTreeSet<RevokedToken>, StoreError> {
+    let malformed = || StoreError::Malformed { field: REVOKED_TOKENS };
+    let texts = value.as_ss().map_err(|_| malformed())?;
+    texts.iter().map(|text| RevokedToken::read(text).ok_or_else(malformed)).collect()
+}
+
 pub(super) fn read_application(item: &Item) -> Result<ApplicationRecord, StoreError> {
     if read_number::<u64>(item, "format")? != FORMAT {
         return Err(StoreError::Malformed { field: "format" });
@@ -202,6 +221,10 @@ pub(super) fn read_application(item: &Item) -> Result<ApplicationRecord, StoreEr
     // One that only a later version knows must not keep the whole table from being read.
     let open_delivery_version =
         read_text(item, OPEN_DELIVERY_VERSION).ok().and_then(OpenDeliveryVersion::parse).unwrap_or_default();
+    let revoked_tokens = match item.get(REVOKED_TOKENS) {
+        Some(value) => read_revoked_tokens(value)?,
+        None => BTreeSet::new(),
+    };
     Ok(ApplicationRecord {
         id: read_text(item, "id")?.parse().map_err(|_| StoreError::Malformed { field: "id" })?,
         name: read_text(item, "name")?.to_owned(),
@@ -213,6 +236,7 @@ pub(super) fn read_application(item: &Item) -> Result<ApplicationRecord, StoreEr
             .ok_or(StoreError::Malformed { field: "revoked" })?,
         not_before: Timestamp::from_unix_ms(read_number(item, "not_before_ms")?),
         authorised_from: Timestamp::from_unix_ms(authorised_from_ms),
+        revoked_tokens,
         open_delivery_version,
         revision: read_number(item, "revision")?,
         created_at: Timestamp::from_unix_ms(read_number(item, "created_at_ms")?),
@@ -236,6 +260,7 @@ pub(super) fn read_grant(item: &Item) -> Result<Grant, StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::revoked_tokens::TokenId;
     use super::*;
 
     #[test]
@@ -250,6 +275,10 @@ mod tests {
             revoked: true,
             not_before: Timestamp::from_unix_ms(5),
             authorised_from: Timestamp::from_unix_ms(4),
+            revoked_tokens: BTreeSet::from([
+                RevokedToken { id: TokenId::from_bytes([7; 16]), until: Timestamp::from_unix_ms(9_000) },
+                RevokedToken { id: TokenId::from_bytes([8; 16]), until: Timestamp::from_unix_ms(8_000) },
+            ]),
             open_delivery_version: OpenDeliveryVersion::V1_3,
             revision: 7,
             created_at: Timestamp::from_unix_ms(3),

@@ -61,7 +61,7 @@ impl View {
 /// What an application may see; `None` when it is unknown or revoked.
 pub(super) fn access_of(directory: &Directory, id: &ApplicationId) -> Option<Arc<Access>> {
     let access = directory.find(id)?.access();
-    access.takes_token_of(Timestamp::MAX).then_some(access)
+    access.takes_tokens_of(Timestamp::MAX).then_some(access)
 }
 
 /// Since when an application may see events of a merchant, if it may.

@@ -1,13 +1,14 @@
 //! The table of applications against a real DynamoDB in this process.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-use kitchen_api::store::{ApplicationStore, Rotation, StoreError};
+use kitchen_api::store::{ApplicationStore, REVOKED_TOKENS_MAX, RevokedToken, Rotation, StoreError, TokenId};
 use kitchen_api::{Applications, Entropy, OpenDeliveryVersion, create_tables};
 use local_aws::LocalAws;
-use order_model::{ApplicationId, Clock, MerchantId};
+use order_model::{ApplicationId, Clock, MerchantId, Timestamp};
 use secrecy::ExposeSecret;
 
 use crate::rig::TestClock;
@@ -141,6 +142,44 @@ async fn the_version_of_open_delivery_is_announced_and_survives_other_changes() 
     assert!(matches!(refused, Err(StoreError::Distributed(_))), "it gets no token here");
     let unknown = applications.set_open_delivery_version(&id("nobody"), OpenDeliveryVersion::V1_3).await;
     assert!(matches!(unknown, Err(StoreError::UnknownApplication(_))));
+    table.aws.shutdown().await;
+}
+
+#[tokio::test]
+async fn tokens_are_taken_back_one_by_one_until_they_have_ended_by_themselves() {
+    let table = table().await;
+    let applications = &table.applications;
+    let in_an_hour = table.clock.now().plus(Duration::from_secs(3_600));
+    // Whole seconds, as in the table.
+    let until = Timestamp::from_unix_ms(in_an_hour.unix_s_ceil() * 1_000);
+    let token = |number: u8, until| RevokedToken { id: TokenId::from_bytes([number; 16]), until };
+    let revoked = async || applications.load(&id("app")).await.unwrap().unwrap().record.revoked_tokens;
+    let unknown = applications.revoke_token(&id("app"), token(0, until)).await;
+    assert!(matches!(unknown, Err(StoreError::UnknownApplication(_))), "{unknown:?}");
+    applications.create(&id("app"), "").await.unwrap();
+    let before = applications.head().await.unwrap();
+    let (app, first, second) = (id("app"), token(0, until), token(1, until));
+    let (one, other) = tokio::join!(applications.revoke_token(&app, first), applications.revoke_token(&app, second));
+    assert!(one.is_ok() && other.is_ok(), "{one:?} {other:?}");
+    assert_eq!(revoked().await, BTreeSet::from([first, second]), "at the same time, and none is lost");
+    assert_eq!(applications.changes_after(before).await.unwrap().len(), 2, "each is announced");
+    applications.rotate(&id("app"), Rotation::Immediately).await.unwrap();
+    assert_eq!(revoked().await.len(), 2, "another change leaves them as they are");
+
+    for number in 2..REVOKED_TOKENS_MAX as u8 {
+        applications.revoke_token(&id("app"), token(number, until)).await.unwrap();
+    }
+    let full = applications.revoke_token(&id("app"), token(200, until)).await;
+    assert!(matches!(full, Err(StoreError::RevokedTokens { most: REVOKED_TOKENS_MAX })), "{full:?}");
+    applications.revoke_token(&id("app"), first).await.unwrap();
+    table.clock.jump(Duration::from_secs(3_602));
+    let later = token(200, table.clock.now().plus(Duration::from_secs(60)));
+    applications.revoke_token(&id("app"), later).await.unwrap();
+    assert_eq!(
+        revoked().await.iter().map(|token| token.id).collect::<Vec<_>>(),
+        [later.id],
+        "those that have ended make room"
+    );
     table.aws.shutdown().await;
 }
 

@@ -110,6 +110,7 @@ impl InMemoryApplications {
                 revoked: false,
                 not_before: Timestamp::default(),
                 authorised_from: Timestamp::default(),
+                revoked_tokens: std::collections::BTreeSet::new(),
                 open_delivery_version: kitchen_api::OpenDeliveryVersion::default(),
                 revision,
                 created_at: Timestamp::default(),

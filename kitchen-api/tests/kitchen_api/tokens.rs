@@ -6,6 +6,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use kitchen_api::Config;
+use kitchen_api::store::NamedToken;
 use order_model::Clock;
 use serde_json::{Value, json};
 
@@ -164,6 +165,25 @@ async fn revocation_and_grants_take_effect_on_tokens_already_out() {
     });
     let renewed = rig.once_known("pos").await;
     assert_eq!((status(&renewed).await, status(&pos).await), (204, 401), "new tokens count, old ones do not come back");
+}
+
+#[tokio::test]
+async fn one_token_is_taken_back_and_the_others_go_on_to_count() {
+    let rig = Rig::start().await;
+    let (first, second) = (rig.token("pos").await, rig.token("pos").await);
+    let named: NamedToken = first.parse().unwrap();
+    assert_eq!(named.application.as_str(), "pos");
+    let [lost, kept] = [&first, &second].map(|token| rig.client.with_token(token));
+    assert_eq!((status(&lost).await, status(&kept).await), (204, 204));
+    rig.applications.change("pos", |stored| {
+        stored.record.revoked_tokens.insert(named.token);
+    });
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
+    while status(&lost).await != 401 {
+        assert!(tokio::time::Instant::now() < deadline, "effective within 5 s");
+    }
+    assert_eq!(status(&kept).await, 204);
+    assert_eq!(status(&rig.as_application("pos").await).await, 204, "new ones count as well");
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ const IDS_MAX: usize = 10_000;
 const ACKNOWLEDGMENT_MAX_BYTES: usize = 8 * 1024 * 1024;
 /// Bytes that one acknowledgment is read of before others have their turn: what has arrived as a whole would otherwise be read in one go,
 /// and the polls of a worker thread wait for it.
-const TURN_BYTES: usize = 32 * 1024;
+const TURN_BYTES: usize = 8 * 1024;
 
 /// Answers an acknowledgment.
 pub(crate) async fn acknowledge(api: Arc<Api>, authorised: Authorised, request: Request) -> Result<Response, ApiError> {
@@ -44,11 +44,13 @@ pub(crate) async fn acknowledge_at_most(
     let mut scanner = IdScanner::new(ids_max);
     let mut turn_bytes = 0;
     while let Some(chunk) = chunks.next().await? {
-        scanner.push(&chunk).map_err(|error| refusal(error, ids_max))?;
-        turn_bytes += chunk.len();
-        if turn_bytes >= TURN_BYTES {
-            tokio::task::yield_now().await;
-            turn_bytes = 0;
+        for piece in chunk.chunks(TURN_BYTES) {
+            if turn_bytes >= TURN_BYTES {
+                tokio::task::yield_now().await;
+                turn_bytes = 0;
+            }
+            scanner.push(piece).map_err(|error| refusal(error, ids_max))?;
+            turn_bytes += piece.len();
         }
     }
     let mut ids = scanner.finish().map_err(|error| refusal(error, ids_max))?;

@@ -117,16 +117,24 @@ impl EventId {
     pub fn try_from_slice(bytes: &[u8]) -> Result<Self, ParseIdError> {
         Uuid::from_slice(bytes).map(Self).map_err(|_| ParseIdError { kind: "event id" })
     }
+
+    /// Reads the hyphenated form, 36 characters in either case.
+    ///
+    /// # Errors
+    /// When `text` is anything else.
+    pub fn try_from_ascii(text: &[u8]) -> Result<Self, ParseIdError> {
+        if text.len() != 36 {
+            return Err(ParseIdError { kind: "event id" });
+        }
+        Uuid::try_parse_ascii(text).map(Self).map_err(|_| ParseIdError { kind: "event id" })
+    }
 }
 
 impl FromStr for EventId {
     type Err = ParseIdError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.len() != 36 {
-            return Err(ParseIdError { kind: "event id" });
-        }
-        Uuid::try_parse(text).map(Self).map_err(|_| ParseIdError { kind: "event id" })
+        Self::try_from_ascii(text.as_bytes())
     }
 }
 

@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::modules::Modules;
 use crate::open_delivery::OpenDeliveryVersion;
 use crate::store::{
     ApplicationStore, AuthorisationId, CHANGES_MAX, Change, HashedSecret, Kind, StoreError, StoredApplication,
@@ -52,6 +53,8 @@ pub struct Access {
     authorised_from: Timestamp,
     /// Those of its tokens that were taken back one by one.
     revoked_tokens: Vec<TokenId>,
+    /// Of an application; an authorisation has none of its own.
+    modules: Modules,
     open_delivery_version: OpenDeliveryVersion,
     /// Made when it is asked for first.
     scope_digest: OnceLock<[u8; 32]>,
@@ -76,6 +79,7 @@ impl Access {
             not_before,
             authorised_from: record.authorised_from,
             revoked_tokens: record.revoked_tokens.iter().map(|token| token.id).collect(),
+            modules: record.modules,
             open_delivery_version: record.open_delivery_version,
             scope_digest: OnceLock::new(),
         }
@@ -96,6 +100,7 @@ impl Access {
             not_before,
             authorised_from,
             revoked_tokens: Vec::new(),
+            modules: Modules::NONE,
             open_delivery_version: OpenDeliveryVersion::default(),
             scope_digest: OnceLock::new(),
         }
@@ -114,6 +119,7 @@ impl Access {
             not_before: Timestamp::MAX,
             authorised_from: Timestamp::MAX,
             revoked_tokens: Vec::new(),
+            modules: Modules::NONE,
             open_delivery_version: self.open_delivery_version,
             scope_digest: OnceLock::new(),
         }
@@ -131,6 +137,11 @@ impl Access {
     /// Where its permissions come from.
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// The modules that the application has; none where this is an authorisation, whose tokens have those of the application.
+    pub fn modules(&self) -> Modules {
+        self.modules
     }
 
     /// Which version of Open Delivery it knows.
@@ -418,6 +429,7 @@ pub(crate) fn with_stored(id: &str, kind: Kind, authorisations: Vec<StoredAuthor
         not_before: Timestamp::default(),
         authorised_from: Timestamp::default(),
         revoked_tokens: std::collections::BTreeSet::new(),
+        modules: Modules::ALL,
         open_delivery_version: OpenDeliveryVersion::default(),
         revision: 1,
         created_at: Timestamp::default(),

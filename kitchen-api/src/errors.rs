@@ -15,6 +15,8 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use order_model::MerchantId;
 use serde_json::{Value, json};
 
+use crate::modules::Module;
+
 /// What a client should wait before it repeats a request that our own dependencies made fail, in seconds.
 pub const RETRY_AFTER_S: u32 = 1;
 
@@ -88,6 +90,13 @@ impl ApiError {
     /// 403: the application has no permission.
     pub fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "Forbidden", message)
+    }
+
+    /// 403: the application has not the module that the operation belongs to, whatever the request names.
+    pub fn module_not_granted(module: Module) -> Self {
+        let name = module.name();
+        let message = format!("The application does not have the module {name}: the platform's operator grants it.");
+        Self::new(StatusCode::FORBIDDEN, "ModuleNotGranted", message).with_hint(hints::MODULE_NOT_GRANTED)
     }
 
     /// 404: foreign, unknown or too old, alike.

@@ -22,6 +22,7 @@ use proto::gateway_core::Action;
 use crate::api::Api;
 use crate::errors::ApiError;
 use crate::events::Polled;
+use crate::modules::Module;
 use crate::oauth::Authorised;
 use crate::operations::{self, Document, OpenDeliveryOperation, Operation, POLL, Row, Verb};
 use crate::orders::json_response;
@@ -47,9 +48,12 @@ fn router(api: &Arc<Api>) -> Router {
     let mut limits = OperationLimits::new(api.limits_requests, api.clock.clone());
     for row in operations::all() {
         let metrics = Arc::new(EndpointMetrics::new(row.id, api.clock.clone()));
-        let endpoint = endpoint(api, row, &metrics, limits.of(row));
-        for path in row.paths.iter().flat_map(|path| api.open_delivery.prefix.mount(row.document, path)) {
-            router = router.route(&path, endpoint.clone());
+        let limit = limits.of(row);
+        for path in row.paths {
+            let endpoint = endpoint(api, row, row.module(path), &metrics, limit.clone());
+            for mounted in api.open_delivery.prefix.mount(row.document, path) {
+                router = router.route(&mounted, endpoint.clone());
+            }
         }
     }
     let metrics = Arc::new(EndpointMetrics::new("none", api.clock.clone()));
@@ -86,13 +90,14 @@ const fn error_shape(document: Document) -> fn(ApiError) -> Response {
 fn endpoint(
     api: &Arc<Api>,
     row: &Row,
+    module: Option<Module>,
     metrics: &Arc<EndpointMetrics>,
     limit: Option<Arc<OperationLimit>>,
 ) -> MethodRouter {
     let error_shape = error_shape(row.document);
     let (api_of_all, metrics) = (Arc::clone(api), Arc::clone(metrics));
     let keeps_answers = row.keeps_answers();
-    let wiring = Wiring { api: api_of_all, metrics, verb: row.verb, limit, error_shape, keeps_answers };
+    let wiring = Wiring { api: api_of_all, metrics, verb: row.verb, module, limit, error_shape, keeps_answers };
     let act = |action| wiring.authorised(move |api, authorised, request| orders::act(api, authorised, request, action));
     let step =
         |action| wiring.authorised(move |api, authorised, request| logistics::step(api, authorised, request, action));
@@ -187,6 +192,8 @@ struct Wiring {
     api: Arc<Api>,
     metrics: Arc<EndpointMetrics>,
     verb: Verb,
+    /// What an application needs for it; `None` where no token is taken.
+    module: Option<Module>,
     error_shape: fn(ApiError) -> Response,
     limit: Option<Arc<OperationLimit>>,
     /// Whether an Idempotency-Key is honoured.
@@ -230,17 +237,20 @@ impl Wiring {
         }
     }
 
-    /// An endpoint that needs a token.
+    /// An endpoint that needs a token, of an application that has its module.
     fn authorised<H, F>(&self, handler: H) -> MethodRouter
     where
         H: Fn(Arc<Api>, Authorised, Request) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Result<Response, ApiError>> + Send + 'static,
     {
+        // When the router is built, not when a request comes.
+        let module =
+            self.module.expect("every operation that takes a token belongs to a module: `operations::modules`");
         let (limit, keeps_answers, error_shape) = (self.limit.clone(), self.keeps_answers, self.error_shape);
         self.open(move |api, request| {
             let (handler, limit) = (handler.clone(), limit.clone());
             async move {
-                let authorised = api.authorise(request.headers())?;
+                let authorised = api.authorise_for(request.headers(), module)?;
                 limit.map_or(Ok(()), |limit| limit.check(&authorised))?;
                 if keeps_answers && idempotency::is_asked(request.headers()) {
                     let of_whom = (caller(&authorised), authorised.access().scope_digest());

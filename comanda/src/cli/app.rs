@@ -80,6 +80,21 @@ pub enum AppCommand {
         #[allow(missing_docs, reason = "flattened")]
         rest: SettingsOnly,
     },
+    /// Show which modules of the API an application has, or grant or revoke some; a new one has all
+    #[command(after_help = "Example: comanda app modules pos-vendor --revoke catalog,shipping")]
+    Modules {
+        /// Client id
+        client_id: String,
+        /// Modules it is to have, with commas between them
+        #[arg(long, value_name = "MODULES", conflicts_with = "revoke")]
+        grant: Option<String>,
+        /// Modules to take away, with commas between them; calls that belong to one are then refused with 403
+        #[arg(long, value_name = "MODULES")]
+        revoke: Option<String>,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "flattened")]
+        rest: SettingsOnly,
+    },
     /// Say which version of Open Delivery an application knows: what is newer is hidden from it
     #[command(after_help = "Example: comanda app open-delivery pos-vendor 1.3.0")]
     OpenDelivery {

@@ -1,7 +1,7 @@
 //! `comanda app …`: partner applications and what they are authorised for, straight in the table of kitchen-api.
 
 use kitchen_api::store::{ApplicationStore, Applications, Approved, AuthorisationId, NamedToken, Rotation, UserCode};
-use kitchen_api::{Entropy, OpenDeliveryVersion};
+use kitchen_api::{Entropy, Module, Modules, OpenDeliveryVersion};
 use order_model::{ApplicationId, MerchantId};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -49,6 +49,9 @@ pub async fn execute(command: AppCommand) -> Result<(), Failure> {
             Ok(())
         }
         AppCommand::RevokeToken { client_id, token, rest } => revoke_token(&client_id, &token, &rest).await,
+        AppCommand::Modules { client_id, grant, revoke, rest } => {
+            modules(&client_id, grant.as_deref(), revoke.as_deref(), &rest).await
+        }
         AppCommand::OpenDelivery { client_id, spoken, rest } => open_delivery(&client_id, &spoken, &rest).await,
         AppCommand::Grant(arguments) => grant(&arguments).await,
         AppCommand::Revoke(arguments) => revoke(&arguments).await,
@@ -132,6 +135,36 @@ async fn revoke_token(client_id: &str, token: &str, rest: &SettingsOnly) -> Resu
     let row = json!({"clientId": client_id, "tokenId": id.to_string(), "until": until.to_string()});
     print(rest, &row, &format!("token {id} of {application} is revoked; it ends within 5 s"));
     Ok(())
+}
+
+async fn modules(
+    client_id: &str,
+    grant: Option<&str>,
+    revoke: Option<&str>,
+    rest: &SettingsOnly,
+) -> Result<(), Failure> {
+    let application = parse(client_id)?;
+    let (grant, revoke) = (parse_modules("--grant", grant)?, parse_modules("--revoke", revoke)?);
+    let applications = applications(rest).await?;
+    // One of the two at most: the command line takes no more.
+    let modules = match (grant, revoke) {
+        (Some(granted), _) => applications.grant_modules(&application, granted).await.context("granting modules")?,
+        (None, Some(revoked)) => {
+            applications.revoke_modules(&application, revoked).await.context("revoking modules")?
+        }
+        (None, None) => applications.modules(&application).await.context("reading the application")?,
+    };
+    let names = |modules: Modules| modules.iter().map(Module::name).collect::<Vec<_>>();
+    let withheld = Modules::ALL.without(modules);
+    let row = json!({"clientId": client_id, "modules": names(modules), "withheld": names(withheld)});
+    let or_none = |modules: Modules| if modules.is_empty() { "none".to_owned() } else { modules.to_string() };
+    let since = if grant.or(revoke).is_some() { "; effective within 5 s" } else { "" };
+    print(rest, &row, &format!("{application} has: {}\nit has not: {}{since}", or_none(modules), or_none(withheld)));
+    Ok(())
+}
+
+fn parse_modules(flag: &str, text: Option<&str>) -> Result<Option<Modules>, Failure> {
+    text.map(|text| text.parse::<Modules>().map_err(|error| Failure::Usage(format!("{flag}: {error}")))).transpose()
 }
 
 async fn open_delivery(client_id: &str, spoken: &str, rest: &SettingsOnly) -> Result<(), Failure> {

@@ -31,6 +31,7 @@ fn help_is_held() {
         &["app", "revoke-authorization"],
         &["app", "rotate"],
         &["app", "revoke-token"],
+        &["app", "modules"],
         &["app", "open-delivery"],
         &["merchant"],
         &["merchant", "add"],
@@ -182,6 +183,7 @@ async fn the_commands_work_beside_a_running_platform() {
     let (code, _, stderr) = run(&["app", "revoke-token", "other", token], &environment);
     assert!(code == 2 && stderr.contains("is of vendor"), "{code}: {stderr}");
 
+    modules_of_an_application(&environment, &json);
     distributed_application(&url, &environment, &json).await;
 
     let merchant = "11111111-1111-4111-8111-111111111111";
@@ -232,6 +234,26 @@ async fn merchant_presents_itself(dev: &Dev, json: &impl Fn(&[&str]) -> Value) {
         assert_eq!((&details["averageTicket"], &details["exclusive"]), (&Value::from(45.5), &Value::from(true)));
         assert!(details["address"]["latitude"].is_number(), "where it is stays: {details}");
     }
+}
+
+/// All at first; taken away and granted by name, whatever else was said; a name that is none is refused beside those that are.
+fn modules_of_an_application(environment: &[(&str, &str)], json: &impl Fn(&[&str]) -> Value) {
+    let all = ["events", "order", "merchant", "catalog", "logistics", "shipping", "open-delivery"];
+    let modules =
+        |more: &[&str]| json(&[&["app", "modules", "vendor", "--json"][..], more].concat())["modules"].clone();
+    assert_eq!(modules(&[]), Value::from(all.to_vec()));
+    assert_eq!(modules(&["--revoke", "catalog,shipping"]), Value::from([&all[..3], &all[4..5], &all[6..]].concat()));
+    assert_eq!(modules(&["--grant", "catalog"]), Value::from([&all[..5], &all[6..]].concat()));
+    let (code, stdout, _) = run(&["app", "modules", "vendor"], environment);
+    assert!(code == 0 && stdout.contains("has not: shipping"), "{code}: {stdout}");
+    for (flag, named) in [("--grant", "review"), ("--revoke", "catalog,review"), ("--grant", "")] {
+        let (code, _, stderr) = run(&["app", "modules", "vendor", flag, named], environment);
+        assert!(code == 2 && stderr.contains(flag) && stderr.contains(&all.join(", ")), "{code}: {stderr}");
+    }
+    assert_eq!(run(&["app", "modules", "vendor", "--grant", "order", "--revoke", "order"], environment).0, 2);
+    let (code, _, stderr) = run(&["app", "modules", "nobody", "--revoke", "order"], environment);
+    assert!(code == 1 && stderr.contains("nobody"), "{code}: {stderr}");
+    assert_eq!(modules(&["--grant", "shipping"]), Value::from(all.to_vec()), "as at first");
 }
 
 /// A flow that an operator approves, and its end.

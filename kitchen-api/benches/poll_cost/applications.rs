@@ -30,6 +30,7 @@ impl OneApplication {
             not_before: Timestamp::default(),
             authorised_from: Timestamp::default(),
             revoked_tokens: std::collections::BTreeSet::new(),
+            modules: kitchen_api::Modules::ALL,
             open_delivery_version: kitchen_api::OpenDeliveryVersion::default(),
             revision: 1,
             created_at: Timestamp::default(),

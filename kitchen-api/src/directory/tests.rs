@@ -40,6 +40,7 @@ impl InMemory {
                 not_before: Timestamp::default(),
                 authorised_from: Timestamp::default(),
                 revoked_tokens: std::collections::BTreeSet::new(),
+                modules: Modules::ALL,
                 open_delivery_version: OpenDeliveryVersion::default(),
                 revision,
                 created_at: Timestamp::default(),

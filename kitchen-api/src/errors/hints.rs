@@ -9,6 +9,9 @@ pub(super) const HEADERS_TOO_LARGE: &str =
     "Send fewer or shorter headers; x-polling-merchants may be split over several requests.";
 /// As [`URI_TOO_LONG`].
 pub(super) const UNAVAILABLE: &str = "Send the same again after Retry-After seconds, and less often while it goes on.";
+/// Said in the Merchant API, too: a 403 alone does not say it.
+pub(super) const MODULE_NOT_GRANTED: &str = "Ask the platform's operator for the module (comanda app modules <client id> --grant <module>); it \
+                                             counts within 5 s, for tokens that you have, too.";
 
 /// What to do about a status. Every status that our operations answer with is here; any other one is no fault of the client.
 pub(super) fn of(status: StatusCode) -> &'static str {

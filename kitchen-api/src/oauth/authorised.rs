@@ -1,6 +1,7 @@
 //! The proof that a request carries a token that counts. A handler that reads anything takes one as its parameter.
 //!
-//! Made only by [`Api::authorise`]. A feed takes [`event_feed::AuthorisedMerchants`], which only the scope in here makes.
+//! Made only by [`Api::authenticate`] and those that call it. A feed takes [`event_feed::AuthorisedMerchants`], which only the scope in here
+//! makes. Whether the application has the module of what is asked for is decided here as well, before any handler has looked at anything.
 
 use std::sync::Arc;
 
@@ -8,10 +9,11 @@ use event_feed::Scope;
 use http::{HeaderMap, HeaderValue, header};
 use order_model::ApplicationId;
 
-use super::claims::TokenError;
+use super::claims::{Admitted, TokenError};
 use crate::api::Api;
 use crate::directory::Access;
 use crate::errors::ApiError;
+use crate::modules::{Module, Modules};
 
 /// How the value of an `Authorization` header begins, in any case.
 const SCHEME: &[u8] = b"Bearer ";
@@ -20,6 +22,7 @@ const SCHEME: &[u8] = b"Bearer ";
 #[derive(Debug, Clone)]
 pub struct Authorised {
     access: Arc<Access>,
+    modules: Modules,
 }
 
 impl Authorised {
@@ -37,15 +40,35 @@ impl Authorised {
     pub fn access(&self) -> &Arc<Access> {
         &self.access
     }
+
+    /// Whether its application has `module` now, as far as the directory knows.
+    ///
+    /// # Errors
+    /// 403 where it has not.
+    pub(crate) fn require(&self, module: Module) -> Result<(), ApiError> {
+        if self.modules.has(module) { Ok(()) } else { Err(ApiError::module_not_granted(module)) }
+    }
 }
 
 impl Api {
-    /// Checks the token of a request, see [`super::Tokens::check`].
+    /// Checks the token of a request, see [`super::Tokens::check`], and that its application has `module`.
+    pub(crate) fn authorise_for(&self, headers: &HeaderMap, module: Module) -> Result<Authorised, ApiError> {
+        let authorised = self.authenticate(headers)?;
+        authorised.require(module)?;
+        Ok(authorised)
+    }
+
+    /// The same for `events`: a poll asks, and whatever goes on reading asks again before each look.
     pub(crate) fn authorise(&self, headers: &HeaderMap) -> Result<Authorised, ApiError> {
+        self.authorise_for(headers, Module::Events)
+    }
+
+    /// Checks the token of a request, whatever modules its application has.
+    pub(crate) fn authenticate(&self, headers: &HeaderMap) -> Result<Authorised, ApiError> {
         let value = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
         let token = value.and_then(bearer).ok_or_else(|| ApiError::unauthorized("A bearer token is required."))?;
-        let access = self.tokens.check(token, &self.directory).map_err(refusal)?;
-        Ok(Authorised { access })
+        let Admitted { access, modules } = self.tokens.check(token, &self.directory).map_err(refusal)?;
+        Ok(Authorised { access, modules })
     }
 }
 

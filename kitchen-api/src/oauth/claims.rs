@@ -14,6 +14,7 @@ use super::keys::{KeyError, Keys};
 use crate::config::TokenConfig;
 use crate::directory::{Access, Authorisation, Directory};
 use crate::entropy::Entropy;
+use crate::modules::Modules;
 use crate::store::{AuthorisationId, Kind, TokenId};
 
 /// How far the clocks of two instances may be apart, in seconds.
@@ -38,6 +39,15 @@ struct Claims {
     /// The authorisation of a distributed application that it is for: a reference, looked up at every request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     authorization_id: Option<String>,
+}
+
+/// A token that counts.
+#[derive(Debug, Clone)]
+pub(crate) struct Admitted {
+    /// What its bearer may see.
+    pub(crate) access: Arc<Access>,
+    /// The modules that its application has now. A token claims none: what was taken away must not come with it.
+    pub(crate) modules: Modules,
 }
 
 /// Why a token does not count. Clients read only that it does not.
@@ -132,7 +142,7 @@ impl Tokens {
 
     /// What the bearer of `token` may do now. The signature is checked once per token; its times, its application and
     /// whether it was revoked every time.
-    pub(crate) fn check(&self, token: &[u8], directory: &Directory) -> Result<Arc<Access>, TokenError> {
+    pub(crate) fn check(&self, token: &[u8], directory: &Directory) -> Result<Admitted, TokenError> {
         let now = self.clock.now();
         let digest = self.cache.digest_of(token);
         if let Some(known) = self.cache.look(&digest, |known| known.admit(now)) {
@@ -140,9 +150,9 @@ impl Tokens {
         }
         let token = std::str::from_utf8(token).map_err(|_| TokenError::Invalid)?;
         let verified = self.verify(token, now, directory)?;
-        let access = verified.admit(now);
+        let admitted = verified.admit(now);
         self.cache.insert(digest, verified, now);
-        access
+        admitted
     }
 
     fn verify(&self, token: &str, now: Timestamp, directory: &Directory) -> Result<CachedToken, TokenError> {
@@ -174,7 +184,7 @@ impl Tokens {
 }
 
 impl CachedToken {
-    fn admit(&self, now: Timestamp) -> Result<Arc<Access>, TokenError> {
+    fn admit(&self, now: Timestamp) -> Result<Admitted, TokenError> {
         if now >= self.expires_at {
             return Err(TokenError::Expired);
         }
@@ -182,15 +192,20 @@ impl CachedToken {
         if !application.takes_token(self.id, self.issued_at) {
             return Err(TokenError::Revoked);
         }
+        let modules = application.modules();
         // A token sees what its authorisation lets it see, and never what the application does beyond it.
-        match (&self.authorisation, application.kind()) {
-            (None, Kind::Centralised) => Ok(application),
+        let access = match (&self.authorisation, application.kind()) {
+            (None, Kind::Centralised) => application,
             (Some(authorisation), Kind::Distributed) => {
                 let access = authorisation.access();
-                if access.counts_for(&application) { Ok(access) } else { Err(TokenError::Revoked) }
+                if !access.counts_for(&application) {
+                    return Err(TokenError::Revoked);
+                }
+                access
             }
-            (None, Kind::Distributed) | (Some(_), Kind::Centralised) => Err(TokenError::Revoked),
-        }
+            (None, Kind::Distributed) | (Some(_), Kind::Centralised) => return Err(TokenError::Revoked),
+        };
+        Ok(Admitted { access, modules })
     }
 }
 

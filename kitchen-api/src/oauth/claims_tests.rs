@@ -168,8 +168,9 @@ fn a_token_counts_only_under_the_authorisation_it_names() {
 
     rig.directory = crate::directory::with_stored("app", Kind::Distributed, stored());
     rig.tokens = Tokens::new(&config(&rig.key), rig.clock.clone(), Entropy::system()).unwrap();
-    let access = rig.tokens.check(of_known.as_bytes(), &rig.directory).unwrap();
-    assert_eq!(access.scope.merchants(), [merchant]);
+    let admitted = rig.tokens.check(of_known.as_bytes(), &rig.directory).unwrap();
+    assert_eq!(admitted.access.scope.merchants(), [merchant]);
+    assert_eq!(admitted.modules, Modules::ALL, "those of the application: an authorisation has none");
     assert_eq!(rig.check(&plain), Some(TokenError::Revoked), "it would be for all restaurants at once");
     assert_eq!(rig.check(&of_unknown), Some(TokenError::Revoked));
     let nonsense = rig.forged(&rig.tokens.header.clone(), |claims| claims["authorization_id"] = json!("*"));

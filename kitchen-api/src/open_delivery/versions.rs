@@ -19,7 +19,7 @@ const MERCHANT_VERSION: &str = "1.2.1";
 
 /// Answers with our versions.
 pub(crate) async fn versions(api: Arc<Api>, request: Request) -> Result<Response, ApiError> {
-    let spoken = api.authorise(request.headers()).map(|asking| asking.access().open_delivery_version());
+    let spoken = api.authenticate(request.headers()).map(|asking| asking.access().open_delivery_version());
     let version = spoken.unwrap_or_default().announced();
     let methods: &[&str] = if api.webhooks.is_some() { &["POLLING", "WEBHOOK"] } else { &["POLLING"] };
     let body = json!({

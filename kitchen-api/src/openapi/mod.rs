@@ -31,6 +31,7 @@ use utoipa::openapi::{
 
 use self::shapes::{array, reference, text};
 use crate::catalog::limits::BATCH_ENTRIES_MAX;
+use crate::modules::Module;
 use crate::open_delivery::OpenDeliveryPrefix;
 use crate::operations::{self, Answers, Document, Row, Takes, Verb};
 
@@ -170,7 +171,7 @@ fn path_item(row: &Row, path: &str, index: usize) -> utoipa::openapi::PathItem {
     let with_limit: &[u16] = if row.rate().is_some() { &[429] } else { &[] };
     for status in row.errors.iter().chain(with_token).chain(with_limit).chain(&[503]) {
         let is_page = row.answers == Answers::Page;
-        let refusal = if is_page { page_error() } else { error(*status, row.document) };
+        let refusal = if is_page { page_error() } else { error(*status, row.document, row.module(path)) };
         operation = operation.response(status.to_string(), said(refusal));
     }
     if row.takes_token {
@@ -287,10 +288,11 @@ fn page_error() -> Response {
     page("The form again with what is wrong, or an error.").content(JSON, content).build()
 }
 
-fn error(status: u16, document: Document) -> Response {
+fn error(status: u16, document: Document, module: Option<Module>) -> Response {
     let description = match status {
         400 => "The request cannot be read.",
         401 => "The token or the credentials do not count.",
+        403 if document == Document::OpenDelivery => "No permission for a merchant.",
         403 => "No permission for a merchant; `unauthorizedMerchants` lists them.",
         404 => "Unknown, or not the application's.",
         408 => "The body did not arrive in time.",
@@ -307,6 +309,10 @@ fn error(status: u16, document: Document) -> Response {
         Document::Merchant | Document::Comanda => (JSON, "Error"),
     };
     let content = ContentBuilder::new().schema(Some(reference(schema))).build();
+    let description = match module.filter(|_| status == 403) {
+        Some(module) => format!("{description} Or the application has not the module `{}`.", module.name()),
+        None => description.to_owned(),
+    };
     ResponseBuilder::new().description(description).content(content_type, content).build()
 }
 

@@ -12,6 +12,7 @@ mod event_stream;
 mod events;
 mod logistics;
 mod merchants;
+mod modules;
 mod open_delivery;
 mod orders;
 mod presence_history;

@@ -1,4 +1,4 @@
-//! The administration of applications: create, grant, take back, revoke (also a single token), rotate, list.
+//! The administration of applications: create, grant, take back, revoke (also a single token), rotate, list; of their modules, `modules`.
 //!
 //! Called by the CLI and by `dev`. Each change and the revision that announces it are one transaction, so that a
 //! directory that reads revisions can miss none. Secrets leave this file once, as the return value of the call that made them.
@@ -25,6 +25,7 @@ use super::revoked_tokens::{REVOKED_TOKENS_MAX, RevokedToken, over_and_standing}
 use super::table::table_name;
 use super::{ApplicationStore, StoreError};
 use crate::entropy::Entropy;
+use crate::modules::Modules;
 use crate::open_delivery::OpenDeliveryVersion;
 
 /// Grants changed in the transaction that announces them; DynamoDB takes 100 items, and three are ours.
@@ -103,6 +104,7 @@ impl Applications {
             not_before: Timestamp::default(),
             authorised_from: Timestamp::default(),
             revoked_tokens: BTreeSet::new(),
+            modules: Modules::ALL,
             open_delivery_version: OpenDeliveryVersion::default(),
             revision: 0,
             created_at: now,
@@ -295,7 +297,7 @@ impl Applications {
     }
 
     /// An update of the application's own item that moves it to `revision`; `set` continues the expression, which is in its SET clause.
-    fn touch(
+    pub(super) fn touch(
         &self,
         id: &ApplicationId,
         revision: u64,
@@ -316,7 +318,7 @@ impl Applications {
     }
 
     /// Runs one change: what `items` makes for the next revision, that revision, and its announcement, all or nothing.
-    async fn change(
+    pub(super) async fn change(
         &self,
         id: &ApplicationId,
         mut items: impl FnMut(u64) -> Result<Vec<TransactWriteItem>, StoreError>,

@@ -6,7 +6,8 @@
 //! ```text
 //! pk                      sk                        holds
 //! application#<id>        application               name, secrets (salt, digest), revoked, not_before_ms, revision,
-//!                                                   distributed?, authorised_from_ms?
+//!                                                   distributed?, authorised_from_ms?, revoked_tokens?,
+//!                                                   withheld_modules?, open_delivery_version?
 //! application#<id>        grant#<merchant>          granted_at_ms
 //! application#<id>        authorisation#<id>        merchants, created_at_ms, hashed refresh tokens, version; expires unused
 //! authorisation-request#… request                   an open user code: application, hashed verifier, then the hashed code
@@ -22,6 +23,7 @@ mod applications;
 pub(crate) mod authorisations;
 mod changes;
 pub(crate) mod kept;
+mod modules;
 mod records;
 pub(crate) mod requests;
 mod revoked_tokens;

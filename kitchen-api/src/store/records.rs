@@ -14,7 +14,9 @@ use subtle::ConstantTimeEq;
 
 use super::StoreError;
 use super::authorisations::StoredAuthorisation;
+use super::modules::{WITHHELD_MODULES, modules_value, read_modules};
 use super::revoked_tokens::RevokedToken;
+use crate::modules::Modules;
 use crate::open_delivery::OpenDeliveryVersion;
 
 /// The format of every item this version writes.
@@ -93,6 +95,8 @@ pub struct ApplicationRecord {
     pub authorised_from: Timestamp,
     /// Single tokens of it that were taken back, until they have ended by themselves.
     pub revoked_tokens: BTreeSet<RevokedToken>,
+    /// The modules of the API that it has.
+    pub modules: Modules,
     /// The version of Open Delivery it was written for.
     pub open_delivery_version: OpenDeliveryVersion,
     /// The revision of its last change.
@@ -163,6 +167,10 @@ pub(super) fn application_item(record: &ApplicationRecord) -> Item {
     }
     if !record.revoked_tokens.is_empty() {
         item.insert(REVOKED_TOKENS.to_owned(), revoked_tokens_value(&record.revoked_tokens));
+    }
+    let withheld = Modules::ALL.without(record.modules);
+    if !withheld.is_empty() {
+        item.insert(WITHHELD_MODULES.to_owned(), modules_value(withheld));
     }
     if record.open_delivery_version != OpenDeliveryVersion::default() {
         item.insert(OPEN_DELIVERY_VERSION.to_owned(), text(record.open_delivery_version.name()));
@@ -237,6 +245,7 @@ pub(super) fn read_application(item: &Item) -> Result<ApplicationRecord, StoreEr
         not_before: Timestamp::from_unix_ms(read_number(item, "not_before_ms")?),
         authorised_from: Timestamp::from_unix_ms(authorised_from_ms),
         revoked_tokens,
+        modules: read_modules(item)?,
         open_delivery_version,
         revision: read_number(item, "revision")?,
         created_at: Timestamp::from_unix_ms(read_number(item, "created_at_ms")?),
@@ -262,6 +271,7 @@ pub(super) fn read_grant(item: &Item) -> Result<Grant, StoreError> {
 mod tests {
     use super::super::revoked_tokens::TokenId;
     use super::*;
+    use crate::modules::Module;
 
     #[test]
     fn an_application_and_a_grant_survive_their_items() {
@@ -279,6 +289,7 @@ mod tests {
                 RevokedToken { id: TokenId::from_bytes([7; 16]), until: Timestamp::from_unix_ms(9_000) },
                 RevokedToken { id: TokenId::from_bytes([8; 16]), until: Timestamp::from_unix_ms(8_000) },
             ]),
+            modules: Modules::ALL.without([Module::Catalog, Module::OpenDelivery].into_iter().collect()),
             open_delivery_version: OpenDeliveryVersion::V1_3,
             revision: 7,
             created_at: Timestamp::from_unix_ms(3),
@@ -288,10 +299,11 @@ mod tests {
         old.remove("distributed");
         old.remove("authorised_from_ms");
         old.remove(OPEN_DELIVERY_VERSION);
+        old.remove(WITHHELD_MODULES);
         let old = read_application(&old).unwrap();
         assert_eq!(
-            (old.kind, old.authorised_from, old.open_delivery_version),
-            (Kind::Centralised, Timestamp::default(), OpenDeliveryVersion::V1_7),
+            (old.kind, old.authorised_from, old.open_delivery_version, old.modules),
+            (Kind::Centralised, Timestamp::default(), OpenDeliveryVersion::V1_7, Modules::ALL),
             "as it was first written"
         );
         let grant = Grant { merchant: MerchantId::from_bytes([4; 16]), granted_at: Timestamp::from_unix_ms(8) };

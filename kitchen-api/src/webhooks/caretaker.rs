@@ -16,6 +16,7 @@ use super::lanes::Due;
 use super::presence;
 use super::store::Lane;
 use super::subscription::{PresenceMode, Subscription};
+use super::view::is_at_rest;
 
 /// Due deliveries that are looked up at a time.
 const PAGE: i32 = 50;
@@ -68,7 +69,7 @@ impl Caretaker {
             return self.shop.config.look_interval;
         }
         let (is_held, shop) = (self.hold().await, Arc::clone(&self.shop));
-        if !is_held || webhook.paused.is_some() {
+        if !is_held || is_at_rest(&shop.api.directory, webhook) {
             self.due.clear();
             shop.lanes.report(&self.application, Due::default());
             return if is_held { shop.config.look_interval } else { shop.config.lease / 3 };

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use event_feed::Dialect as Words;
 use order_model::EventCode;
 
+use crate::modules::Module;
 use crate::open_delivery::OpenDeliveryVersion;
 
 /// What Open Delivery adds to the base URL of a POS (PARTNER_API, 4).
@@ -47,6 +48,14 @@ impl Dialect {
         match self {
             Self::IFood | Self::Standard => Words::Merchant.has(code),
             Self::OpenDelivery => version.has(code),
+        }
+    }
+
+    /// The module that an application needs to be sent anything: that of the polls that show the same.
+    pub const fn module(self) -> Module {
+        match self {
+            Self::IFood | Self::Standard => Module::Events,
+            Self::OpenDelivery => Module::OpenDelivery,
         }
     }
 
@@ -95,6 +104,11 @@ mod tests {
         assert_eq!(sends(EventCode::PreparationStarted), [true, true, true]);
         let older = sends_to(OpenDeliveryVersion::V1_3, EventCode::PreparationStarted);
         assert_eq!(older, [true, true, false], "it came later");
+    }
+
+    #[test]
+    fn each_takes_the_module_of_the_polls_that_show_the_same() {
+        assert_eq!(Dialect::ALL.map(Dialect::module), [Module::Events, Module::Events, Module::OpenDelivery]);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use super::schedule::{Outcome, Verdict, is_to_be_paused};
 use super::sender::{Sender, Sent};
 use super::store::{WebhookStore, WebhookStoreError};
 use super::subscription::{PauseReason, Subscription};
-use super::view::{View, access_of, visible_from};
+use super::view::{View, access_of, is_at_rest, visible_from};
 use crate::api::Api;
 
 /// How long an acknowledgment may take; after it, it is owed.
@@ -69,6 +69,10 @@ impl Workshop {
     }
 
     async fn take(&self, event: EventId, webhook: &Subscription) -> Result<(), WebhookStoreError> {
+        // Since it was found due the module may have gone: it stays due.
+        if is_at_rest(&self.api.directory, webhook) {
+            return Ok(());
+        }
         let Some(mut delivery) = self.store.delivery(&webhook.application, event).await? else { return Ok(()) };
         // Whoever recorded it may know more of the application than this process does yet. What is buried stays buried, so
         // nothing is before the table itself, looked at after the delivery was read, says the same; until then it waits.

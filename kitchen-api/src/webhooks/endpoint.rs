@@ -64,6 +64,8 @@ pub(crate) async fn set(api: Arc<Api>, authorised: Authorised, request: Request)
     let (parts, body) = request.into_parts();
     let body = read_json(&parts.headers, body, BODY_MAX_BYTES).await?;
     let wanted = read_wanted(&body)?;
+    // Nothing would be sent: better said now than found out.
+    authorised.require(wanted.dialect.module())?;
     let shown = admin(&api)?.set(authorised.application(), &wanted).await.map_err(|error| refusal(&error))?;
     Ok(json_answer(&shown))
 }

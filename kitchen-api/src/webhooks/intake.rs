@@ -17,6 +17,7 @@ use super::delivery::Delivery;
 use super::dispatch::Workshop;
 use super::store::{Recorded, WebhookStoreError};
 use super::subscription::Subscription;
+use super::view::is_at_rest;
 
 /// How long one receive waits for a message, the most SQS has.
 const LONG_POLL: Duration = Duration::from_secs(20);
@@ -136,7 +137,8 @@ impl Intake {
 
     async fn record_for(&self, event: &FeedEvent, webhook: Arc<Subscription>) -> Result<(), WebhookStoreError> {
         let shop = &self.shop;
-        let permit = shop.lanes.try_enter(&webhook.application).filter(|_| webhook.paused.is_none());
+        let is_at_rest = is_at_rest(&shop.api.directory, &webhook);
+        let permit = shop.lanes.try_enter(&webhook.application).filter(|_| !is_at_rest);
         let now = shop.api.clock.now();
         let delivery = Delivery::recorded(event, &webhook.application, now, permit.is_some());
         let recorded = shop.store.record(&delivery, now).await?;

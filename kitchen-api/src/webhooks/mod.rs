@@ -48,6 +48,7 @@ use self::caretaker::Caretaker;
 use self::dispatch::Workshop;
 use self::intake::Intake;
 use self::lanes::Lanes;
+use self::view::is_at_rest;
 use crate::api::Api;
 use crate::merchants::uuid_text;
 use crate::pos_menu::{MenuReader, PosMenus};
@@ -153,19 +154,22 @@ impl Webhooks {
                 running.insert(application, tasks.spawn(caretaker.run(shutdown.clone())));
             }
             shop.lanes.retain(|id| webhooks.contains_key(id));
-            self.measure(webhooks.values().filter(|webhook| webhook.paused.is_some()).count(), webhooks.len());
+            let paused = webhooks.values().filter(|webhook| webhook.paused.is_some()).count();
+            let at_rest = webhooks.values().filter(|webhook| is_at_rest(&shop.api.directory, webhook)).count();
+            self.measure(paused, at_rest, webhooks.len());
         }
         while tasks.join_next().await.is_some() {}
     }
 
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-    fn measure(&self, paused: usize, all: usize) {
+    fn measure(&self, paused: usize, at_rest: usize, all: usize) {
         let (due, in_flight) = self.shop.lanes.totals();
         let now = self.shop.api.clock.now();
         let oldest = due.first_at.map_or(Duration::ZERO, |first_at| now.since(first_at));
         for (name, value) in [
             ("comanda_webhooks_set", all as f64),
             ("comanda_webhooks_paused", paused as f64),
+            ("comanda_webhooks_without_module", at_rest.saturating_sub(paused) as f64),
             ("comanda_webhooks_due", due.count as f64),
             ("comanda_webhooks_oldest_due_seconds", oldest.as_secs_f64()),
             ("comanda_webhooks_requests_in_flight", in_flight as f64),

@@ -64,6 +64,13 @@ pub(super) fn access_of(directory: &Directory, id: &ApplicationId) -> Option<Arc
     access.takes_tokens_of(Timestamp::MAX).then_some(access)
 }
 
+/// Whether nothing is sent for now: it is paused, or its application has not the module of its dialect. Events go on to be recorded for it
+/// and wait, so that none is lost where the module comes back. Whoever is revoked is not at rest: what is due to it is given up on.
+pub(super) fn is_at_rest(directory: &Directory, webhook: &Subscription) -> bool {
+    let lacks_module = |access: Arc<Access>| !access.modules().has(webhook.dialect.module());
+    webhook.paused.is_some() || access_of(directory, &webhook.application).is_some_and(lacks_module)
+}
+
 /// Since when an application may see events of a merchant, if it may.
 pub(super) fn visible_from(access: &Access, merchant: MerchantId) -> Option<Timestamp> {
     let authorised = access.scope.authorise(&[merchant]).ok()?;

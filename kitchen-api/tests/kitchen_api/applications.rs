@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use kitchen_api::store::{ApplicationStore, REVOKED_TOKENS_MAX, RevokedToken, Rotation, StoreError, TokenId};
-use kitchen_api::{Applications, Entropy, OpenDeliveryVersion, create_tables};
+use kitchen_api::{Applications, Entropy, Modules, OpenDeliveryVersion, create_tables};
 use local_aws::LocalAws;
 use order_model::{ApplicationId, Clock, MerchantId, Timestamp};
 use secrecy::ExposeSecret;
@@ -180,6 +180,38 @@ async fn tokens_are_taken_back_one_by_one_until_they_have_ended_by_themselves() 
         [later.id],
         "those that have ended make room"
     );
+    table.aws.shutdown().await;
+}
+
+#[tokio::test]
+async fn modules_are_taken_and_given_by_several_at_the_same_time_and_none_of_it_is_lost() {
+    let table = table().await;
+    let applications = &table.applications;
+    let (app, all) = (id("app"), Modules::ALL);
+    let [catalog, shipping] = ["catalog", "shipping"].map(|name| name.parse::<Modules>().unwrap());
+    for unknown in [applications.modules(&app).await, applications.revoke_modules(&app, catalog).await] {
+        assert!(matches!(unknown, Err(StoreError::UnknownApplication(_))), "{unknown:?}");
+    }
+    applications.create(&app, "").await.unwrap();
+    assert_eq!(applications.modules(&app).await.unwrap(), all, "nobody said anything else");
+    let before = applications.head().await.unwrap();
+    let (one, other) =
+        tokio::join!(applications.revoke_modules(&app, catalog), applications.revoke_modules(&app, shipping));
+    assert!(one.is_ok() && other.is_ok(), "{one:?} {other:?}");
+    assert_eq!(applications.modules(&app).await.unwrap(), all.without(catalog).without(shipping));
+    assert_eq!(applications.changes_after(before).await.unwrap().len(), 2, "each is announced");
+    applications.rotate(&app, Rotation::Immediately).await.unwrap();
+    let stored = applications.load(&app).await.unwrap().unwrap().record.modules;
+    assert_eq!(stored, all.without(catalog).without(shipping), "another change leaves them as they are");
+
+    assert_eq!(applications.grant_modules(&app, catalog).await.unwrap(), all.without(shipping));
+    assert_eq!(applications.revoke_modules(&app, all).await.unwrap(), Modules::NONE, "also the last one");
+    for _ in 0..2 {
+        assert_eq!(applications.grant_modules(&app, all).await.unwrap(), all, "also where there is none to give");
+    }
+    let before = applications.head().await.unwrap();
+    assert_eq!(applications.revoke_modules(&app, Modules::NONE).await.unwrap(), all);
+    assert_eq!(applications.head().await.unwrap(), before, "nothing was asked for");
     table.aws.shutdown().await;
 }
 

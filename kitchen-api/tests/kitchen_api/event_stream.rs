@@ -215,6 +215,25 @@ async fn a_revoked_application_gets_no_further_event_and_its_stream_ends() {
 }
 
 #[tokio::test]
+async fn an_application_that_loses_the_module_gets_no_further_event_and_its_stream_ends() {
+    let rig = Rig::start().await;
+    let token = rig.token("pos").await;
+    let mut stream = Stream::of(&rig, &token, "").await;
+    rig.applications.change("pos", |stored| stored.record.modules = "order,open-delivery".parse().unwrap());
+    let pos = rig.client.with_token(&token);
+    let taken = async {
+        while pos.get("/events/v1.0/events:polling").await.status != 403 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), taken).await.unwrap();
+    let one = event(merchant(1), 1, EventCode::Placed);
+    rig.peers.feed.publish(one.clone());
+    stream.until("the stream ends").await;
+    assert_eq!(stream.count_of(one.id), 0);
+}
+
+#[tokio::test]
 async fn a_merchant_that_is_granted_meanwhile_is_streamed_and_one_that_is_taken_away_is_not() {
     let rig = Rig::start().await;
     let mut stream = Stream::of(&rig, &rig.token("pos").await, "").await;

@@ -32,6 +32,7 @@ mod interruptions;
 mod limits;
 mod logistics;
 mod merchants;
+mod modules;
 mod nobody_authorises;
 mod open_delivery;
 mod open_delivery_deliveries;

@@ -224,6 +224,22 @@ async fn a_revoked_application_that_waits_gets_no_event() {
 }
 
 #[tokio::test]
+async fn an_application_that_waits_and_loses_the_module_gets_no_event() {
+    let rig = Rig::start().await;
+    let pos = rig.as_application("pos").await;
+    let asked = waiting(&rig, &pos, &format!("{POLL}?wait=30")).await;
+    rig.applications.change("pos", |stored| stored.record.modules = "order,open-delivery".parse().unwrap());
+    let taken = async {
+        while pos.get(POLL).await.status != 403 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), taken).await.unwrap();
+    rig.peers.feed.publish(event(merchant(1), 1, EventCode::Placed));
+    assert_eq!(asked.await.unwrap().0.error_code(), "ModuleNotGranted");
+}
+
+#[tokio::test]
 async fn a_filter_that_names_nothing_known_is_answered_at_once() {
     let rig = Rig::start().await;
     let pos = rig.as_application("pos").await;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use kitchen_api::{Config, Dependencies};
+use kitchen_api::{Config, Dependencies, Modules};
 use order_model::EventCode;
 use serde_json::{Value, json};
 
+use crate::client::Client;
 use crate::open_delivery::problem;
 use crate::rig::{InMemoryApplications, eventually, merchant};
 use crate::sign_in::SignIn;
@@ -137,6 +138,77 @@ async fn a_revoked_application_is_sent_no_keepalive() {
     others.has(2).await;
     ground.is_looked_at().await;
     assert_eq!((receiver.count(), others.count()), (1, 2));
+}
+
+/// Gives `pos` these modules, and waits until `path` is answered so.
+async fn has_modules(ground: &Ground, pos: &Client, modules: Modules, path: &str, status: u16) {
+    ground.applications.change("pos", |stored| stored.record.modules = modules);
+    let known = async {
+        while pos.get(path).await.status != status {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), known).await.unwrap();
+}
+
+#[tokio::test]
+async fn without_the_module_of_its_dialect_events_wait_nobody_is_asked_who_is_online_and_all_goes_on_with_it() {
+    for (dialect, module, path) in
+        [("IFOOD", "events", "/events/v1.0/events:polling"), ("OPEN_DELIVERY", "open-delivery", "/v1/events:polling")]
+    {
+        let (ground, receiver) = (Ground::new().await, Receiver::start().await);
+        ground.peers.merchants.put(merchant(1), "Loja");
+        let rig = ground.start().await;
+        let pos = rig.as_application("pos").await;
+        set(&pos, &json!({ "url": receiver.url(), "dialect": dialect, "secret": "pos-secret" })).await;
+        let rest = Modules::ALL.without(module.parse().unwrap());
+        has_modules(&ground, &pos, rest, path, 403).await;
+        ground.publish(merchant(1), 1).await;
+        ground.is_recorded().await;
+        ground.is_looked_at().await;
+        assert!(all_are("WAITING", 1)(&logged(&ground).await), "{dialect}: {:?}", logged(&ground).await);
+        assert_eq!(receiver.count(), 0, "{dialect}");
+        has_modules(&ground, &pos, Modules::ALL, path, 204).await;
+        is_delivered(&ground).await;
+        assert_eq!(receiver.count(), 1, "{dialect}");
+    }
+}
+
+#[tokio::test]
+async fn without_the_module_no_keepalive_is_sent() {
+    let (ground, receiver, others) = (Ground::new().await, Receiver::start().await, Receiver::start().await);
+    let rig = ground.start().await;
+    let (pos, other) = (rig.as_application("pos").await, rig.as_application("other").await);
+    for (client, receiver) in [(&pos, &receiver), (&other, &others)] {
+        let mut wanted = ifood(receiver);
+        wanted["presence"] = json!("ALL");
+        set(client, &wanted).await;
+        receiver.has(1).await;
+    }
+    let rest = Modules::ALL.without("events".parse().unwrap());
+    ground.applications.change("pos", |stored| stored.record.modules = rest);
+    stop(rig).await;
+    // An instance that begins asks as soon as what is stored lets it.
+    ground.clock.jump(Duration::from_secs(31));
+    let _second = ground.start().await;
+    others.has(2).await;
+    ground.is_looked_at().await;
+    assert_eq!((receiver.count(), others.count()), (1, 2));
+}
+
+#[tokio::test]
+async fn a_webhook_of_a_dialect_whose_module_is_not_there_is_not_set() {
+    let (ground, receiver) = (Ground::new().await, Receiver::start().await);
+    let rig = ground.start().await;
+    let pos = rig.as_application("pos").await;
+    let rest = Modules::ALL.without("open-delivery".parse().unwrap());
+    has_modules(&ground, &pos, rest, "/v1/events:polling", 403).await;
+    let wanted = json!({ "url": receiver.url(), "dialect": "OPEN_DELIVERY", "secret": "pos-secret" });
+    let refused = pos.send("PUT", "/comanda/v1/webhook", &[], wanted.to_string()).await;
+    assert_eq!((refused.status.as_u16(), refused.error_code().as_str()), (403, "ModuleNotGranted"));
+    assert!(refused.json()["message"].as_str().unwrap().contains("open-delivery"), "{refused:?}");
+    assert_eq!(pos.get("/comanda/v1/webhook").await.status, 404, "nothing was set");
+    set(&pos, &ifood(&receiver)).await;
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use aws_lc_rs::hmac;
 use aws_sdk_dynamodb::Client as DynamoDb;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use bytes::Bytes;
-use event_feed::{FeedEvent, TraceId, notification};
+use event_feed::{FeedEvent, notification};
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -23,7 +23,7 @@ use kitchen_api::{Config, Dependencies, Entropy, Service};
 use local_aws::LocalAws;
 use message_bus::in_memory::InMemoryQueue;
 use message_bus::{OutgoingMessage, Queue};
-use order_model::{EventCategory, EventCode, EventId, MerchantId, OrderId, Timestamp};
+use order_model::{EventCode, EventId, MerchantId, Timestamp};
 use parking_lot::Mutex;
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
@@ -31,7 +31,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::Client;
-use crate::peers::{Peers, event_id_key};
+use crate::peers::{Peers, event_at};
 use crate::rig::{InMemoryApplications, Rig, TestClock, config, dependencies, eventually, merchant};
 
 /// A receiver answers nothing at all.
@@ -235,19 +235,8 @@ impl Ground {
     }
 
     async fn publish_at(&self, created_at: Timestamp, merchant: MerchantId, order: u8, code: EventCode) -> EventId {
-        let order = OrderId::from_bytes([order; 16]);
-        let event = FeedEvent {
-            id: EventId::derive(&event_id_key(), created_at, merchant, order, 1),
-            order,
-            merchant,
-            code,
-            category: EventCategory::Food,
-            sequence: 1,
-            created_at,
-            expires_at: created_at.plus(Duration::from_secs(8 * 60 * 60)),
-            trace: TraceId::default(),
-            body: Bytes::new(),
-        };
+        let expires_at = created_at.plus(Duration::from_secs(8 * 60 * 60));
+        let event = FeedEvent { expires_at, ..event_at(created_at, merchant, order, code) };
         let (body, attributes) = notification::encode(&event, "IFOOD", None);
         assert!(self.feed.send(vec![OutgoingMessage { body, attributes }]).await.iter().all(Result::is_ok));
         event.id

@@ -61,6 +61,7 @@ mod tolerance;
 mod unacknowledged;
 mod waiting_polls;
 mod webhook_platform;
+mod webhook_receiver;
 mod webhooks;
 mod webhooks_access;
 mod webhooks_dialled;

@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use proto::conversions::to_bytes;
 use proto::merchant_connection::lookup_request::By;
 use proto::merchant_connection::{GetMerchantsRequest, LookupRequest};
+use proto::remembered::Remembered;
 
-use super::generations::Generations;
 use crate::api::Api;
 use crate::calls::CallError;
 
@@ -38,15 +38,15 @@ pub(super) struct Names {
 /// The names known here.
 pub(super) struct MerchantNames {
     clock: SharedClock,
-    ids: Mutex<Generations<String, MerchantId>>,
-    names: Mutex<Generations<MerchantId, Names>>,
+    ids: Mutex<Remembered<String, MerchantId>>,
+    names: Mutex<Remembered<MerchantId, Names>>,
 }
 
 impl MerchantNames {
     pub(super) fn new(clock: SharedClock) -> Self {
         let now = clock.monotonic();
-        let ids = Mutex::new(Generations::new(now, GENERATION_ENTRIES_MAX));
-        let names = Mutex::new(Generations::new(now, GENERATION_ENTRIES_MAX));
+        let ids = Mutex::new(Remembered::new(now, GENERATION_ENTRIES_MAX));
+        let names = Mutex::new(Remembered::new(now, GENERATION_ENTRIES_MAX));
         Self { clock, ids, names }
     }
 }

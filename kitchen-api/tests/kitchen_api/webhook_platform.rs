@@ -90,13 +90,7 @@ impl Ground {
 
     /// The same, without waiting until it is ready.
     pub async fn run_cold(&self, config: Config, given: Dependencies) -> Rig {
-        let service = Service::build(config, given).await.unwrap();
-        let handle = service.handle();
-        let client = Client::new(handle.address());
-        let shutdown = CancellationToken::new();
-        let running = tokio::spawn(service.run(shutdown.clone()));
-        let (peers, applications, clock) = (self.peers.clone(), self.applications.clone(), self.clock.clone());
-        Rig { peers, applications, clock, handle, client, shutdown, running }
+        Rig::run(config, given, (self.peers.clone(), self.applications.clone(), self.clock.clone())).await
     }
 
     /// Runs a service that dies as a process does when its runtime is shut down, and a client with a token of `pos`.

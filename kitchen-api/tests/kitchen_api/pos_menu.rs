@@ -236,6 +236,24 @@ async fn parts_of_a_document_are_replaced_without_reading_it_again() {
 }
 
 #[tokio::test]
+async fn a_merchant_without_a_profile_is_unknown_whatever_is_updated() {
+    let (ground, _pos, _rig, client) = start().await;
+    ground.peers.merchants.merchants.lock().remove(&merchant(1));
+    let named = format!("?merchantId={}", merchant(1));
+    let item = json!({ "id": "i", "name": "Calzone", "description": "", "externalCode": "i", "unit": "UN" });
+    for body in [
+        json!({ "entityType": "ITEM", "updatedObjects": [item] }),
+        json!({ "merchantStatus": "UNAVAILABLE" }),
+        json!({ "merchantStatus": "AVAILABLE" }),
+    ] {
+        assert_eq!(problem(&update(&client, &named, body.to_string()).await), 404, "{body}");
+    }
+    ground.peers.merchants.down.store(true, Ordering::SeqCst);
+    let parts = json!({ "entityType": "ITEM", "updatedObjects": [item] });
+    assert_eq!(problem(&update(&client, &named, parts.to_string()).await), 503, "who could say is away");
+}
+
+#[tokio::test]
 async fn a_pos_closes_its_store_and_opens_it_again() {
     let (ground, _pos, rig, _client) = start().await;
     ground.applications.put("single", "single-secret", &[merchant(1)]);

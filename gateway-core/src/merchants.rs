@@ -5,7 +5,6 @@
 //! there. When merchant-connection cannot answer, an order that names its merchant by UUID is accepted unverified: a lost
 //! order is worse than one for a merchant that nobody polls for.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,6 +13,7 @@ use order_model::{MerchantId, SharedClock};
 use parking_lot::Mutex;
 use proto::merchant_connection::merchant_connection_client::MerchantConnectionClient;
 use proto::merchant_connection::{LookupRequest, lookup_request::By};
+use proto::remembered::Remembered;
 use proto::transport::Transport;
 use tonic::Code;
 
@@ -21,8 +21,6 @@ use crate::telemetry;
 
 /// The most entries of one generation: 100,000 merchants in two, about 15 MiB.
 const GENERATION_ENTRIES_MAX: usize = 50_000;
-/// A generation is replaced after this; an entry lives one to two of them.
-const GENERATION_AGE_MAX: Duration = Duration::from_secs(300);
 /// The longest an order waits for one answer of merchant-connection; it asks at most twice.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(1);
 /// After a failed lookup, orders that can do without are not made to wait for this long.
@@ -67,7 +65,7 @@ pub(crate) enum Resolution {
 pub(crate) struct Merchants {
     client: MerchantConnectionClient<Transport>,
     clock: SharedClock,
-    known: Arc<Mutex<Generations>>,
+    known: Arc<Mutex<Remembered<MerchantReference, MerchantId>>>,
     paused_until_ms: Arc<AtomicU64>,
     /// How the last lookup went, so that an outage is logged once.
     works: Arc<AtomicBool>,
@@ -75,7 +73,7 @@ pub(crate) struct Merchants {
 
 impl Merchants {
     pub(crate) fn new(client: MerchantConnectionClient<Transport>, clock: SharedClock) -> Self {
-        let known = Generations::new(clock.monotonic(), GENERATION_ENTRIES_MAX);
+        let known = Remembered::new(clock.monotonic(), GENERATION_ENTRIES_MAX);
         Self {
             client,
             clock,
@@ -154,65 +152,5 @@ impl Merchants {
                 Err(())
             }
         }
-    }
-}
-
-/// Two generations of entries: what is in neither is asked again.
-struct Generations {
-    entries_max: usize,
-    young: HashMap<MerchantReference, MerchantId>,
-    old: HashMap<MerchantReference, MerchantId>,
-    since: Duration,
-}
-
-impl Generations {
-    fn new(now: Duration, entries_max: usize) -> Self {
-        Self { entries_max, young: HashMap::new(), old: HashMap::new(), since: now }
-    }
-
-    fn get(&mut self, reference: &MerchantReference, now: Duration) -> Option<MerchantId> {
-        self.turn(now);
-        self.young.get(reference).or_else(|| self.old.get(reference)).copied()
-    }
-
-    fn insert(&mut self, reference: MerchantReference, merchant: MerchantId, now: Duration) {
-        self.turn(now);
-        self.young.insert(reference, merchant);
-    }
-
-    fn turn(&mut self, now: Duration) {
-        let age = now.saturating_sub(self.since);
-        if age >= GENERATION_AGE_MAX || self.young.len() >= self.entries_max {
-            self.old = std::mem::take(&mut self.young);
-            if age >= 2 * GENERATION_AGE_MAX {
-                self.old.clear();
-            }
-            self.since = now;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn reference(number: u8) -> MerchantReference {
-        MerchantReference::OpenDelivery(number.to_string())
-    }
-
-    #[test]
-    fn entries_are_bounded_in_number_and_age() {
-        let merchant = MerchantId::from_bytes([1; 16]);
-        let mut known = Generations::new(Duration::ZERO, 2);
-        for number in 0..5 {
-            known.insert(reference(number), merchant, Duration::ZERO);
-        }
-        assert!(known.young.len() + known.old.len() <= 4);
-        assert_eq!(known.get(&reference(0), Duration::ZERO), None);
-        assert_eq!(known.get(&reference(4), Duration::ZERO), Some(merchant));
-        assert_eq!(known.get(&reference(4), GENERATION_AGE_MAX), Some(merchant), "one generation later");
-        assert_eq!(known.get(&reference(4), 2 * GENERATION_AGE_MAX), None);
-        known.insert(reference(4), merchant, 2 * GENERATION_AGE_MAX);
-        assert_eq!(known.get(&reference(4), 9 * GENERATION_AGE_MAX), None, "nobody asked for a long time");
     }
 }

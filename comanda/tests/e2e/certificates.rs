@@ -26,7 +26,7 @@ use tonic::Code;
 use crate::deployment::{Deployment, Plan, flags};
 use crate::history::Minimum;
 use crate::kill::{FLAGS, SETTLE_LIMIT, judge, seed};
-use crate::platform::{eventually, run};
+use crate::platform::{FREE_PORTS, eventually, run};
 use crate::steady_stream::{Load, Stream};
 
 /// A call is answered or refused within this.
@@ -186,8 +186,7 @@ fn what_certificates_do_not_fit_is_said_before_anything_runs() {
     let (code, _, _) = run(&["cluster", "certificates", &path, "--role", "gateway-core"], &[]);
     assert_eq!(code, 2, "nobody to make it for");
     let [ca, certificate, key] = ["ca", "client-core", "client-core-key"].map(|name| format!("{path}/{name}.pem"));
-    let free = ["--http-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0", "--local-aws-addr", "127.0.0.1:0"];
     let files = ["--grid-ca-file", &ca, "--grid-cert-file", &certificate, "--grid-key-file", &key];
-    let (code, _, stderr) = run(&[&["dev", "--nodes", "2"][..], &free, &files].concat(), &[]);
+    let (code, _, stderr) = run(&[&["dev", "--nodes", "2"][..], &FREE_PORTS, &files].concat(), &[]);
     assert!(code == 2 && stderr.contains("works without certificates"), "{code} {stderr}");
 }

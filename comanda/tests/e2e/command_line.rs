@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::platform::{Dev, eventually, run};
+use crate::platform::{Dev, FREE_PORTS, eventually, run};
 
 const MERCHANT: &str = "00000000-0000-4000-8000-000000000001";
 
@@ -92,8 +92,7 @@ fn a_port_in_use_and_a_bad_data_directory_say_what_to_do() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     for flag in ["--http-addr", "--ops-addr", "--local-aws-addr"] {
-        let mut arguments =
-            vec!["dev", "--http-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0", "--local-aws-addr", "127.0.0.1:0"];
+        let mut arguments = [&["dev"][..], &FREE_PORTS].concat();
         let place = arguments.iter().position(|argument| *argument == flag).unwrap() + 1;
         arguments[place] = &address;
         let (code, stdout, stderr) = run(&arguments, &[]);
@@ -102,20 +101,8 @@ fn a_port_in_use_and_a_bad_data_directory_say_what_to_do() {
     }
     let file = tempfile::NamedTempFile::new().unwrap();
     let inside = file.path().join("data");
-    let (code, _, stderr) = run(
-        &[
-            "dev",
-            "--http-addr",
-            "127.0.0.1:0",
-            "--ops-addr",
-            "127.0.0.1:0",
-            "--local-aws-addr",
-            "127.0.0.1:0",
-            "--data-dir",
-            inside.to_str().unwrap(),
-        ],
-        &[],
-    );
+    let keeping = ["--data-dir", inside.to_str().unwrap()];
+    let (code, _, stderr) = run(&[&["dev"][..], &FREE_PORTS, &keeping].concat(), &[]);
     assert_eq!(code, 1, "{stderr}");
     assert!(stderr.contains("--data-dir"), "{stderr}");
 }

@@ -23,4 +23,6 @@ mod script;
 mod steady_stream;
 mod suggestions;
 mod tidy;
+#[path = "../../../kitchen-api/tests/kitchen_api/webhook_receiver.rs"]
+mod webhook_receiver;
 mod webhooks;

@@ -21,12 +21,22 @@ async fn every_step_is_an_event_and_what_is_none_is_a_conflict() {
 
 async fn kinds_of_orders_take_their_own_steps(restaurant: &Restaurant) {
     let fetched = restaurant.confirmed(OWN, takeout).await;
+    restaurant.refuses(&fetched, "confirm", "CONFIRMED").await;
     restaurant.refuses(&fetched, "dispatch", "CONFIRMED").await;
     assert_eq!(restaurant.act(&fetched, "startPreparation", "").await.0, 202);
+    restaurant.refuses(&fetched, "startPreparation", "PREPARATION_STARTED").await;
     assert_eq!(restaurant.act(&fetched, "readyToPickup", "").await.0, 202);
+    restaurant.refuses(&fetched, "readyToPickup", "READY_TO_PICKUP").await;
+    restaurant.refuses(&fetched, "confirm", "READY_TO_PICKUP").await;
     restaurant.refuses(&fetched, "dispatch", "READY_TO_PICKUP").await;
     restaurant.reported(&fetched, "CON", Value::Null, 1).await;
     assert_eq!(restaurant.pos.codes_until(&fetched, "CON").await, "PLC CFM PRS RTP CON");
+
+    let delivered = restaurant.confirmed(OWN, |_| {}).await;
+    assert_eq!(restaurant.act(&delivered, "dispatch", "").await.0, 202);
+    restaurant.refuses(&delivered, "dispatch", "DISPATCHED").await;
+    restaurant.reported(&delivered, "CON", Value::Null, 1).await;
+    assert_eq!(restaurant.pos.codes_until(&delivered, "CON").await, "PLC CFM DSP CON", "what is refused is no event");
 
     let groceries = restaurant
         .confirmed(OWN, |order| {

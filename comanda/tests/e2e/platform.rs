@@ -130,6 +130,10 @@ pub fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String, St
     (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
 }
 
+/// Has `comanda dev` listen on free ports alone.
+pub const FREE_PORTS: [&str; 6] =
+    ["--http-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0", "--local-aws-addr", "127.0.0.1:0"];
+
 /// `comanda dev` on free ports.
 pub struct Dev {
     pub process: Process,
@@ -138,17 +142,7 @@ pub struct Dev {
 impl Dev {
     /// With further arguments and environment.
     pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut all = vec![
-            "dev",
-            "--json",
-            "--http-addr",
-            "127.0.0.1:0",
-            "--ops-addr",
-            "127.0.0.1:0",
-            "--local-aws-addr",
-            "127.0.0.1:0",
-        ];
-        all.extend(arguments);
+        let all = [&["dev", "--json"][..], &FREE_PORTS, arguments].concat();
         Self { process: Process::start(&all, environment) }
     }
 

@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
+use crate::platform::FREE_PORTS;
+
 struct Killed(std::process::Child);
 
 impl Drop for Killed {
@@ -15,7 +17,8 @@ impl Drop for Killed {
 #[test]
 fn every_line_that_dev_prints_works_when_pasted() {
     let child = Command::new(env!("CARGO_BIN_EXE_comanda"))
-        .args(["dev", "--http-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0", "--local-aws-addr", "127.0.0.1:0"])
+        .arg("dev")
+        .args(FREE_PORTS)
         .env_remove("AWS_ENDPOINT_URL")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -1,106 +1,39 @@
 //! Webhooks with the real binary: an operator sets a receiver, events are pushed to it signed, and what fails can be sent again.
 
-use std::convert::Infallible;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
 use crate::platform::{Dev, eventually, run};
+use crate::webhook_receiver::{Received, Receiver};
 
 const MERCHANT: &str = "00000000-0000-4000-8000-000000000001";
 const APPLICATION: &str = "dev-pos";
 const SECRET: &str = "dev-pos-secret";
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// One request that the receiver got.
-#[derive(Clone)]
-struct Push {
-    path: String,
-    signature: String,
-    body: Bytes,
-}
-
-impl Push {
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap()
-    }
-
+impl Received {
     /// Whether it is signed with `secret`, as its receiver would check it.
     fn is_signed_with(&self, secret: &str) -> bool {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-        hex::decode(&self.signature).is_ok_and(|signature| hmac::verify(&key, &self.body, &signature).is_ok())
+        let signature = hex::decode(self.header("x-ifood-signature"));
+        signature.is_ok_and(|signature| hmac::verify(&key, &self.body, &signature).is_ok())
     }
-}
-
-/// A receiver of webhooks.
-struct Receiver {
-    address: SocketAddr,
-    pushes: Mutex<Vec<Push>>,
-    /// The status of every answer.
-    status: AtomicU16,
 }
 
 impl Receiver {
-    async fn start() -> Arc<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let receiver = Arc::new(Self { address, pushes: Mutex::default(), status: AtomicU16::new(202) });
-        let serving = Arc::clone(&receiver);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let receiver = Arc::clone(&serving);
-                let service = service_fn(move |request| Arc::clone(&receiver).take(request));
-                let connection =
-                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-                tokio::spawn(connection);
-            }
-        });
-        receiver
-    }
-
-    async fn take(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-        let (parts, body) = request.into_parts();
-        let signature = parts.headers.get("x-ifood-signature").and_then(|value| value.to_str().ok());
-        let signature = signature.unwrap_or_default().to_owned();
-        let body = body.collect().await.unwrap().to_bytes();
-        let push = Push { path: parts.uri.path().to_owned(), signature, body };
-        self.pushes.lock().unwrap_or_else(PoisonError::into_inner).push(push);
-        let response = Response::builder().status(self.status.load(Ordering::SeqCst));
-        Ok(response.body(Full::default()).unwrap())
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
-    }
-
-    fn answers(&self, status: u16) {
-        self.status.store(status, Ordering::SeqCst);
-    }
-
     /// The pushes that say this, once there are so many.
-    async fn got(&self, what: &str, count: usize, is_it: impl Fn(&Value) -> bool) -> Vec<Push> {
+    async fn got(&self, what: &str, count: usize, is_it: impl Fn(&Value) -> bool) -> Vec<Received> {
         eventually(what, LIMIT, async || {
-            let pushes = self.pushes.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let found: Vec<Push> = pushes.into_iter().filter(|push| is_it(&push.json())).collect();
+            let found: Vec<Received> = self.all().into_iter().filter(|push| is_it(&push.json())).collect();
             (found.len() >= count).then_some(found)
         })
         .await
     }
 
     /// The only push of this event of an order.
-    async fn event(&self, order: &str, code: &str) -> Push {
+    async fn event(&self, order: &str, code: &str) -> Received {
         let is_it = |event: &Value| event["orderId"] == order && event["code"] == code;
         self.got(&format!("{code} of {order} is pushed"), 1, is_it).await.remove(0)
     }
@@ -150,7 +83,7 @@ impl Operator {
 
     /// Sets the webhook, and waits until the platform knows it: a keep-alive comes.
     async fn set(&self, receiver: &Receiver) -> Value {
-        let url = receiver.url("/hook");
+        let url = receiver.url();
         let arguments = ["app", "webhook", "set", APPLICATION, "--url", &url, "--presence", "ALL", "--json"];
         let set = self.json(&arguments, &[("COMANDA_WEBHOOK_SECRET", SECRET)]);
         let asked = receiver.got("a keep-alive", 1, |body| body["code"] == "KEEPALIVE").await;
@@ -191,7 +124,7 @@ async fn events_are_pushed_signed_to_the_receiver_that_an_operator_set() {
     pos.act(&order, "confirm").await.unwrap();
     let confirmed = receiver.event(&order, "CFM").await;
     for push in [&placed, &confirmed] {
-        assert!(push.is_signed_with(SECRET) && !push.is_signed_with("another"), "{}", push.signature);
+        assert!(push.is_signed_with(SECRET) && !push.is_signed_with("another"), "{:?}", push.headers);
         let event = push.json()["id"].as_str().unwrap().to_owned();
         let delivery = operator.delivery(&event, &[], |one| one["status"] == "DELIVERED").await;
         assert_eq!((&delivery["orderId"], &delivery["attempts"][0]["status"]), (&json!(order), &json!(202)));
@@ -263,7 +196,7 @@ async fn a_rotated_client_secret_signs_once_the_webhook_is_set_with_it() {
 
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), format!("{secret}\n")).unwrap();
-    let (url, path) = (receiver.url("/rotated"), file.path().to_str().unwrap());
+    let (url, path) = (format!("http://{}/rotated", receiver.address), file.path().to_str().unwrap());
     operator.webhook(&["set", APPLICATION, "--url", &url, "--secret-file", path]);
     let push = eventually("the change counts", LIMIT, async || {
         let push = receiver.event(&operator.place_order(), "PLC").await;

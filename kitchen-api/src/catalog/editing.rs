@@ -14,7 +14,7 @@ use super::views::Lookup;
 use crate::entropy::Entropy;
 
 /// Whoever waits for an answer has waited long enough then; the last attempt may take its requests' time on top.
-pub(super) const NO_ATTEMPT_AFTER: Duration = Duration::from_secs(5);
+const NO_ATTEMPT_AFTER: Duration = Duration::from_secs(5);
 /// The longest wait before the second attempt; it doubles up to [`PAUSE_MAX_MS`].
 const FIRST_PAUSE_MAX_MS: u64 = 5;
 /// The longest wait before any attempt.
@@ -53,13 +53,8 @@ impl Editor {
         merchant: MerchantId,
         mut decide: impl FnMut(&mut Menu) -> Result<(), Halt>,
     ) -> Result<u64, EditError> {
-        let started = self.clock.monotonic();
-        let mut attempt = 0;
-        while self.clock.monotonic().saturating_sub(started) <= NO_ATTEMPT_AFTER {
-            if attempt > 0 {
-                tokio::time::sleep(self.pause(attempt)).await;
-            }
-            attempt += 1;
+        let mut attempts = self.attempts();
+        while attempts.another().await {
             let (menu, ()) = self.decide(merchant, &mut decide).await?;
             if menu.changes().is_empty() {
                 return Ok(menu.revision());
@@ -93,9 +88,14 @@ impl Editor {
         Err(EditError::Store(CatalogError::Contended))
     }
 
-    /// How long to wait before another attempt: anything up to twice as long as before, so that rivals come apart.
-    pub(super) fn pause(&self, attempt: u32) -> Duration {
-        let most_ms = (FIRST_PAUSE_MAX_MS << attempt.saturating_sub(1).min(16)).min(PAUSE_MAX_MS);
+    /// Attempts at what somebody else may be faster at, from now on.
+    pub(super) fn attempts(&self) -> Attempts<'_> {
+        Attempts { editor: self, started: self.clock.monotonic(), begun: 0 }
+    }
+
+    /// How long to wait after so many attempts: anything up to twice as long as before, so that rivals come apart.
+    pub(super) fn pause(&self, attempts: u32) -> Duration {
+        let most_ms = (FIRST_PAUSE_MAX_MS << attempts.saturating_sub(1).min(16)).min(PAUSE_MAX_MS);
         Duration::from_millis(u64::from_be_bytes(self.entropy.bytes()) % (most_ms + 1))
     }
 
@@ -120,5 +120,23 @@ impl Editor {
             wanted = next.into_iter().filter(|target| !found.contains_key(target)).collect();
         }
         Ok(found)
+    }
+}
+
+/// Attempts with a pause before each but the first, until whoever asks has waited long enough.
+pub(super) struct Attempts<'a> {
+    editor: &'a Editor,
+    started: Duration,
+    begun: u32,
+}
+
+impl Attempts<'_> {
+    /// Pauses where it should; whether another attempt may be made.
+    pub(super) async fn another(&mut self) -> bool {
+        if self.begun > 0 {
+            tokio::time::sleep(self.editor.pause(self.begun)).await;
+        }
+        self.begun += 1;
+        self.editor.clock.monotonic().saturating_sub(self.started) <= NO_ATTEMPT_AFTER
     }
 }

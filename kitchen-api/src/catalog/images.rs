@@ -19,7 +19,6 @@ use tokio::sync::Semaphore;
 
 use super::Catalog;
 use super::answers::{gone, refused, with_status};
-use super::editing::NO_ATTEMPT_AFTER;
 use super::endpoints::Asked;
 use super::entities::{Entity, EntityKind};
 use super::limits::{IMAGES_MAX, PRODUCTS_MAX};
@@ -82,14 +81,11 @@ async fn keep(asked: &Asked<'_>, picture: &Picture) -> Result<Kept, CatalogError
     if editor.table.has_image(asked.merchant, &digest).await? {
         return Ok(Kept::Here);
     }
-    let started = editor.clock.monotonic();
-    let mut attempt = 0;
-    while editor.clock.monotonic().saturating_sub(started) <= NO_ATTEMPT_AFTER {
+    let mut attempts = editor.attempts();
+    while attempts.another().await {
         if let Some(kept) = editor.table.keep_image(asked.merchant, &digest, &picture.bytes).await? {
             return Ok(kept);
         }
-        attempt += 1;
-        tokio::time::sleep(editor.pause(attempt)).await;
     }
     Err(CatalogError::Contended)
 }
@@ -125,9 +121,8 @@ async fn take_away(asked: &Asked<'_>, name: &PictureName) -> Result<Removal, Cat
     if editor.table.image(merchant, &digest).await?.is_none_or(|bytes| Media::of(&bytes) != Some(name.media)) {
         return Ok(Removal::NotThere);
     }
-    let started = editor.clock.monotonic();
-    let mut attempt = 0;
-    while editor.clock.monotonic().saturating_sub(started) <= NO_ATTEMPT_AFTER {
+    let mut attempts = editor.attempts();
+    while attempts.another().await {
         let revision = editor.table.head(merchant).await?.revision;
         let products = editor.table.load_kind(merchant, EntityKind::Product, PRODUCTS_MAX as usize).await?;
         // However its address is written, with a host or without.
@@ -140,8 +135,6 @@ async fn take_away(asked: &Asked<'_>, name: &PictureName) -> Result<Removal, Cat
             Removed::NotThere => return Ok(Removal::NotThere),
             Removed::Overtaken => {}
         }
-        attempt += 1;
-        tokio::time::sleep(editor.pause(attempt)).await;
     }
     Err(CatalogError::Contended)
 }

@@ -16,7 +16,7 @@ use super::onboarding::{find_merchant, menus, missing, named_merchant, no_conten
 use crate::api::Api;
 use crate::body::read_json;
 use crate::errors::ApiError;
-use crate::merchants::closing;
+use crate::merchants::{closing, find_one};
 use crate::oauth::Authorised;
 use crate::pos_menu::{DOCUMENT_MAX_BYTES, Entity, OBJECTS_MAX, Updated};
 
@@ -54,6 +54,10 @@ pub(crate) async fn menu_updated(
     if is_open.is_none() && parts.is_none() {
         let asked = menus(&api)?.ask(merchant, api.clock.now()).await.map_err(|_| ApiError::unavailable())?;
         return if asked { Ok(no_content()) } else { Err(unknown()) };
+    }
+    if is_open.is_some() {
+        // One that was granted and does not exist: unknown in this dialect, and nothing of the update is done.
+        find_one(&api, merchant).await?.ok_or_else(unknown)?;
     }
     if let Some((entity, objects)) = parts {
         change_parts(&api, merchant, entity, objects).await?;
@@ -102,7 +106,7 @@ fn read_parts<'a>(update: &'a Update<'a>) -> Result<Option<(Entity, &'a [&'a Raw
 }
 
 async fn change_parts(api: &Api, merchant: MerchantId, entity: Entity, objects: &[&RawValue]) -> Result<(), ApiError> {
-    let names = names_of(api, merchant).await.ok_or_else(ApiError::unavailable)?;
+    let names = names_of(api, merchant).await.map_err(|_| ApiError::unavailable())?.ok_or_else(unknown)?;
     let (own, ours) = (names.open_delivery_id, merchant.to_string());
     let names: Vec<&str> = own.as_deref().into_iter().chain([ours.as_str()]).collect();
     let updated = menus(api)?.update(merchant, entity, objects, &names, api.clock.now()).await;

@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use proto::conversions::to_bytes;
 use proto::merchant_connection::lookup_request::By;
 use proto::merchant_connection::{GetMerchantsRequest, LookupRequest};
+use proto::remembered::Remembered;
 
-use super::generations::Generations;
 use crate::api::Api;
 use crate::calls::CallError;
 
@@ -38,15 +38,15 @@ pub(super) struct Names {
 /// The names known here.
 pub(super) struct MerchantNames {
     clock: SharedClock,
-    ids: Mutex<Generations<String, MerchantId>>,
-    names: Mutex<Generations<MerchantId, Names>>,
+    ids: Mutex<Remembered<String, MerchantId>>,
+    names: Mutex<Remembered<MerchantId, Names>>,
 }
 
 impl MerchantNames {
     pub(super) fn new(clock: SharedClock) -> Self {
         let now = clock.monotonic();
-        let ids = Mutex::new(Generations::new(now, GENERATION_ENTRIES_MAX));
-        let names = Mutex::new(Generations::new(now, GENERATION_ENTRIES_MAX));
+        let ids = Mutex::new(Remembered::new(now, GENERATION_ENTRIES_MAX));
+        let names = Mutex::new(Remembered::new(now, GENERATION_ENTRIES_MAX));
         Self { clock, ids, names }
     }
 }
@@ -85,18 +85,23 @@ async fn look_up(api: &Api, text: &str) -> Result<Option<MerchantId>, CallError>
     }
 }
 
-/// What `merchant` is called; `None` when it is not known or nobody can be asked.
-pub(super) async fn names_of(api: &Api, merchant: MerchantId) -> Option<Names> {
+/// What `merchant` is called; `None` when there is no such merchant.
+///
+/// # Errors
+/// When merchant-connection cannot be asked.
+pub(super) async fn names_of(api: &Api, merchant: MerchantId) -> Result<Option<Names>, CallError> {
     let known = &api.open_delivery.names;
     let found = known.names.lock().get(&merchant, known.clock.monotonic());
     if found.is_some() {
-        return found;
+        return Ok(found);
     }
     let request = GetMerchantsRequest { merchant_ids: vec![to_bytes(merchant.as_bytes())], with_presentation: false };
-    let reply = api.merchants.get_merchants(request).await.ok()?;
-    let profile = reply.merchants.into_iter().find(|profile| *profile.id == *merchant.as_bytes())?;
+    let reply = api.merchants.get_merchants(request).await?;
+    let Some(profile) = reply.merchants.into_iter().find(|profile| *profile.id == *merchant.as_bytes()) else {
+        return Ok(None);
+    };
     let open_delivery_id = Some(profile.open_delivery_id).filter(|id| is_open_delivery_id(id));
     let names = Names { open_delivery_id, name: profile.name };
     known.names.lock().insert(merchant, names.clone(), known.clock.monotonic());
-    Some(names)
+    Ok(Some(names))
 }

@@ -16,7 +16,6 @@ mod cancellation_codes;
 mod delivery_code;
 mod event;
 mod event_types;
-mod generations;
 mod hours;
 mod json;
 mod menu_updated;

@@ -50,7 +50,8 @@ async fn answer(
     body: &Bytes,
     last_event: Option<&'static str>,
 ) -> Result<Response, ApiError> {
-    let names = names_of(api, merchant).await;
+    // An order is shown without them too.
+    let names = names_of(api, merchant).await.ok().flatten();
     let placed = Placed { order, merchant, names: names.as_ref(), last_event, version };
     let rendered = render(&placed, body).ok_or_else(|| {
         tracing::error!(order_id = %order, "a stored order is no JSON object");

@@ -14,8 +14,8 @@ pub(crate) fn pushed_event(api: &Api, id: EventId, code: EventCode, order: Order
     render_header(&Header { id, code, order, created_at: id.created_at(), body }, &base_url)
 }
 
-/// What its POS calls a merchant; `None` while nobody can be asked.
+/// What its POS calls a merchant; `None` while nobody can be asked, or knows it.
 pub(crate) async fn merchant_id_of_pos(api: &Api, merchant: MerchantId) -> Option<String> {
-    let names = names_of(api, merchant).await?;
+    let names = names_of(api, merchant).await.ok()??;
     Some(names.open_delivery_id.unwrap_or_else(|| merchant.to_string()))
 }

@@ -1,7 +1,7 @@
 //! `POST /order/v1.0/orders/{id}/{action}`: a merchant acts on an order; 202 follows the commit.
 //!
-//! Repeating an action is safe: the core answers one that is already so as done. A conflict says where the order stands
-//! and what would be legal there.
+//! What has happened already is a conflict (PARTNER_API 1.4), unless it is repeated under the `Idempotency-Key` that it happened
+//! under. A conflict says where the order stands and what would be legal there.
 
 use std::sync::Arc;
 

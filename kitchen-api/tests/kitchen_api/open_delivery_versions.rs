@@ -2,14 +2,30 @@
 
 use kitchen_api::OpenDeliveryVersion;
 use order_model::{EventCode, OrderId};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::client::Client;
+use crate::open_delivery::types;
 use crate::peers::event;
 use crate::rig::{Rig, config, eventually, merchant};
 use crate::webhook_platform::{Ground, Receiver, all_are, log_once, set};
 
 const POLL: &str = "/v1/events:polling";
+/// Every type of 1.3.0.
+pub const TYPES_OF_1_3: [&str; 12] = [
+    "CANCELLATION_REQUESTED",
+    "CANCELLATION_REQUEST_DENIED",
+    "CANCELLED",
+    "CANCELLED_DENIED",
+    "CONCLUDED",
+    "CONFIRMED",
+    "CREATED",
+    "DELIVERED",
+    "DISPATCHED",
+    "ORDER_CANCELLATION_REQUEST",
+    "PICKUP_AREA_ASSIGNED",
+    "READY_FOR_PICKUP",
+];
 /// What 1.3.0 has no type for.
 const NEWER: [EventCode; 4] = [
     EventCode::RecommendedPreparationStart,
@@ -32,13 +48,6 @@ async fn rig() -> Rig {
 
 async fn both(rig: &Rig) -> (Client, Client) {
     (rig.as_application("pos").await, rig.as_application("newer").await)
-}
-
-fn types(events: &Value) -> Vec<&str> {
-    let events = events.as_array().unwrap();
-    let mut types: Vec<&str> = events.iter().map(|event| event["eventType"].as_str().unwrap()).collect();
-    types.sort_unstable();
-    types
 }
 
 #[tokio::test]
@@ -75,22 +84,8 @@ async fn an_application_of_1_3_0_is_shown_the_types_of_1_3_0_alone() {
     let (pos, newer) = both(&rig).await;
     let all: Vec<_> = (1..).zip(EventCode::ALL).map(|(number, &code)| event(merchant(1), number, code)).collect();
     rig.peers.feed.events.lock().extend(all);
-    let expected = [
-        "CANCELLATION_REQUESTED",
-        "CANCELLATION_REQUEST_DENIED",
-        "CANCELLED",
-        "CANCELLED_DENIED",
-        "CONCLUDED",
-        "CONFIRMED",
-        "CREATED",
-        "DELIVERED",
-        "DISPATCHED",
-        "ORDER_CANCELLATION_REQUEST",
-        "PICKUP_AREA_ASSIGNED",
-        "READY_FOR_PICKUP",
-    ];
-    assert_eq!(types(&pos.get(POLL).await.json()), expected);
-    assert_eq!(types(&newer.get(POLL).await.json()).len(), expected.len() + NEWER.len(), "others see the rest");
+    assert_eq!(types(&pos.get(POLL).await), TYPES_OF_1_3);
+    assert_eq!(types(&newer.get(POLL).await).len(), TYPES_OF_1_3.len() + NEWER.len(), "others see the rest");
     assert!(rig.peers.feed.acknowledged_by("pos").is_empty(), "hidden is not acknowledged");
     let codes = pos.get("/events/v1.0/events:polling").await.json();
     assert!(codes.as_array().unwrap().iter().any(|event| event["code"] == "PRS"), "the other dialect has it yet");

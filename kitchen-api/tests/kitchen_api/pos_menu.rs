@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use kitchen_api::{Config, Dependencies, Service};
+use kitchen_api::{Config, Dependencies};
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
 use crate::client::{Answer, Client};
 use crate::documentation::differences;
@@ -237,6 +236,24 @@ async fn parts_of_a_document_are_replaced_without_reading_it_again() {
 }
 
 #[tokio::test]
+async fn a_merchant_without_a_profile_is_unknown_whatever_is_updated() {
+    let (ground, _pos, _rig, client) = start().await;
+    ground.peers.merchants.merchants.lock().remove(&merchant(1));
+    let named = format!("?merchantId={}", merchant(1));
+    let item = json!({ "id": "i", "name": "Calzone", "description": "", "externalCode": "i", "unit": "UN" });
+    for body in [
+        json!({ "entityType": "ITEM", "updatedObjects": [item] }),
+        json!({ "merchantStatus": "UNAVAILABLE" }),
+        json!({ "merchantStatus": "AVAILABLE" }),
+    ] {
+        assert_eq!(problem(&update(&client, &named, body.to_string()).await), 404, "{body}");
+    }
+    ground.peers.merchants.down.store(true, Ordering::SeqCst);
+    let parts = json!({ "entityType": "ITEM", "updatedObjects": [item] });
+    assert_eq!(problem(&update(&client, &named, parts.to_string()).await), 503, "who could say is away");
+}
+
+#[tokio::test]
 async fn a_pos_closes_its_store_and_opens_it_again() {
     let (ground, _pos, rig, _client) = start().await;
     ground.applications.put("single", "single-secret", &[merchant(1)]);
@@ -302,19 +319,8 @@ async fn a_process_that_dies_while_it_reads_is_replaced() {
     ground.peers.merchants.put(merchant(1), "Loja");
     ground.peers.merchants.change(merchant(1), |profile| OWN_ID.clone_into(&mut profile.open_delivery_id));
     pos.answers(HANGS);
-    let (config, given) = ground.parts(|_| ());
-    let doomed = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let started = doomed.spawn(async move {
-        let service = Service::build(config, given).await.unwrap();
-        let handle = service.handle();
-        tokio::spawn(service.run(CancellationToken::new()));
-        handle
-    });
-    let handle = started.await.unwrap();
-    eventually("the first is ready", || handle.readiness().is_ok()).await;
-    let client = Client::new(handle.address());
-    let token = client.ask_for_token("pos", "pos-secret").await.json()["accessToken"].as_str().unwrap().to_owned();
-    assert_eq!(onboard(&client.with_token(&token), OWN_ID, &endpoints(&pos)).await.status, 201);
+    let (doomed, client) = ground.start_doomed().await;
+    assert_eq!(onboard(&client, OWN_ID, &endpoints(&pos)).await.status, 201);
     eventually("it reads", || pos.count() == 1).await;
     doomed.shutdown_background();
     pos.answers(200);

@@ -1,21 +1,12 @@
 //! kitchen-api with webhooks: a table in a real DynamoDB of this process, a queue in memory, and receivers that speak real HTTP.
 
-use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use aws_sdk_dynamodb::Client as DynamoDb;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-use bytes::Bytes;
-use event_feed::{FeedEvent, TraceId, notification};
-use http::{HeaderMap, Request, Response};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use event_feed::{FeedEvent, notification};
 use kitchen_api::webhooks::{
     DialRules, SystemResolver, WebhookAdmin, WebhookConfig, WebhookDependencies, create_tables,
 };
@@ -23,97 +14,21 @@ use kitchen_api::{Config, Dependencies, Entropy, Service};
 use local_aws::LocalAws;
 use message_bus::in_memory::InMemoryQueue;
 use message_bus::{OutgoingMessage, Queue};
-use order_model::{EventCategory, EventCode, EventId, MerchantId, OrderId, Timestamp};
-use parking_lot::Mutex;
+use order_model::{EventCode, EventId, MerchantId, Timestamp};
 use rustls::{ClientConfig, RootCertStore};
-use serde_json::Value;
-use tokio::net::TcpListener;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::Client;
-use crate::peers::{Peers, event_id_key};
+use crate::peers::{Peers, event_at};
 use crate::rig::{InMemoryApplications, Rig, TestClock, config, dependencies, eventually, merchant};
-
-/// A receiver answers nothing at all.
-pub const HANGS: u16 = 0;
-
-/// One request that a receiver got.
-#[derive(Clone)]
-pub struct Received {
-    pub path: String,
-    pub headers: HeaderMap,
-    pub body: Bytes,
-}
-
-impl Received {
-    pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap()
-    }
-
-    pub fn header(&self, name: &str) -> &str {
-        self.headers[name].to_str().unwrap()
-    }
-}
-
-/// A receiver of webhooks.
-pub struct Receiver {
-    pub address: SocketAddr,
-    /// Connections that it took.
-    pub connections: AtomicUsize,
-    pub received: Mutex<Vec<Received>>,
-    /// The status of every answer, or [`HANGS`].
-    pub status: AtomicU16,
-    /// The body of every answer.
-    pub answer: Mutex<String>,
-}
+pub use crate::webhook_receiver::{HANGS, Received, Receiver};
 
 impl Receiver {
-    pub async fn start() -> Arc<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let receiver = Arc::new(Self {
-            address: listener.local_addr().unwrap(),
-            connections: AtomicUsize::new(0),
-            received: Mutex::default(),
-            status: AtomicU16::new(202),
-            answer: Mutex::default(),
-        });
-        let serving = Arc::clone(&receiver);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let receiver = Arc::clone(&serving);
-                receiver.connections.fetch_add(1, Ordering::SeqCst);
-                let service = service_fn(move |request| Arc::clone(&receiver).take(request));
-                let connection =
-                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-                tokio::spawn(connection);
-            }
-        });
-        receiver
-    }
-
-    async fn take(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-        let (parts, body) = request.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        self.received.lock().push(Received { path: parts.uri.path().to_owned(), headers: parts.headers, body });
-        let status = self.status.load(Ordering::SeqCst);
-        if status == HANGS {
-            std::future::pending::<()>().await;
-        }
-        let answer = Full::new(Bytes::from(self.answer.lock().clone()));
-        let response = Response::builder().status(status).header("location", format!("http://{}/", self.address));
-        Ok(response.body(answer).unwrap())
-    }
-
-    pub fn url(&self) -> String {
-        format!("http://{}/hook", self.address)
-    }
-
-    pub fn answers(&self, status: u16) {
-        self.status.store(status, Ordering::SeqCst);
-    }
-
-    pub fn all(&self) -> Vec<Received> {
-        self.received.lock().clone()
+    /// A webhook of the merchant API's dialect that ends here, signed with the client secret of `pos`.
+    pub fn ifood(&self) -> Value {
+        json!({ "url": self.url(), "dialect": "IFOOD", "secret": "pos-secret" })
     }
 
     pub fn count(&self) -> usize {
@@ -175,13 +90,24 @@ impl Ground {
 
     /// The same, without waiting until it is ready.
     pub async fn run_cold(&self, config: Config, given: Dependencies) -> Rig {
-        let service = Service::build(config, given).await.unwrap();
-        let handle = service.handle();
+        Rig::run(config, given, (self.peers.clone(), self.applications.clone(), self.clock.clone())).await
+    }
+
+    /// Runs a service that dies as a process does when its runtime is shut down, and a client with a token of `pos`.
+    pub async fn start_doomed(&self) -> (Runtime, Client) {
+        let (config, given) = self.parts(|_| ());
+        let doomed = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let started = doomed.spawn(async move {
+            let service = Service::build(config, given).await.unwrap();
+            let handle = service.handle();
+            tokio::spawn(service.run(CancellationToken::new()));
+            handle
+        });
+        let handle = started.await.unwrap();
+        eventually("the doomed service is ready", || handle.readiness().is_ok()).await;
         let client = Client::new(handle.address());
-        let shutdown = CancellationToken::new();
-        let running = tokio::spawn(service.run(shutdown.clone()));
-        let (peers, applications, clock) = (self.peers.clone(), self.applications.clone(), self.clock.clone());
-        Rig { peers, applications, clock, handle, client, shutdown, running }
+        let answer = client.ask_for_token("pos", "pos-secret").await;
+        (doomed, client.with_token(answer.json()["accessToken"].as_str().unwrap()))
     }
 
     pub fn parts(&self, change: impl FnOnce(&mut WebhookConfig)) -> (Config, Dependencies) {
@@ -235,19 +161,8 @@ impl Ground {
     }
 
     async fn publish_at(&self, created_at: Timestamp, merchant: MerchantId, order: u8, code: EventCode) -> EventId {
-        let order = OrderId::from_bytes([order; 16]);
-        let event = FeedEvent {
-            id: EventId::derive(&event_id_key(), created_at, merchant, order, 1),
-            order,
-            merchant,
-            code,
-            category: EventCategory::Food,
-            sequence: 1,
-            created_at,
-            expires_at: created_at.plus(Duration::from_secs(8 * 60 * 60)),
-            trace: TraceId::default(),
-            body: Bytes::new(),
-        };
+        let expires_at = created_at.plus(Duration::from_secs(8 * 60 * 60));
+        let event = FeedEvent { expires_at, ..event_at(created_at, merchant, order, code) };
         let (body, attributes) = notification::encode(&event, "IFOOD", None);
         assert!(self.feed.send(vec![OutgoingMessage { body, attributes }]).await.iter().all(Result::is_ok));
         event.id
@@ -271,6 +186,16 @@ impl Ground {
         }
         panic!("the queue never became empty");
     }
+}
+
+/// A running service whose `pos` is told of events at this receiver, which answers with `status`; and a client of `pos`.
+pub async fn subscribed(status: u16) -> (Ground, Arc<Receiver>, Rig, Client) {
+    let (ground, receiver) = (Ground::new().await, Receiver::start().await);
+    let rig = ground.start().await;
+    let pos = rig.as_application("pos").await;
+    receiver.answers(status);
+    set(&pos, &receiver.ifood()).await;
+    (ground, receiver, rig, pos)
 }
 
 pub fn dynamodb(aws: &LocalAws) -> DynamoDb {
@@ -308,6 +233,13 @@ pub async fn log_once(pos: &Client, what: &str, is_reached: impl Fn(&[Value]) ->
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("never: {what}");
+}
+
+/// The log's only delivery, once so many of its attempts are over.
+pub async fn after_attempts(pos: &Client, count: usize) -> Value {
+    let have_ended =
+        |log: &[Value]| log.len() == 1 && log[0]["attempts"].as_array().is_some_and(|attempts| attempts.len() == count);
+    log_once(pos, &format!("{count} attempts"), have_ended).await.remove(0)
 }
 
 /// Ends a service as a deployment does, and waits until it has.

@@ -11,18 +11,11 @@ use serde_json::{Value, json};
 
 use crate::documentation::differences;
 use crate::rig::{eventually, merchant};
-use crate::webhook_platform::{Ground, Received, Receiver, all_are, log_once, set, sign};
-
-fn ifood(receiver: &Receiver) -> Value {
-    json!({ "url": receiver.url(), "dialect": "IFOOD", "secret": "pos-secret" })
-}
+use crate::webhook_platform::{Ground, Received, Receiver, all_are, log_once, set, sign, subscribed};
 
 #[tokio::test]
 async fn an_event_is_pushed_as_polls_show_it_signed_with_the_client_secret_and_logged() {
-    let (ground, receiver) = (Ground::new().await, Receiver::start().await);
-    let rig = ground.start().await;
-    let pos = rig.as_application("pos").await;
-    set(&pos, &ifood(&receiver)).await;
+    let (ground, receiver, rig, pos) = subscribed(202).await;
     let event = ground.publish(merchant(1), 1).await;
     receiver.has(1).await;
     let received = receiver.all().remove(0);
@@ -78,8 +71,8 @@ async fn each_application_is_sent_its_own_merchants_once_however_many_instances_
     let (ground, receiver, others) = (Ground::new().await, Receiver::start().await, Receiver::start().await);
     let (rig, _second) = (ground.start().await, ground.start().await);
     let (pos, other) = (rig.as_application("pos").await, rig.as_application("other").await);
-    set(&pos, &ifood(&receiver)).await;
-    set(&other, &ifood(&others)).await;
+    set(&pos, &receiver.ifood()).await;
+    set(&other, &others.ifood()).await;
     let mut expected = BTreeSet::new();
     for order in 1..=30 {
         expected.insert(ground.publish(merchant(1 + order % 2), order).await.to_string());
@@ -98,10 +91,7 @@ async fn each_application_is_sent_its_own_merchants_once_however_many_instances_
 
 #[tokio::test]
 async fn a_revoked_application_or_merchant_is_sent_nothing() {
-    let (ground, receiver) = (Ground::new().await, Receiver::start().await);
-    let rig = ground.start().await;
-    let pos = rig.as_application("pos").await;
-    set(&pos, &ifood(&receiver)).await;
+    let (ground, receiver, rig, _) = subscribed(202).await;
     rig.applications.put("pos", "pos-secret", &[merchant(2)]);
     tokio::time::sleep(Duration::from_millis(200)).await;
     ground.publish(merchant(1), 1).await;
@@ -130,7 +120,7 @@ async fn a_delivery_acknowledges_for_polls_where_that_was_asked_for() {
     let (ground, receiver) = (Ground::new().await, Receiver::start().await);
     let rig = ground.start().await;
     let pos = rig.as_application("pos").await;
-    let mut wanted = ifood(&receiver);
+    let mut wanted = receiver.ifood();
     wanted["acknowledges"] = json!(true);
     set(&pos, &wanted).await;
     let first = ground.publish(merchant(1), 1).await;
@@ -154,7 +144,7 @@ async fn a_keepalive_answered_with_202_is_a_beat_of_every_store_and_is_sent_ever
     let (rig, _second) = (ground.start().await, ground.start().await);
     let pos = rig.as_application("pos").await;
     receiver.answers(200);
-    let mut wanted = ifood(&receiver);
+    let mut wanted = receiver.ifood();
     wanted["presence"] = json!("ALL");
     set(&pos, &wanted).await;
     receiver.has(1).await;
@@ -179,7 +169,7 @@ async fn a_keepalive_by_merchant_counts_those_that_the_answer_lists_and_no_other
     let pos = rig.as_application("pos").await;
     let online = [merchant(2), merchant(3)].map(|id| id.to_string());
     *receiver.answer.lock() = json!({ "merchantIds": online }).to_string();
-    let mut wanted = ifood(&receiver);
+    let mut wanted = receiver.ifood();
     wanted["presence"] = json!("PER_MERCHANT");
     set(&pos, &wanted).await;
     receiver.has(1).await;

@@ -12,30 +12,18 @@ use crate::client::Client;
 use crate::open_delivery::problem;
 use crate::rig::{InMemoryApplications, eventually, merchant};
 use crate::sign_in::SignIn;
-use crate::webhook_platform::{Ground, Receiver, all_are, log_once, set, stop};
+use crate::webhook_platform::{Ground, Receiver, after_attempts, all_are, log_once, set, stop, subscribed};
 
 /// Longer than the first wait of a failed delivery with all its jitter, and than every lease.
 const UNTIL_DUE: Duration = Duration::from_secs(40);
 /// How long whoever looked after a receiver holds it beyond its end; no delivery that failed is due by then.
 const LEASE: Duration = Duration::from_secs(15);
 
-fn ifood(receiver: &Receiver) -> Value {
-    json!({ "url": receiver.url(), "dialect": "IFOOD", "secret": "pos-secret" })
-}
-
-fn failed_once(log: &[Value]) -> bool {
-    log.len() == 1 && log[0]["attempts"].as_array().is_some_and(|attempts| attempts.len() == 1)
-}
-
 /// A delivery to `pos` that has failed once, and whoever recorded it is gone. Its receiver would take it now.
 async fn left_over() -> (Ground, Arc<Receiver>) {
-    let (ground, receiver) = (Ground::new().await, Receiver::start().await);
-    let rig = ground.start().await;
-    let pos = rig.as_application("pos").await;
-    receiver.answers(503);
-    set(&pos, &ifood(&receiver)).await;
+    let (ground, receiver, rig, pos) = subscribed(503).await;
     ground.publish(merchant(1), 1).await;
-    log_once(&pos, "it failed once", failed_once).await;
+    after_attempts(&pos, 1).await;
     stop(rig).await;
     receiver.answers(202);
     (ground, receiver)
@@ -104,13 +92,9 @@ async fn what_is_due_for_a_merchant_that_was_taken_away_is_a_dead_letter() {
 
 #[tokio::test]
 async fn what_the_new_dialect_has_no_word_for_is_a_dead_letter() {
-    let (ground, receiver) = (Ground::new().await, Receiver::start().await);
-    let rig = ground.start().await;
-    let pos = rig.as_application("pos").await;
-    receiver.answers(503);
-    set(&pos, &ifood(&receiver)).await;
+    let (ground, receiver, _rig, pos) = subscribed(503).await;
     ground.publish_as(merchant(1), 1, EventCode::AssignDriver).await;
-    log_once(&pos, "it failed once", failed_once).await;
+    after_attempts(&pos, 1).await;
     receiver.answers(202);
     let base = format!("http://{}/od", receiver.address);
     set(&pos, &json!({ "url": base, "dialect": "OPEN_DELIVERY", "secret": "pos-secret" })).await;
@@ -125,7 +109,7 @@ async fn a_revoked_application_is_sent_no_keepalive() {
     let rig = ground.start().await;
     let (pos, other) = (rig.as_application("pos").await, rig.as_application("other").await);
     for (client, receiver) in [(&pos, &receiver), (&other, &others)] {
-        let mut wanted = ifood(receiver);
+        let mut wanted = receiver.ifood();
         wanted["presence"] = json!("ALL");
         set(client, &wanted).await;
         receiver.has(1).await;

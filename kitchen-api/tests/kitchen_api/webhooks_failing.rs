@@ -2,20 +2,14 @@
 
 use std::time::Duration;
 
-use kitchen_api::Service;
 use kitchen_api::webhooks::is_in_trouble;
 use message_bus::in_memory::Faults;
 use order_model::Timestamp;
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
 use crate::client::Client;
 use crate::rig::{Rig, eventually, merchant};
-use crate::webhook_platform::{Ground, HANGS, Receiver, all_are, log_once, set};
-
-fn ifood(receiver: &Receiver) -> Value {
-    json!({ "url": receiver.url(), "dialect": "IFOOD", "secret": "pos-secret" })
-}
+use crate::webhook_platform::{Ground, HANGS, Receiver, after_attempts, all_are, log_once, set, subscribed};
 
 #[tokio::test]
 async fn a_receiver_that_hangs_slows_no_other() {
@@ -23,8 +17,8 @@ async fn a_receiver_that_hangs_slows_no_other() {
     let rig = ground.start().await;
     let (pos, other) = (rig.as_application("pos").await, rig.as_application("other").await);
     hanging.answers(HANGS);
-    set(&pos, &ifood(&hanging)).await;
-    set(&other, &ifood(&healthy)).await;
+    set(&pos, &hanging.ifood()).await;
+    set(&other, &healthy.ifood()).await;
     for order in 1..=60 {
         ground.publish(merchant(1), order).await;
     }
@@ -63,11 +57,7 @@ async fn until_dead(rig: &Rig, pos: &Client) -> Vec<Value> {
 
 #[tokio::test]
 async fn a_failing_receiver_is_tried_for_15_min_then_it_is_a_dead_letter_that_can_be_asked_for() {
-    let (ground, receiver) = (Ground::new().await, Receiver::start().await);
-    let rig = ground.start().await;
-    let pos = rig.as_application("pos").await;
-    receiver.answers(503);
-    set(&pos, &ifood(&receiver)).await;
+    let (ground, receiver, rig, pos) = subscribed(503).await;
     let event = ground.publish(merchant(1), 1).await.to_string();
     receiver.has(1).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -97,13 +87,6 @@ fn instant(value: &Value) -> Timestamp {
     value.as_str().unwrap_or_else(|| panic!("no instant: {value}")).parse().unwrap()
 }
 
-/// The log's only delivery, once so many of its attempts are over.
-async fn after_attempts(pos: &Client, count: usize) -> Value {
-    let have_ended =
-        |log: &[Value]| log.len() == 1 && log[0]["attempts"].as_array().is_some_and(|attempts| attempts.len() == count);
-    log_once(pos, &format!("{count} attempts"), have_ended).await.remove(0)
-}
-
 /// The webhook as it is shown, once `is_reached` holds of it.
 async fn shown_once(pos: &Client, what: &str, is_reached: impl Fn(&Value) -> bool) -> Value {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
@@ -116,13 +99,13 @@ async fn shown_once(pos: &Client, what: &str, is_reached: impl Fn(&Value) -> boo
     }
 }
 
+async fn paused(pos: &Client) -> Value {
+    shown_once(pos, "it is paused", |shown| shown["status"] == "PAUSED").await
+}
+
 #[tokio::test]
 async fn the_first_retry_comes_after_30_s_each_next_one_later_and_the_last_after_15_min() {
-    let (ground, receiver) = (Ground::new().await, Receiver::start().await);
-    let rig = ground.start().await;
-    let pos = rig.as_application("pos").await;
-    receiver.answers(503);
-    set(&pos, &ifood(&receiver)).await;
+    let (ground, receiver, rig, pos) = subscribed(503).await;
     ground.publish(merchant(1), 1).await;
     // Waits are up to a fifth longer than planned; what the machine takes to note an attempt comes on top.
     let slack = Duration::from_secs(5);
@@ -146,11 +129,7 @@ async fn the_first_retry_comes_after_30_s_each_next_one_later_and_the_last_after
 
 #[tokio::test]
 async fn an_answer_that_takes_more_than_5_s_is_none_and_the_202_of_a_later_attempt_counts() {
-    let (ground, receiver) = (Ground::new().await, Receiver::start().await);
-    let rig = ground.start().await;
-    let pos = rig.as_application("pos").await;
-    receiver.answers(HANGS);
-    set(&pos, &ifood(&receiver)).await;
+    let (ground, receiver, rig, pos) = subscribed(HANGS).await;
     ground.publish(merchant(1), 1).await;
     let delivery = after_attempts(&pos, 1).await;
     let attempt = &delivery["attempts"][0];
@@ -170,7 +149,7 @@ async fn a_receiver_is_paused_after_72_h_and_what_expired_meanwhile_is_a_dead_le
     let (ground, receiver) = (Ground::new().await, Receiver::start().await);
     let rig = ground.start().await;
     receiver.answers(500);
-    set(&rig.as_application("pos").await, &ifood(&receiver)).await;
+    set(&rig.as_application("pos").await, &receiver.ifood()).await;
     let expired = ground.publish(merchant(1), 1).await.to_string();
     let pos = rig.as_application("pos").await;
     shown_once(&pos, "it fails", |shown| shown["failingSince"].is_string()).await;
@@ -188,7 +167,7 @@ async fn a_receiver_is_paused_after_72_h_and_what_expired_meanwhile_is_a_dead_le
     rig.clock.jump(HOUR + HOUR / 10);
     ground.publish_now(merchant(1), 3).await;
     // Were it paused by now, it would say so with an earlier instant.
-    let shown = shown_once(&pos, "it is paused", |shown| shown["status"] == "PAUSED").await;
+    let shown = paused(&pos).await;
     assert_eq!(shown["pauseReason"], "FAILING");
     let failed_for = instant(&shown["pausedAt"]).since(instant(&shown["failingSince"]));
     assert!(failed_for >= 72 * HOUR && failed_for < 73 * HOUR, "{failed_for:?}");
@@ -196,10 +175,7 @@ async fn a_receiver_is_paused_after_72_h_and_what_expired_meanwhile_is_a_dead_le
 
 #[tokio::test]
 async fn a_refusal_or_a_redirect_is_a_dead_letter_at_once_and_all_of_them_can_be_asked_for() {
-    let (ground, receiver) = (Ground::new().await, Receiver::start().await);
-    let rig = ground.start().await;
-    let pos = rig.as_application("pos").await;
-    set(&pos, &ifood(&receiver)).await;
+    let (ground, receiver, _rig, pos) = subscribed(202).await;
     for (number, status) in [400, 404, 302, 307].into_iter().enumerate() {
         receiver.answers(status);
         ground.publish(merchant(1), u8::try_from(number + 1).unwrap()).await;
@@ -217,22 +193,10 @@ async fn a_refusal_or_a_redirect_is_a_dead_letter_at_once_and_all_of_them_can_be
 
 #[tokio::test]
 async fn a_receiver_that_is_gone_is_paused_and_what_waits_is_sent_once_it_is_resumed() {
-    let (ground, receiver) = (Ground::new().await, Receiver::start().await);
-    let rig = ground.start().await;
-    let pos = rig.as_application("pos").await;
-    receiver.answers(410);
-    set(&pos, &ifood(&receiver)).await;
+    let (ground, receiver, _rig, pos) = subscribed(410).await;
     ground.publish(merchant(1), 1).await;
     log_once(&pos, "dead", all_are("DEAD", 1)).await;
-    let mut shown = Value::Null;
-    for _ in 0..100 {
-        shown = pos.get("/comanda/v1/webhook").await.json();
-        if shown["status"] == "PAUSED" {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    assert_eq!((&shown["status"], &shown["pauseReason"]), (&json!("PAUSED"), &json!("GONE")));
+    assert_eq!(paused(&pos).await["pauseReason"], "GONE");
     let listed = ground.admin().list().await.unwrap();
     assert_eq!((&listed[0]["application"], &listed[0]["pauseReason"]), (&json!("pos"), &json!("GONE")));
     assert_eq!((listed.len(), is_in_trouble(&listed[0])), (1, true), "and the operator sees it");
@@ -254,40 +218,20 @@ async fn a_receiver_that_fails_for_long_is_paused() {
     let rig = ground.start_with(|config| config.pause_after = Duration::from_secs(60)).await;
     let pos = rig.as_application("pos").await;
     receiver.answers(500);
-    set(&pos, &ifood(&receiver)).await;
+    set(&pos, &receiver.ifood()).await;
     ground.publish(merchant(1), 1).await;
     receiver.has(1).await;
     rig.clock.jump(Duration::from_secs(70));
     receiver.has(2).await;
-    for _ in 0..200 {
-        let shown = pos.get("/comanda/v1/webhook").await.json();
-        if shown["status"] == "PAUSED" {
-            assert_eq!(shown["pauseReason"], "FAILING");
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("never paused");
+    assert_eq!(paused(&pos).await["pauseReason"], "FAILING");
 }
 
 #[tokio::test]
 async fn a_process_that_dies_while_it_delivers_loses_nothing() {
     let (ground, receiver) = (Ground::new().await, Receiver::start().await);
     receiver.answers(HANGS);
-    let (config, given) = ground.parts(|_| ());
-    let doomed = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let started = doomed.spawn(async move {
-        let service = Service::build(config, given).await.unwrap();
-        let handle = service.handle();
-        tokio::spawn(service.run(CancellationToken::new()));
-        handle
-    });
-    let handle = started.await.unwrap();
-    eventually("the first is ready", || handle.readiness().is_ok()).await;
-    let client = Client::new(handle.address());
-    let token = client.ask_for_token("pos", "pos-secret").await.json()["accessToken"].as_str().unwrap().to_owned();
-    let pos = client.with_token(&token);
-    set(&pos, &ifood(&receiver)).await;
+    let (doomed, pos) = ground.start_doomed().await;
+    set(&pos, &receiver.ifood()).await;
     for order in 1..=12 {
         ground.publish(merchant(1), order).await;
     }
@@ -308,7 +252,7 @@ async fn a_queue_that_repeats_itself_makes_one_delivery_of_each_event() {
     ground.feed.set_faults(Faults { duplicated_percent: 100, duplicates: 3, ..Faults::default() });
     let rig = ground.start().await;
     let pos = rig.as_application("pos").await;
-    set(&pos, &ifood(&receiver)).await;
+    set(&pos, &receiver.ifood()).await;
     for order in 1..=5 {
         ground.publish(merchant(1), order).await;
     }

@@ -1,4 +1,8 @@
-//! A bounded cache of what changes rarely: two generations, so that entries are bounded in number and in age.
+//! What another service answered and what changes rarely, remembered for some minutes: two generations bound the number and the age of
+//! entries.
+//!
+//! Used by gateway-core and kitchen-api for what merchants are called. Which answers may be remembered, and to whom they are shown, is the
+//! caller's to say; the time is passed in.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -8,20 +12,22 @@ use std::time::Duration;
 const GENERATION_AGE_MAX: Duration = Duration::from_secs(300);
 
 /// Two generations of entries: what is in neither is asked again.
-pub(super) struct Generations<K, V> {
+#[derive(Debug)]
+pub struct Remembered<K, V> {
     entries_max: usize,
     young: HashMap<K, V>,
     old: HashMap<K, V>,
     since: Duration,
 }
 
-impl<K: Eq + Hash, V: Clone> Generations<K, V> {
-    /// Holds at most twice `entries_max` entries.
-    pub(super) fn new(now: Duration, entries_max: usize) -> Self {
+impl<K: Eq + Hash, V: Clone> Remembered<K, V> {
+    /// Holds at most twice `entries_max` entries. `now` is a monotonic time, here and below.
+    pub fn new(now: Duration, entries_max: usize) -> Self {
         Self { entries_max, young: HashMap::new(), old: HashMap::new(), since: now }
     }
 
-    pub(super) fn get<Q>(&mut self, key: &Q, now: Duration) -> Option<V>
+    /// What is remembered of `key`.
+    pub fn get<Q>(&mut self, key: &Q, now: Duration) -> Option<V>
     where
         K: std::borrow::Borrow<Q>,
         Q: Eq + Hash + ?Sized,
@@ -30,7 +36,8 @@ impl<K: Eq + Hash, V: Clone> Generations<K, V> {
         self.young.get(key).or_else(|| self.old.get(key)).cloned()
     }
 
-    pub(super) fn insert(&mut self, key: K, value: V, now: Duration) {
+    /// Remembers what was answered at `now`.
+    pub fn insert(&mut self, key: K, value: V, now: Duration) {
         self.turn(now);
         self.young.insert(key, value);
     }
@@ -53,7 +60,7 @@ mod tests {
 
     #[test]
     fn entries_are_bounded_in_number_and_age() {
-        let mut known = Generations::new(Duration::ZERO, 2);
+        let mut known = Remembered::new(Duration::ZERO, 2);
         for number in 0..5 {
             known.insert(number, number, Duration::ZERO);
         }

@@ -10,7 +10,8 @@ use proto::gateway_core::{self as core, submit_request::Content};
 use tokio::sync::Notify;
 use tonic::Status;
 
-use crate::peers::Core;
+use crate::peers::count_down;
+use crate::peers::gateway_core::Core;
 
 #[derive(Default)]
 pub struct Submissions {
@@ -90,8 +91,7 @@ impl Core {
         }
         submissions.digests.lock().insert(key, request.body_digest.clone());
         submissions.taken.lock().push(request);
-        let is_lost =
-            submissions.answers_lost.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-        if is_lost.is_ok() { Err(Status::unavailable("lost")) } else { Ok(reply(core::Outcome::Committed, None)) }
+        let is_lost = count_down(&submissions.answers_lost);
+        if is_lost { Err(Status::unavailable("lost")) } else { Ok(reply(core::Outcome::Committed, None)) }
     }
 }

@@ -113,10 +113,13 @@ pub struct TlsConfig {
 /// Limits and timeouts of the accept loop.
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
-    /// Connections at a time. When all are taken the cleartext one that has rested longest makes place for the next. Default 10,000.
+    /// Connections at a time. When all are taken the one that has rested longest makes place for the next. Default 10,000.
     pub connections_max: usize,
     /// Connections at a time from one address. Default none: chains sit behind one NAT.
     pub connections_per_address_max: Option<u32>,
+    /// HTTP/2 connections that rest and on which nobody has shown a token yet: each holds some 40 KB in buffers of the HTTP library, and
+    /// whoever opens thousands is to be somebody. The one that has rested longest makes place for the next. Default 1,000.
+    pub strangers_max: usize,
     /// From the first byte of a request to the end of its headers, and for a TLS handshake. Default 5 s.
     pub header_timeout: Duration,
     /// From the end of the headers to the end of the body. Default 30 s.
@@ -125,7 +128,7 @@ pub struct ServerConfig {
     pub request_timeout: Duration,
     /// A connection on which nothing moves for this long is closed; a POS polls every 30 s. Default 75 s.
     pub idle_timeout: Duration,
-    /// A cleartext connection that has rested for this long between requests gives back its buffers: short, so that many that come
+    /// An HTTP/1.1 connection that has rested for this long between requests gives back its buffers: short, so that many that come
     /// at once do not hold them together, and long enough for requests that follow one another. Default 500 ms.
     pub rest_after: Duration,
     /// All headers of a request together, in bytes. Default 32 KiB, at most 56 KiB.
@@ -139,6 +142,7 @@ impl Default for ServerConfig {
         Self {
             connections_max: 10_000,
             connections_per_address_max: None,
+            strangers_max: 1_000,
             header_timeout: Duration::from_secs(5),
             body_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(10),

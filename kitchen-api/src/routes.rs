@@ -31,7 +31,7 @@ use crate::telemetry::EndpointMetrics;
 use crate::webhooks::endpoint as webhooks;
 use crate::{
     catalog, documentation, events, idempotency, logistics, merchants, oauth, open_delivery, openapi, orders, replay,
-    shipping, simulator,
+    server, shipping, simulator,
 };
 
 /// Where what is ours alone is served, but for the documents.
@@ -251,6 +251,7 @@ impl Wiring {
             let (handler, limit) = (handler.clone(), limit.clone());
             async move {
                 let authorised = api.authorise_for(request.headers(), module)?;
+                server::has_shown_a_token(request.extensions());
                 limit.map_or(Ok(()), |limit| limit.check(&authorised))?;
                 if keeps_answers && idempotency::is_asked(request.headers()) {
                     let of_whom = (caller(&authorised), authorised.access().scope_digest());
@@ -325,7 +326,10 @@ impl Routes {
     fn poll(&self, request: &Request) -> Answering {
         let Shared { api, poll_metrics, .. } = &*self.shared;
         let started_at = poll_metrics.now();
-        let begun = api.authorise(request.headers()).and_then(|authorised| events::begin(api, authorised, request));
+        let begun = api.authorise_for(request.headers(), Module::Events).and_then(|authorised| {
+            server::has_shown_a_token(request.extensions());
+            events::begin(api, authorised, request)
+        });
         let response = match begun {
             Ok(Polled::Answered(response)) => response,
             Err(error) => error.into_response(),

@@ -15,6 +15,7 @@ use super::query::{POLLING_MERCHANTS, PollQuery, Requested, requested_merchants}
 use crate::api::Api;
 use crate::errors::ApiError;
 use crate::feed::{AnsweredBy, FeedUnavailable, PolledPage};
+use crate::modules::Module;
 use crate::oauth::Authorised;
 
 /// What is read, and for whom.
@@ -81,7 +82,7 @@ impl Reader {
     /// # Errors
     /// As an ordinary poll at this moment.
     pub(super) fn sight(&self) -> Result<Sight, ApiError> {
-        self.sight_of(self.api.authorise(&self.headers)?)
+        self.sight_of(self.api.authorise_for(&self.headers, Module::Events)?)
     }
 
     /// Its merchants are there.

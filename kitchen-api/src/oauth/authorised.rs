@@ -58,11 +58,6 @@ impl Api {
         Ok(authorised)
     }
 
-    /// The same for `events`: a poll asks, and whatever goes on reading asks again before each look.
-    pub(crate) fn authorise(&self, headers: &HeaderMap) -> Result<Authorised, ApiError> {
-        self.authorise_for(headers, Module::Events)
-    }
-
     /// Checks the token of a request, whatever modules its application has.
     pub(crate) fn authenticate(&self, headers: &HeaderMap) -> Result<Authorised, ApiError> {
         let value = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);

@@ -2,8 +2,8 @@
 //!
 //! Called by the accept loop, in a task of its own. The protocol is hyper's; giving up and draining are decided here. Most of the time
 //! most connections rest: a POS polls every 30 s. In HTTP/1.1 such a one is taken from hyper, which would keep its buffers, and given
-//! to a new one when more comes; ten thousand that say nothing cost a socket, the state of TLS and a small task each. HTTP/2 connections
-//! stay with hyper.
+//! to a new one when more comes; ten thousand that say nothing cost a socket, the state of TLS and a small task each: what serving takes
+//! is in boxes of its own. HTTP/2 connections stay with hyper.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -32,7 +32,7 @@ use super::activity::{Activity, GaveUp, Watchdog, Watched};
 use super::refusal::head_refused;
 use super::registry::Admission;
 use super::request::answer;
-use super::streams::Streams;
+use super::streams::{Caller, Streams};
 
 /// hyper's buffer for one HTTP/1 connection: holds the largest head we answer ourselves (headers and URI), with room
 /// so that what is somewhat larger still gets our own error body.
@@ -111,10 +111,10 @@ where
         // Answers are small and leave in one write; waiting for more would only delay them.
         let _ = stream.set_nodelay(true);
         self.give_up_on_who_is_gone(&stream);
-        let Some(acceptor) = self.options.tls.clone() else {
-            return self.drive_http1(stream, peer, admission, drain).await;
-        };
         // Each boxed: what encryption and HTTP/2 need is no part of another connection's task, and a handshake's none of what follows it.
+        let Some(acceptor) = self.options.tls.clone() else {
+            return Box::pin(self.drive_http1(stream, peer, admission, drain)).await;
+        };
         let Some(stream) = Box::pin(self.shake_hands(acceptor, stream, admission, &mut drain)).await else { return };
         if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
             Box::pin(self.drive_http2(stream, peer, admission, drain)).await;
@@ -130,7 +130,7 @@ where
         stream: TcpStream,
         admission: &Admission,
         drain: &mut oneshot::Receiver<()>,
-    ) -> Option<TlsStream<TcpStream>> {
+    ) -> Option<Encrypted> {
         let _resting = admission.place().rest();
         let accepted = tokio::select! {
             biased;
@@ -141,7 +141,7 @@ where
             self.metrics.handshake_failed.increment(1);
             return None;
         };
-        Some(stream)
+        Some(Box::new(stream))
     }
 
     /// A peer that acknowledges nothing for as long as a connection may idle is gone, whatever is still being written to it:
@@ -188,7 +188,9 @@ where
             let rest_after =
                 if admission.is_crowded() { config.rest_after.min(CROWDED_REST) } else { config.rest_after };
             let watchdog = self.watchdog(&activity).with_rest(rest_after);
-            let Some(resting) = self.serve_burst(io, peer, &activity, watchdog, &mut drain).await else { return };
+            // Boxed: there while there is something to serve.
+            let burst = Box::pin(self.serve_burst(io, peer, &activity, watchdog, &mut drain));
+            let Some(resting) = burst.await else { return };
             io = resting;
             (limit, given_up) = (config.idle_timeout, &self.metrics.idle);
         }
@@ -211,14 +213,12 @@ where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let service = service_fn(|request| self.answer(request, peer, Some(activity)));
-        let mut connection = Box::new(
-            http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(None)
-                .max_buf_size(BUFFER_MAX_BYTES)
-                .serve_connection(TokioIo::new(io), service),
-        );
-        let supervised = self.supervise(Pin::new(&mut *connection), watchdog, drain).await;
+        let mut connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(None)
+            .max_buf_size(BUFFER_MAX_BYTES)
+            .serve_connection(TokioIo::new(io), service);
+        let supervised = self.supervise(Pin::new(&mut connection), watchdog, drain).await;
         let parts = connection.into_parts();
         let io = parts.io.into_inner();
         match supervised {
@@ -248,6 +248,8 @@ where
         let (driver, streams) = (Arc::clone(&self), Streams::new(admission.place().clone()));
         let service = service_fn(move |request| {
             let (driver, in_flight) = (Arc::clone(&driver), streams.begin());
+            let mut request: Request<Incoming> = request;
+            request.extensions_mut().insert(Caller(Arc::clone(&streams)));
             async move {
                 let answer = driver.answer(request, peer, None).await?;
                 Ok::<_, Infallible>(answer.map(|body| in_flight.until_the_end_of(body)))
@@ -333,7 +335,10 @@ impl Restable for TcpStream {
     }
 }
 
-impl Restable for TlsStream<TcpStream> {
+/// In a box: it is large, and moves with every burst of requests.
+type Encrypted = Box<TlsStream<TcpStream>>;
+
+impl Restable for Encrypted {
     fn socket(&self) -> &TcpStream {
         self.get_ref().0
     }

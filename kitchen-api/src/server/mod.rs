@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use request::PeerAddress;
 pub(crate) use request::{BodyTimeout, WAIT_MAX};
+pub(crate) use streams::has_shown_a_token;
 
 use crate::config::ServerConfig;
 use crate::errors::ApiError;
@@ -72,7 +73,8 @@ where
     S::Future: Send + 'static,
 {
     let drain_timeout = options.drain_timeout;
-    let registry = Registry::new(options.config.connections_max, options.config.connections_per_address_max);
+    let ServerConfig { connections_max, connections_per_address_max, strangers_max, .. } = options.config;
+    let registry = Registry::new(connections_max, connections_per_address_max, strangers_max);
     let driver = Arc::new(Driver::new(options, service));
     loop {
         let accepted = tokio::select! {

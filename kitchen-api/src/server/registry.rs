@@ -4,7 +4,7 @@
 //! request. Whoever holds ten thousand connections and says nothing must not keep restaurants out: when all places are taken,
 //! the connection that has rested longest gives its own to the next one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -52,6 +52,8 @@ struct State {
     open: HashMap<u64, Open>,
     /// Connections by when they began to rest, the longest rest first.
     resting: BTreeMap<u64, u64>,
+    /// Those of `resting` that are HTTP/2's and on which nobody has shown a token.
+    strangers: BTreeSet<u64>,
     next_rest: u64,
     /// Those of `open` that are leaving, at most [`LEAVING_MAX`].
     leaving: Vec<u64>,
@@ -61,16 +63,36 @@ struct State {
 impl State {
     /// Has the connection that has rested longest give up its place; whether there was one.
     fn displace_one(&mut self) -> bool {
+        let longest = self.resting.first_key_value().map(|(since, _)| *since);
+        longest.is_some_and(|since| self.displace(since))
+    }
+
+    /// Has the stranger that has rested longest go where there are too many.
+    fn limit_strangers(&mut self, strangers_max: usize) {
+        if self.strangers.len() > strangers_max
+            && let Some(since) = self.strangers.first().copied()
+        {
+            self.displace(since);
+        }
+    }
+
+    /// Has the connection that rests since then go; whether it was told.
+    fn displace(&mut self, since: u64) -> bool {
         if self.leaving.len() >= LEAVING_MAX {
             self.end_those_that_stay();
             return false;
         }
-        let Some(id) = self.resting.pop_first().map(|(_, id)| id) else { return false };
+        let Some(id) = self.end_rest(since) else { return false };
         let Some(open) = self.open.get_mut(&id) else { return false };
         open.is_leaving = true;
         open.tell_to_drain();
         self.leaving.push(id);
         true
+    }
+
+    fn end_rest(&mut self, since: u64) -> Option<u64> {
+        self.strangers.remove(&since);
+        self.resting.remove(&since)
     }
 
     /// An HTTP/2 client that does not say goodbye in its turn would otherwise stay for as long as it likes.
@@ -89,6 +111,7 @@ struct Shared {
     connections: metrics::Gauge,
     displaced: metrics::Counter,
     count_addresses: bool,
+    strangers_max: usize,
     /// As many as `state.open`, for a look without the lock.
     open: AtomicUsize,
 }
@@ -114,13 +137,14 @@ pub(super) struct Place {
 }
 
 impl Registry {
-    pub(super) fn new(connections_max: usize, per_address_max: Option<u32>) -> Self {
+    pub(super) fn new(connections_max: usize, per_address_max: Option<u32>, strangers_max: usize) -> Self {
         let shared = Shared {
             state: Mutex::default(),
             emptied: Notify::new(),
             connections: metrics::gauge!("comanda_kitchen_api_connections"),
             displaced: metrics::counter!("comanda_kitchen_api_connections_closed_total", "reason" => "displaced"),
             count_addresses: per_address_max.is_some(),
+            strangers_max,
             open: AtomicUsize::new(0),
         };
         Self { shared: Arc::new(shared), connections_max, per_address_max }
@@ -201,15 +225,35 @@ impl Place {
 
     /// Notes that the connection waits for a request, until this is dropped.
     pub(super) fn rest(&self) -> Rest {
+        self.rest_as(Acquaintance::Any)
+    }
+
+    /// The same for an HTTP/2 connection on which nobody has shown a token yet.
+    pub(super) fn rest_as_stranger(&self) -> Rest {
+        self.rest_as(Acquaintance::Stranger)
+    }
+
+    fn rest_as(&self, acquaintance: Acquaintance) -> Rest {
         let mut state = self.shared.state.lock();
         let since = state.next_rest;
         state.next_rest += 1;
         // One that is leaving is not told again.
         if state.open.get(&self.id).is_some_and(|open| !open.is_leaving) {
             state.resting.insert(since, self.id);
+            if acquaintance == Acquaintance::Stranger {
+                state.strangers.insert(since);
+                state.limit_strangers(self.shared.strangers_max);
+            }
         }
         Rest { since, shared: Arc::clone(&self.shared) }
     }
+}
+
+/// Whether it counts that nobody has shown a token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Acquaintance {
+    Any,
+    Stranger,
 }
 
 /// A connection that waits for a request.
@@ -220,7 +264,7 @@ pub(super) struct Rest {
 
 impl Drop for Rest {
     fn drop(&mut self) {
-        self.shared.state.lock().resting.remove(&self.since);
+        self.shared.state.lock().end_rest(self.since);
     }
 }
 
@@ -255,7 +299,7 @@ mod tests {
 
     #[tokio::test]
     async fn caps_hold_and_places_come_back() {
-        let registry = Registry::new(2, Some(1));
+        let registry = Registry::new(2, Some(1), 0);
         let (one, two, three) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap(), "10.0.0.3".parse().unwrap());
         let first = registry.admit(one).ok().unwrap();
         assert_eq!(registry.admit(one).err(), Some(Refusal::AddressFull));
@@ -269,7 +313,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_longest_rest_gives_up_its_place_when_all_are_taken() {
-        let registry = Registry::new(2, None);
+        let registry = Registry::new(2, None, 0);
         let address = "10.0.0.1".parse().unwrap();
         let (first, mut first_drains) = registry.admit(address).ok().unwrap();
         let (second, mut second_drains) = registry.admit(address).ok().unwrap();
@@ -289,7 +333,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_cap_is_exceeded_by_few_that_are_leaving() {
-        let registry = Registry::new(1_000, None);
+        let registry = Registry::new(1_000, None, 0);
         let address = "10.0.0.1".parse().unwrap();
         let admitted: Vec<_> = (0..1_000).map(|_| registry.admit(address).ok().unwrap()).collect();
         let _rests: Vec<_> = admitted.iter().map(|(admission, _)| admission.place().rest()).collect();
@@ -298,8 +342,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn strangers_that_rest_make_place_for_one_another_and_for_nobody_else() {
+        let registry = Registry::new(10, None, 3);
+        let address = "10.0.0.1".parse().unwrap();
+        let (known, mut known_drains) = registry.admit(address).ok().unwrap();
+        let _known_rests = known.place().rest();
+        let mut strangers: Vec<_> = (0..4).map(|_| registry.admit(address).ok().unwrap()).collect();
+        let mut rests: Vec<_> = strangers.iter().map(|(admission, _)| admission.place().rest_as_stranger()).collect();
+        let told = |strangers: &mut [(Admission, oneshot::Receiver<()>)]| -> Vec<usize> {
+            let told = strangers.iter_mut().enumerate().filter(|(_, (_, drains))| !drains.is_terminated());
+            told.filter_map(|(at, (_, drains))| drains.try_recv().ok().map(|()| at)).collect()
+        };
+        assert_eq!(told(&mut strangers), [0], "the longest rest ends, and no other");
+        // The second shows a token: it rests as all others do, and one more stranger fits in.
+        rests[1] = strangers[1].0.place().rest();
+        let (one_more, _drains) = registry.admit(address).ok().unwrap();
+        let _one_more_rests = one_more.place().rest_as_stranger();
+        assert!(told(&mut strangers).is_empty());
+        let (another, _drains) = registry.admit(address).ok().unwrap();
+        let _another_rests = another.place().rest_as_stranger();
+        assert_eq!(told(&mut strangers), [2], "the third has rested longest");
+        assert!(known_drains.try_recv().is_err());
+    }
+
+    #[tokio::test]
     async fn those_that_do_not_leave_when_told_are_ended_once_they_are_many() {
-        let registry = Registry::new(LEAVING_MAX, None);
+        let registry = Registry::new(LEAVING_MAX, None, 0);
         let address = "10.0.0.1".parse().unwrap();
         for _ in 0..LEAVING_MAX {
             let (admission, _drain) = registry.admit(address).ok().unwrap();

@@ -1,15 +1,18 @@
-//! How many requests are in flight on one HTTP/2 connection, from a request's arrival until the last byte of its answer.
+//! How many requests are in flight on one HTTP/2 connection, from a request's arrival until the last byte of its answer, and whether
+//! anybody has shown a token on it.
 //!
-//! Used by `connection`. A connection with none rests, and gives its place to another one when all are taken; otherwise whoever holds
+//! Used by `connection`; the routes say that a token was shown. A connection with none rests, and gives its place to another one when all are taken; otherwise whoever holds
 //! connections open and answers pings could keep restaurants out. HTTP/1.1 needs none of it: there a connection that rests is taken from
 //! hyper.
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use axum::body::Body;
 use bytes::Bytes;
+use http::Extensions;
 use http_body::{Frame, SizeHint};
 use parking_lot::Mutex;
 
@@ -18,6 +21,7 @@ use super::registry::{Place, Rest};
 /// The requests of one connection.
 pub(super) struct Streams {
     place: Place,
+    is_known: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -29,8 +33,12 @@ struct State {
 
 impl Streams {
     pub(super) fn new(place: Place) -> Arc<Self> {
-        let rest = Some(place.rest());
-        Arc::new(Self { place, state: Mutex::new(State { in_flight: 0, rest }) })
+        let rest = Some(place.rest_as_stranger());
+        Arc::new(Self { place, is_known: AtomicBool::new(false), state: Mutex::new(State { in_flight: 0, rest }) })
+    }
+
+    fn rest(&self) -> Rest {
+        if self.is_known.load(Ordering::Relaxed) { self.place.rest() } else { self.place.rest_as_stranger() }
     }
 
     /// Counts a request until what is returned is dropped.
@@ -40,6 +48,17 @@ impl Streams {
         state.rest = None;
         drop(state);
         InFlight(Arc::clone(self))
+    }
+}
+
+/// Whose connection it is, in the extensions of a request over HTTP/2.
+#[derive(Clone)]
+pub(super) struct Caller(pub(super) Arc<Streams>);
+
+/// Notes that a request came with a token that counts. Of HTTP/1.1 nothing is noted: its connections cost next to nothing when they rest.
+pub(crate) fn has_shown_a_token(extensions: &Extensions) {
+    if let Some(Caller(streams)) = extensions.get() {
+        streams.is_known.store(true, Ordering::Relaxed);
     }
 }
 
@@ -58,7 +77,7 @@ impl Drop for InFlight {
         let mut state = self.0.state.lock();
         state.in_flight -= 1;
         if state.in_flight == 0 {
-            state.rest = Some(self.0.place.rest());
+            state.rest = Some(self.0.rest());
         }
     }
 }
@@ -95,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_connection_rests_while_no_request_is_between_its_arrival_and_the_end_of_its_answer() {
-        let registry = Registry::new(1, None);
+        let registry = Registry::new(1, None, 1);
         let (admission, mut drains) = registry.admit([127, 0, 0, 1].into()).ok().unwrap();
         let streams = Streams::new(admission.place().clone());
         let is_full = || registry.admit([127, 0, 0, 1].into()).is_err();
@@ -106,5 +125,25 @@ mod tests {
         assert!(is_full() && drains.try_recv().is_err(), "one is being answered");
         drop(body);
         assert!(!is_full() && drains.try_recv().is_ok(), "it rests, and makes place");
+    }
+
+    #[test]
+    fn who_has_shown_a_token_is_no_stranger_any_more() {
+        let registry = Registry::new(10, None, 1);
+        let connect = || registry.admit([127, 0, 0, 1].into()).ok().unwrap();
+        let (known, mut known_drains) = connect();
+        let streams = Streams::new(known.place().clone());
+        let in_flight = streams.begin();
+        let mut extensions = Extensions::new();
+        extensions.insert(Caller(Arc::clone(&streams)));
+        has_shown_a_token(&extensions);
+        drop(in_flight);
+        let (first, mut first_drains) = connect();
+        let _first_streams = Streams::new(first.place().clone());
+        assert!(known_drains.try_recv().is_err() && first_drains.try_recv().is_err(), "one stranger may rest");
+        let (second, _second_drains) = connect();
+        let _second_streams = Streams::new(second.place().clone());
+        assert!(known_drains.try_recv().is_err(), "it has rested longest, and is no stranger");
+        assert!(first_drains.try_recv().is_ok());
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, Full};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use kitchen_api::{Config, ServerConfig, Service, TlsConfig};
@@ -18,7 +18,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::client::{Raw, read_answer};
 use crate::peers::Peers;
-use crate::rig::{InMemoryApplications, Rig, TestClock, config, dependencies};
+use crate::rig::{InMemoryApplications, Rig, TestClock, config, dependencies, eventually};
 
 fn certificate() -> (TlsConfig, CertificateDer<'static>) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
@@ -147,6 +147,48 @@ async fn who_holds_all_encrypted_connections_and_says_nothing_keeps_no_restauran
         let Ok(stream) = try_connect(&rig, &certificate, &[b"http/1.1"]).await else { continue };
         served += usize::from(over_http1(stream).await.is_ok_and(|status| status == 404));
     }
+}
+
+async fn asked(
+    sender: &mut http2::SendRequest<Full<Bytes>>,
+    request: http::request::Builder,
+    body: &str,
+) -> (u16, Bytes) {
+    let request = request.body(Full::from(body.to_owned())).unwrap();
+    let answer = sender.send_request(request).await.unwrap();
+    (answer.status().as_u16(), answer.into_body().collect().await.unwrap().to_bytes())
+}
+
+#[tokio::test]
+async fn strangers_that_hold_http2_connections_make_place_for_one_another_and_who_has_shown_a_token_stays() {
+    let (tls, certificate) = certificate();
+    let server = ServerConfig { strangers_max: 2, ..ServerConfig::default() };
+    let rig = Rig::start_with(Config { tls: Some(tls), server, ..config() }).await;
+    let (mut pos, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(connect(&rig, &certificate, &[b"h2"]).await))
+            .await
+            .unwrap();
+    tokio::spawn(connection);
+    let form = "grantType=client_credentials&clientId=pos&clientSecret=pos-secret";
+    let request = Request::post("https://localhost/authentication/v1.0/oauth/token")
+        .header("content-type", "application/x-www-form-urlencoded");
+    let (status, token) = asked(&mut pos, request, form).await;
+    assert_eq!(status, 200);
+    let token: serde_json::Value = serde_json::from_slice(&token).unwrap();
+    let bearer = format!("Bearer {}", token["accessToken"].as_str().unwrap());
+    let poll = || Request::get("https://localhost/events/v1.0/events:polling").header("authorization", &bearer);
+    assert_eq!(asked(&mut pos, poll(), "").await.0, 204);
+
+    let mut strangers = Vec::new();
+    for _ in 0..5 {
+        let mut stranger = over_http2(connect(&rig, &certificate, &[b"h2"]).await).await;
+        assert_eq!(stranger.send_request(nothing()).await.unwrap().status(), 404);
+        strangers.push(stranger);
+    }
+    eventually("three of five are gone", || strangers.iter().filter(|stranger| stranger.is_closed()).count() == 3)
+        .await;
+    assert!(strangers[3..].iter().all(|stranger| !stranger.is_closed()), "who came last stays");
+    assert_eq!(asked(&mut pos, poll(), "").await.0, 204, "on the connection of before");
 }
 
 #[tokio::test]

@@ -164,7 +164,7 @@ async fn without_the_module_no_keepalive_is_sent() {
     let rig = ground.start().await;
     let (pos, other) = (rig.as_application("pos").await, rig.as_application("other").await);
     for (client, receiver) in [(&pos, &receiver), (&other, &others)] {
-        let mut wanted = ifood(receiver);
+        let mut wanted = receiver.ifood();
         wanted["presence"] = json!("ALL");
         set(client, &wanted).await;
         receiver.has(1).await;
@@ -192,7 +192,7 @@ async fn a_webhook_of_a_dialect_whose_module_is_not_there_is_not_set() {
     assert_eq!((refused.status.as_u16(), refused.error_code().as_str()), (403, "ModuleNotGranted"));
     assert!(refused.json()["message"].as_str().unwrap().contains("open-delivery"), "{refused:?}");
     assert_eq!(pos.get("/comanda/v1/webhook").await.status, 404, "nothing was set");
-    set(&pos, &ifood(&receiver)).await;
+    set(&pos, &receiver.ifood()).await;
 }
 
 #[tokio::test]

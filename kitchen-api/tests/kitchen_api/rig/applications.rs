@@ -51,6 +51,7 @@ impl InMemoryApplications {
                 not_before: Timestamp::default(),
                 authorised_from: Timestamp::default(),
                 revoked_tokens: BTreeSet::new(),
+                modules: kitchen_api::Modules::ALL,
                 open_delivery_version: kitchen_api::OpenDeliveryVersion::default(),
                 revision,
                 created_at: Timestamp::default(),

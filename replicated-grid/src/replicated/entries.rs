@@ -90,8 +90,10 @@ pub(super) fn put_log_id(writer: &mut Writer, log_id: LogId) {
     writer.u64(log_id.index);
 }
 
+/// Whoever takes a log id asks for the index after it, openraft too: the last number there is has none.
 pub(super) fn read_log_id(reader: &mut Reader) -> Result<LogId, DecodeError> {
-    Ok(log_id(reader.u64()?, reader.u64()?))
+    let (term, index) = (reader.u64()?, reader.u64()?);
+    if index == u64::MAX { Err(DecodeError("nothing can follow its index")) } else { Ok(log_id(term, index)) }
 }
 
 pub(super) fn put_vote(writer: &mut Writer, vote: &Vote) {

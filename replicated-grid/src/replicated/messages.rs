@@ -98,7 +98,11 @@ pub(super) fn read_append(mut reader: Reader) -> Result<AppendEntriesRequest<Typ
     let leader_commit = reader.option(read_log_id)?;
     let mut before = prev_log_id;
     let entries = reader.list(|reader| {
-        let entry = decode_entry(before.next_index(), reader.bytes()?)?;
+        let index = before.next_index();
+        if index == u64::MAX {
+            return Err(DecodeError("nothing can follow the index of its entries"));
+        }
+        let entry = decode_entry(index, reader.bytes()?)?;
         let term = entry.log_id.leader_id.term;
         if term > vote.leader_id.term || before.is_some_and(|before| before.leader_id.term > term) {
             return Err(DecodeError("the terms of its entries are out of order"));
@@ -217,6 +221,19 @@ mod tests {
             writer.option(None, put_log_id);
             writer.list(terms.into_iter(), |writer, term| writer.bytes(&encode_entry(&entry(term))));
             assert!(read_append(Reader::new(writer.finish())).is_err());
+        }
+    }
+
+    #[test]
+    fn an_index_that_nothing_can_follow_is_refused() {
+        let entry = openraft::entry::RaftEntry::new(log_id(1, 0), openraft::EntryPayload::Blank);
+        for (before, entries, is_read) in [(u64::MAX - 2, 1, true), (u64::MAX - 2, 2, false), (u64::MAX, 0, false)] {
+            let mut writer = Writer::default();
+            put_vote(&mut writer, &Vote::new_committed(1, 9));
+            writer.option(Some(log_id(1, before)), put_log_id);
+            writer.option(None, put_log_id);
+            writer.list(0..entries, |writer, _| writer.bytes(&encode_entry(&entry)));
+            assert_eq!(read_append(Reader::new(writer.finish())).is_ok(), is_read, "{entries} after {before}");
         }
     }
 

@@ -21,6 +21,8 @@ mod announcing;
 mod applications;
 pub(crate) mod authorisations;
 mod changes;
+#[cfg(test)]
+mod hostile;
 pub(crate) mod kept;
 mod records;
 pub(crate) mod requests;

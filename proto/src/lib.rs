@@ -6,6 +6,8 @@
 pub mod conversions;
 pub mod failover;
 pub mod frames;
+#[cfg(test)]
+mod hostile;
 pub mod transport;
 
 /// The messages both feeds share.

@@ -98,11 +98,7 @@ pub(super) fn read_append(mut reader: Reader) -> Result<AppendEntriesRequest<Typ
     let leader_commit = reader.option(read_log_id)?;
     let mut before = prev_log_id;
     let entries = reader.list(|reader| {
-        let index = before.next_index();
-        if index == u64::MAX {
-            return Err(DecodeError("nothing can follow the index of its entries"));
-        }
-        let entry = decode_entry(index, reader.bytes()?)?;
+        let entry = decode_entry(before.next_index(), reader.bytes()?)?;
         let term = entry.log_id.leader_id.term;
         if term > vote.leader_id.term || before.is_some_and(|before| before.leader_id.term > term) {
             return Err(DecodeError("the terms of its entries are out of order"));
@@ -192,6 +188,7 @@ pub(super) fn read_transfer(mut reader: Reader) -> Result<TransferLeaderRequest<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::replicated::entries::COUNTED_MAX;
     use crate::replicated::raft_types::{Vote, log_id};
     use proptest::prelude::*;
 
@@ -225,15 +222,22 @@ mod tests {
     }
 
     #[test]
-    fn an_index_that_nothing_can_follow_is_refused() {
+    fn a_term_or_an_index_that_nobody_counts_to_is_refused() {
         let entry = openraft::entry::RaftEntry::new(log_id(1, 0), openraft::EntryPayload::Blank);
-        for (before, entries, is_read) in [(u64::MAX - 2, 1, true), (u64::MAX - 2, 2, false), (u64::MAX, 0, false)] {
+        for (term, index, is_read) in [
+            (1, COUNTED_MAX, true),
+            (COUNTED_MAX, 1, true),
+            (1, COUNTED_MAX + 1, false),
+            (COUNTED_MAX + 1, 1, false),
+            (1, u64::MAX, false),
+            (u64::MAX, 1, false),
+        ] {
             let mut writer = Writer::default();
-            put_vote(&mut writer, &Vote::new_committed(1, 9));
-            writer.option(Some(log_id(1, before)), put_log_id);
+            put_vote(&mut writer, &Vote::new_committed(term, 9));
+            writer.option(Some(log_id(1, index)), put_log_id);
             writer.option(None, put_log_id);
-            writer.list(0..entries, |writer, _| writer.bytes(&encode_entry(&entry)));
-            assert_eq!(read_append(Reader::new(writer.finish())).is_ok(), is_read, "{entries} after {before}");
+            writer.list(0..2, |writer, _| writer.bytes(&encode_entry(&entry)));
+            assert_eq!(read_append(Reader::new(writer.finish())).is_ok(), is_read, "term {term}, index {index}");
         }
     }
 

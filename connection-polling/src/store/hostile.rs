@@ -85,6 +85,16 @@ fn what_is_wrong_with_an_item_is_named() {
     assert_eq!(unnamed_attributes(&fence(), read_fence), nothing);
 }
 
+/// An epoch is written by whoever adds one to it: the last number there is has no next.
+#[test]
+fn an_epoch_that_cannot_grow_is_refused() {
+    let last = i64::MAX.unsigned_abs();
+    for (epoch, is_read) in [(0, true), (last - 1, true), (last, false), (u64::MAX, false)] {
+        let item = fence_item(PartitionId(7), FenceState { epoch, raised: false, raised_at: START });
+        assert_eq!(read_fence(&item).is_ok(), is_read, "{epoch}");
+    }
+}
+
 proptest! {
     #[test]
     fn an_event_is_refused_or_survives(item in item_of(indexed().to_item())) {

@@ -78,6 +78,20 @@ fn the_sample_has_everything() {
     forget_all(state);
 }
 
+/// Each would be taken off a sum that never had it, or counted beyond its end, in every replica at once.
+#[test]
+fn sums_that_would_not_come_out_are_refused() {
+    let is_read = |damage: fn(&mut MerchantFeed)| {
+        let mut state = partition();
+        state.merchants.values_mut().for_each(damage);
+        FeedPartition::restore(&state.snapshot()).is_ok()
+    };
+    assert!(is_read(|_| {}));
+    assert!(!is_read(|feed| feed.events.values_mut().for_each(|stored| stored.body = Body::Spilled)), "bytes left");
+    assert!(!is_read(|feed| feed.orders.values_mut().for_each(|track| track.stored_events = u32::MAX)), "events");
+    assert!(!is_read(|feed| feed.views.push(feed.views[0].clone())), "a view twice");
+}
+
 proptest! {
     #[test]
     fn a_command_is_refused_or_survives(bytes in bytes_near(encoded())) {

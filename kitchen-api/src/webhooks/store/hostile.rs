@@ -63,6 +63,17 @@ fn what_is_wrong_with_an_item_is_named() {
     assert_eq!(unnamed_attributes(&pos_menus::write(&menu()), pos_menus::read), nothing);
 }
 
+/// A version is written by whoever adds one to it: the last number there is has no next.
+#[test]
+fn a_version_that_cannot_grow_is_refused() {
+    let last = i64::MAX.unsigned_abs();
+    for (version, is_read) in [(1, true), (last - 1, true), (last, false), (u64::MAX, false)] {
+        assert_eq!(delivery_item::read(&of(&Delivery { version, ..dead() })).is_ok(), is_read, "{version}");
+        assert_eq!(subscriptions::read(&subscriptions::write(&Subscription { version, ..webhook() })).is_ok(), is_read);
+        assert_eq!(pos_menus::read(&pos_menus::write(&PosMenu { version, ..menu() })).is_ok(), is_read);
+    }
+}
+
 proptest! {
     /// What is read can also be worked on: whatever was counted before, a failure is counted and the version grows.
     #[test]

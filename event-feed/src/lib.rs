@@ -8,6 +8,8 @@ pub mod acknowledgment;
 pub mod event;
 pub mod filter;
 pub mod hold_back;
+#[cfg(test)]
+mod hostile;
 pub mod notification;
 pub mod oracle;
 pub mod page;

@@ -324,6 +324,10 @@ pub(crate) fn malformed(field: &'static str) -> Status {
 }
 
 #[cfg(test)]
+#[path = "wire_hostile.rs"]
+mod hostile;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -260,3 +260,47 @@ fn whole_seconds(duration: Duration) -> i32 {
     let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
     i32::try_from(seconds).unwrap_or(i32::MAX)
 }
+
+#[cfg(test)]
+mod hostile {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn number() -> impl Strategy<Value = String> {
+        prop_oneof![any::<i64>().prop_map(|number| number.to_string()), any::<String>(), Just(u64::MAX.to_string())]
+    }
+
+    fn text() -> impl Strategy<Value = Option<String>> {
+        prop::option::of(any::<String>())
+    }
+
+    proptest! {
+        /// Whatever a broker leaves out or counts, a message that can be settled is received, with all it says.
+        #[test]
+        fn a_message_is_received_or_could_not_be_settled(
+            (receipt, body, attribute) in (text(), text(), text()),
+            (count, sent) in (prop::option::of(number()), prop::option::of(number())),
+        ) {
+            use MessageSystemAttributeName::{ApproximateReceiveCount, SentTimestamp};
+            let system = [(ApproximateReceiveCount, count), (SentTimestamp, sent)];
+            let system = system.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+            let attributes = attribute.iter().map(|attribute| {
+                let value = MessageAttributeValue::builder().data_type("String").string_value(attribute);
+                ("traceparent".to_owned(), value.build().unwrap())
+            });
+            let message = Message::builder()
+                .set_receipt_handle(receipt.clone())
+                .set_body(body.clone())
+                .set_attributes(Some(system))
+                .set_message_attributes(Some(attributes.collect()));
+            let read = received(message.build());
+            prop_assert_eq!(read.is_some(), receipt.is_some());
+            if let Some(read) = read {
+                prop_assert!(read.receive_count >= 1);
+                prop_assert_eq!(read.body, body.unwrap_or_default());
+                prop_assert_eq!(read.attributes.get("traceparent"), attribute.as_ref());
+            }
+        }
+    }
+}

@@ -7,6 +7,8 @@ pub mod clock;
 pub mod coordinates;
 pub mod event_code;
 pub mod event_id;
+#[cfg(test)]
+mod hostile;
 pub mod identifiers;
 pub mod lifecycle;
 pub mod routing;

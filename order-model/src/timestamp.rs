@@ -11,8 +11,9 @@ use std::time::Duration;
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// 9999-12-31T23:59:59.999Z, the last instant whose RFC 3339 text has a four-digit year.
-    pub const MAX: Self = Self(253_402_300_799_999);
+    /// 9999-12-30T22:00:00.999Z, the last instant that has an RFC 3339 text with a four-digit year at every offset. Beyond it
+    /// there is none to write or to read.
+    pub const MAX: Self = Self(253_402_207_200_999);
 
     /// From milliseconds since 1970, clamped to `0..=Timestamp::MAX`.
     pub const fn from_unix_ms(unix_ms: i64) -> Self {
@@ -25,7 +26,7 @@ impl Timestamp {
         }
     }
 
-    /// Milliseconds since 1970, `0..=253_402_300_799_999`.
+    /// Milliseconds since 1970, `0..=253_402_207_200_999`.
     pub const fn unix_ms(self) -> i64 {
         self.0
     }
@@ -92,6 +93,16 @@ mod tests {
         assert_eq!(at.to_string().parse::<Timestamp>().unwrap(), at);
         assert_eq!(Timestamp::from_unix_ms(1).to_string(), "1970-01-01T00:00:00.001Z");
         assert!("2026-11-20T09:00:00".parse::<Timestamp>().is_err(), "no offset");
+    }
+
+    /// What is clamped has to be shown as what it is: an expiry far away that reads 1970 is one that has passed.
+    #[test]
+    fn the_ends_survive_their_text() {
+        assert_eq!(Timestamp::MAX.to_string(), "9999-12-30T22:00:00.999Z");
+        for end in [Timestamp::default(), Timestamp::MAX, Timestamp::from_unix_ms(i64::MAX)] {
+            assert_eq!(end.to_string().parse::<Timestamp>(), Ok(end));
+        }
+        assert!("9999-12-31T00:00:00Z".parse::<Timestamp>().is_err());
     }
 
     #[test]

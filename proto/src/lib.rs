@@ -1,11 +1,14 @@
 //! The internal wire: generated gRPC code, its conversions to the domain's types, and how a client reaches a server.
 //!
 //! Every service uses it. [`transport`] makes one client type serve both a server in the same process and one across a
-//! network; [`frames`] carries polls, for which gRPC is too dear; [`remembered`] keeps answers for some minutes. Business rules are deliberately absent; a value that a peer sent wrong is a `Status`, never a panic.
+//! network; [`frames`] carries polls, for which gRPC is too dear; [`remembered`] keeps answers for some minutes. Business rules are deliberately
+//! absent; a value that a peer sent wrong is a `Status`, never a panic.
 
 pub mod conversions;
 pub mod failover;
 pub mod frames;
+#[cfg(test)]
+mod hostile;
 pub mod remembered;
 pub mod transport;
 

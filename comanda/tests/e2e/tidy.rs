@@ -8,6 +8,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("order-model", 0),
     ("message-bus", 0),
     ("local-aws", 0),
+    ("hostile-inputs", 0),
     ("event-feed", 1),
     ("proto", 2),
     ("replicated-grid", 3),

@@ -33,7 +33,7 @@ pub(crate) struct IndexedEvent {
 }
 
 impl IndexedEvent {
-    fn to_item(&self) -> Item {
+    pub(super) fn to_item(&self) -> Item {
         let event = &self.event;
         let mut item = item::new(&keys::event(event.id));
         let mut set = |name: &str, value| item.insert(name.to_owned(), value);

@@ -48,11 +48,7 @@ impl Store {
         before: FenceState,
         after: FenceState,
     ) -> Result<(), StoreError> {
-        let mut item = item::new(&keys::fence(partition));
-        item.insert(EPOCH.to_owned(), item::number(after.epoch));
-        item.insert(RAISED.to_owned(), AttributeValue::Bool(after.raised));
-        item.insert(RAISED_AT.to_owned(), item::instant(after.raised_at));
-        let request = self.client.put_item().table_name(&*self.table).set_item(Some(item));
+        let request = self.client.put_item().table_name(&*self.table).set_item(Some(fence_item(partition, after)));
         let request = if before.epoch == 0 {
             request.condition_expression("attribute_not_exists(pk)")
         } else {
@@ -99,12 +95,20 @@ impl Store {
     }
 }
 
-fn read_fence(item: &Item) -> Result<(PartitionId, FenceState), StoreError> {
+pub(super) fn fence_item(partition: PartitionId, state: FenceState) -> Item {
+    let mut item = item::new(&keys::fence(partition));
+    item.insert(EPOCH.to_owned(), item::number(state.epoch));
+    item.insert(RAISED.to_owned(), AttributeValue::Bool(state.raised));
+    item.insert(RAISED_AT.to_owned(), item::instant(state.raised_at));
+    item
+}
+
+pub(super) fn read_fence(item: &Item) -> Result<(PartitionId, FenceState), StoreError> {
     let number = item::read_text(item, PARTITION_KEY)?.strip_prefix("f#").and_then(|number| number.parse().ok());
     let partition = number.map(PartitionId).ok_or(StoreError::Malformed { what: PARTITION_KEY })?;
     let raised = item.get(RAISED).and_then(|value| value.as_bool().ok());
     let state = FenceState {
-        epoch: item::read_number(item, EPOCH)?,
+        epoch: item::read_counter(item, EPOCH)?,
         raised: *raised.ok_or(StoreError::Malformed { what: RAISED })?,
         raised_at: item::read_instant(item, RAISED_AT)?,
     };

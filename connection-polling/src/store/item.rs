@@ -74,15 +74,27 @@ pub(super) fn read_number<N: std::str::FromStr>(item: &Item, what: &'static str)
     digits.and_then(|digits| digits.parse().ok()).ok_or(StoreError::Malformed { what })
 }
 
-/// A number that older or newer items may lack.
-pub(super) fn read_number_or_zero<N: std::str::FromStr + Default>(item: &Item, what: &'static str) -> N {
-    read_number(item, what).unwrap_or_default()
+/// A number that grows with every write. One that could not grow any more was never written: at a write a nanosecond it would
+/// have taken 292 years.
+pub(super) fn read_counter(item: &Item, what: &'static str) -> Result<u64, StoreError> {
+    let number: u64 = read_number(item, what)?;
+    if number < i64::MAX.unsigned_abs() { Ok(number) } else { Err(StoreError::Malformed { what }) }
+}
+
+/// A number that older or newer items may lack: zero then.
+pub(super) fn read_number_or_zero<N: std::str::FromStr + Default>(
+    item: &Item,
+    what: &'static str,
+) -> Result<N, StoreError> {
+    if item.contains_key(what) { read_number(item, what) } else { Ok(N::default()) }
 }
 
 pub(super) fn read_instant(item: &Item, what: &'static str) -> Result<Timestamp, StoreError> {
     read_number(item, what).map(Timestamp::from_unix_ms)
 }
 
+/// A set of numbers, ascending. What cannot be read of it is left out: such sets only say what to wait for, at most 2 s, and
+/// an event that is shown at once is better than one that never is.
 pub(super) fn read_numbers(item: &Item, what: &'static str) -> Vec<u32> {
     let Some(AttributeValue::Ns(digits)) = item.get(what) else { return Vec::new() };
     let mut numbers: Vec<u32> = digits.iter().filter_map(|digits| digits.parse().ok()).collect();

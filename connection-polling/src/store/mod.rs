@@ -7,6 +7,8 @@ mod acknowledgments;
 mod error;
 mod events;
 mod fences;
+#[cfg(test)]
+mod hostile;
 mod item;
 mod merchants;
 mod orders;

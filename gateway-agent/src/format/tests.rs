@@ -413,3 +413,82 @@ proptest! {
         }
     }
 }
+
+mod hostile {
+    use hostile_inputs::{json_of, text_of};
+    use serde_json::Value;
+
+    use super::*;
+
+    fn value(text: &str) -> Value {
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn messages() -> Vec<Value> {
+        let data = format!(r#""type":"comanda.order.placed.v1","data":{{"order":{}}}"#, order());
+        let dispute = format!(
+            r#""type":"HSD","orderId":"{ORDER_ID}","metadata":{{"disputeId":"d","expiresAt":"2026-11-20T12:00:00Z","x":[1.50]}}"#
+        );
+        [native(&order()), open_delivery(), cloud_event(&data), update(&dispute)]
+            .iter()
+            .map(|text| value(text))
+            .collect()
+    }
+
+    fn any_message() -> impl Strategy<Value = String> {
+        prop::sample::select(messages()).prop_flat_map(json_of)
+    }
+
+    /// All that a reader has to find; nothing else is looked at.
+    #[derive(serde::Deserialize)]
+    struct Served {
+        id: String,
+    }
+
+    /// What is accepted can be served: it is one JSON object, in which the next reader finds the same order.
+    fn check(body: &str) {
+        let Ok(submission) = parse(body) else { return };
+        assert!(body.len() <= MESSAGE_BYTES_MAX && !submission.source.is_empty() && !submission.message_id.is_empty());
+        let Content::Place(placed) = submission.content else { return };
+        let text = std::str::from_utf8(&placed.body).unwrap();
+        let read: Served = serde_json::from_str(text).unwrap();
+        assert_eq!(read.id.parse(), Ok(placed.order), "{text:.300}");
+    }
+
+    #[test]
+    fn the_samples_are_accepted() {
+        for message in messages() {
+            parse(&message.to_string()).unwrap();
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_message_is_refused_or_can_be_served(body in any_message()) {
+            check(&body);
+        }
+
+        #[test]
+        fn a_text_is_refused_or_can_be_served(body in text_of(native(&order()))) {
+            check(&body);
+        }
+
+        /// An order that came in our own form is served as it stands, in whatever message it comes.
+        #[test]
+        fn an_order_of_ours_is_refused_or_survives(order in json_of(value(&order()))) {
+            if let Ok(submission) = parse(&native(&order)) && let Content::Place(placed) = submission.content {
+                prop_assert_eq!(std::str::from_utf8(&placed.body).unwrap(), order.trim());
+                let again = parse(&native(std::str::from_utf8(&placed.body).unwrap())).map(|again| again.content);
+                prop_assert!(matches!(again, Ok(Content::Place(again)) if again.body == placed.body));
+            }
+        }
+
+        #[test]
+        fn no_part_of_it_is_told(order in json_of(value(&order()))) {
+            if let Err(invalid) = parse(&native(&order)) {
+                let told = format!("{invalid} {invalid:?}");
+                prop_assert!(!told.contains(CANARY) && told.len() < 2_000, "{:.300}", told);
+            }
+        }
+    }
+}

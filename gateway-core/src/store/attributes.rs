@@ -124,6 +124,13 @@ impl<'a> ItemReader<'a> {
         }
     }
 
+    /// A number that grows with every write. One that could not grow any more was never written: at a write a nanosecond it
+    /// would have taken 292 years.
+    pub(super) fn counter(&self, name: &'static str) -> Result<u64, StoreError> {
+        let number: i64 = self.number(name)?;
+        u64::try_from(number).ok().filter(|_| number < i64::MAX).ok_or_else(|| self.malformed(name))
+    }
+
     pub(super) fn bytes(&self, name: &'static str) -> Result<&'a [u8], StoreError> {
         match self.item.get(name) {
             Some(AttributeValue::B(value)) => Ok(value.as_ref()),

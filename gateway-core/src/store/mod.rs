@@ -9,6 +9,8 @@ mod dispute_item;
 mod error;
 mod event_item;
 mod evidence_item;
+#[cfg(test)]
+mod hostile;
 mod keys;
 mod message_item;
 mod order_item;

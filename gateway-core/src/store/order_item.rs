@@ -120,7 +120,7 @@ fn decode_checks(read: ItemReader<'_>, name: &'static str) -> Result<CodeChecks,
 }
 
 fn decode_body_version(read: ItemReader<'_>) -> Result<u64, StoreError> {
-    if read.has(BODY_VERSION) { read.number(BODY_VERSION) } else { Ok(0) }
+    if read.has(BODY_VERSION) { read.counter(BODY_VERSION) } else { Ok(0) }
 }
 
 fn decode_progress(read: ItemReader<'_>) -> Result<DeliveryProgress, StoreError> {
@@ -161,7 +161,7 @@ pub(super) fn decode(id: OrderId, item: &Item) -> Result<Order, StoreError> {
     Ok(Order {
         id,
         merchant: MerchantId::from_bytes(read.array(MERCHANT)?),
-        version: read.number(VERSION)?,
+        version: read.counter(VERSION)?,
         body_version: decode_body_version(read)?,
         lifecycle: decode_lifecycle(read)?,
         category: EventCategory::from_number(read.number(CATEGORY)?).ok_or_else(|| read.malformed(CATEGORY))?,

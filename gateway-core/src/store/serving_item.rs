@@ -43,7 +43,7 @@ pub(super) fn decode(item: &Item) -> Result<ServingRecord, StoreError> {
     };
     let gap = |pair: &[u8; 16]| Ok(Gap { from: instant(&pair[..8])?, until: instant(&pair[8..])? });
     Ok(ServingRecord {
-        version: read.number(VERSION)?,
+        version: read.counter(VERSION)?,
         last_served: read.optional_instant(LAST_SERVED_AT)?,
         gaps: pairs.iter().map(gap).collect::<Result<_, StoreError>>()?,
     })

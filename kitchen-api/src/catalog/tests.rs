@@ -438,3 +438,47 @@ fn patches_are_read_one_by_one_and_as_batches() {
         assert_eq!(refusal.field.as_deref(), field, "{refusal:?}");
     }
 }
+
+mod hostile {
+    use hostile_inputs::{any_bytes, json_of};
+
+    use super::*;
+
+    fn price_of(item: &Item) -> u64 {
+        item.price.value.cents()
+    }
+
+    proptest! {
+        /// A body is put and leaves the catalog whole, or is refused, and nothing of it is there.
+        #[test]
+        fn an_item_is_put_whole_or_refused(body in json_of(burger())) {
+            let mut world = with_category();
+            let sent = requests::whole_item(body.as_bytes());
+            if let Ok(sent) = &sent {
+                prop_assert!(price_of(&sent.item) <= super::super::limits::PRICE_MAX_CENTS);
+                let before = world.entities.clone();
+                if world.edit(|menu| put_item(menu, sent, Expected::Anything)).is_err() {
+                    prop_assert_eq!(&world.entities, &before);
+                }
+                world.check();
+            }
+        }
+
+        #[test]
+        fn a_batch_is_read_or_refused(
+            body in json_of(json!([{ "itemId": "i", "price": { "value": 1.5 } }, { "itemId": "j", "price": { "value": 2 } }])),
+            target in prop::sample::select(vec![
+                Target::ItemPrice, Target::ItemStatus, Target::OptionPrice, Target::OptionStatus,
+            ]),
+        ) {
+            if let Ok(requests::Patches::Batch(all)) = requests::patches(body.as_bytes(), target) {
+                prop_assert!((1..=super::super::limits::BATCH_ENTRIES_MAX).contains(&all.len()));
+            }
+        }
+
+        #[test]
+        fn bytes_are_no_item(bytes in any_bytes()) {
+            prop_assert!(requests::whole_item(&bytes).is_err());
+        }
+    }
+}

@@ -204,4 +204,47 @@ mod tests {
             prop_assert_eq!(read_json(&body).unwrap(), shifts);
         }
     }
+
+    mod hostile {
+        use hostile_inputs::{json_of, survives};
+
+        use super::*;
+
+        fn sample() -> Value {
+            json!({
+                "storeId": merchant().to_string(),
+                "shifts": [
+                    { "dayOfWeek": "SUNDAY", "start": "22:30:00", "duration": 1440 },
+                    { "dayOfWeek": "MONDAY", "start": "09:00:00", "duration": 1 },
+                ],
+            })
+        }
+
+        /// What is read of a text, in the order in which it is answered.
+        fn read_text(text: &str) -> Option<Vec<Shift>> {
+            let body: Value = serde_json::from_str(text).ok()?;
+            let mut shifts = read(body.as_object()?, merchant()).ok()?;
+            shifts.sort_unstable_by_key(|shift| (shift.day_of_week, shift.start_minute));
+            Some(shifts)
+        }
+
+        proptest! {
+            #[test]
+            fn shifts_are_refused_or_fit_and_survive(text in json_of(sample())) {
+                let shifts = read_text(&text);
+                for shift in shifts.iter().flatten() {
+                    prop_assert!((1..=7).contains(&shift.day_of_week) && shift.start_minute < DAY_MINUTES);
+                    prop_assert!((1..=DAY_MINUTES).contains(&shift.duration_minutes));
+                }
+                // Two that start together keep no order of their own.
+                let starts: std::collections::BTreeSet<_> =
+                    shifts.iter().flatten().map(|shift| (shift.day_of_week, shift.start_minute)).collect();
+                if shifts.as_ref().is_some_and(|shifts| shifts.len() == starts.len()) {
+                    survives(shifts, |shifts| {
+                        read_text(&json!({ "shifts": to_json(shifts, merchant()) }).to_string())
+                    });
+                }
+            }
+        }
+    }
 }

@@ -180,3 +180,52 @@ fn a_token_counts_only_under_the_authorisation_it_names() {
     rig.tokens = Tokens::new(&config(&rig.key), rig.clock.clone(), Entropy::system()).unwrap();
     assert_eq!(rig.check(&of_known), Some(TokenError::Revoked), "a centralised application has no authorisations");
 }
+
+mod hostile {
+    use hostile_inputs::{json_of, text_of};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Nobody can make a token that counts of one that does: any other text is refused.
+        #[test]
+        fn a_damaged_token_is_refused(
+            seed in any::<proptest::sample::Index>(),
+            damages in text_of("0123456789".to_owned()),
+        ) {
+            let rig = rig();
+            let token = rig.tokens.issue(&"app".parse().unwrap(), Timestamp::default()).unwrap();
+            let at = seed.index(token.len());
+            let damaged = format!("{}{damages}{}", &token[..at], &token[at + 1..]);
+            prop_assert_eq!(rig.check(&token), None);
+            prop_assert!(damaged == token || rig.check(&damaged).is_some(), "{}", damaged);
+        }
+
+        /// Whatever stands in claims that were signed, a token counts only for whom and when it says so.
+        #[test]
+        fn any_signed_claims_are_judged(
+            claims in json_of(json!({
+                "iss": "comanda", "aud": "comanda-partner-api", "sub": "app", "jti": "01".repeat(16),
+                "iat": START_S, "nbf": START_S, "exp": START_S + 60,
+            })),
+        ) {
+            let rig = rig();
+            let signed = |payload: &str| {
+                let mut header = Header::new(Algorithm::EdDSA);
+                header.kid = Some(rig.tokens.keys.signing_id.clone());
+                let header = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&header).unwrap());
+                let message = format!("{header}.{}", URL_SAFE_NO_PAD.encode(payload));
+                let signature =
+                    jsonwebtoken::crypto::sign(message.as_bytes(), &rig.tokens.keys.signing, Algorithm::EdDSA).unwrap();
+                format!("{message}.{signature}")
+            };
+            if rig.check(&signed(&claims)).is_none()
+                && let Ok(read) = serde_json::from_str::<serde_json::Value>(&claims)
+            {
+                prop_assert_eq!(read["sub"].as_str(), Some("app"));
+                prop_assert!(read["exp"].as_i64().is_some_and(|exp| exp > START_S - LEEWAY_S));
+            }
+        }
+    }
+}

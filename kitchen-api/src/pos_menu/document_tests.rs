@@ -86,3 +86,29 @@ fn what_is_wrong_is_named_by_its_place() {
     }
     assert!(check("[".repeat(100_000).as_bytes(), &[NAME]).is_err(), "deep JSON is refused");
 }
+
+mod hostile {
+    use hostile_inputs::{any_bytes, json_of};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// A document is taken for as long as Open Delivery allows, or refused by a place that is named.
+        #[test]
+        fn a_document_is_taken_or_refused_by_its_place(document in json_of(menu())) {
+            match check(document.as_bytes(), &[NAME]) {
+                Ok(Checked { ttl_s }) => {
+                    prop_assert!(TTL_S.contains(&ttl_s) && !is_too_deep(document.as_bytes()));
+                    prop_assert!(serde_json::from_str::<Value>(&document).is_ok_and(|read| read["id"] == NAME));
+                }
+                Err(wrong) => prop_assert!(wrong.at.len() < 200, "{} names no place", wrong.at.len()),
+            }
+        }
+
+        #[test]
+        fn bytes_are_no_document(bytes in any_bytes()) {
+            prop_assert!(check(&bytes, &[NAME]).is_err());
+        }
+    }
+}

@@ -13,7 +13,7 @@ use super::applications::Applications;
 use super::authorisations::items::{AUTHORISATION_SK, read_authorisation};
 use super::records::{
     APPLICATION_SK, ApplicationRecord, GRANT_SK, Item, StoredApplication, application_pk, key, read_application,
-    read_grant, read_number, read_text, text,
+    read_counter, read_grant, read_text, text,
 };
 use super::requests::send_or_unavailable;
 use super::{ApplicationStore, AuthorisationId, CHANGES_MAX, Change, StoreError, StoredAuthorisation};
@@ -42,7 +42,7 @@ impl Applications {
 
     async fn read_head(&self) -> Result<u64, StoreError> {
         match self.read_item(key(text(DIRECTORY_PK), HEAD_SK)).await? {
-            Some(item) => read_number(&item, "revision"),
+            Some(item) => read_counter(&item, "revision"),
             None => Ok(0),
         }
     }
@@ -60,6 +60,7 @@ impl Applications {
             .consistent_read(true);
         let read = |item: &Item| {
             let revision = read_text(item, "sk")?.strip_prefix("change#").and_then(|digits| digits.parse().ok());
+            let revision = revision.filter(|revision: &u64| *revision < i64::MAX.unsigned_abs());
             let application = read_text(item, "application")?.parse();
             let authorisation = match item.get("authorisation") {
                 Some(_) => Some(read_text(item, "authorisation")?.parse()),

@@ -22,6 +22,8 @@ mod announcing;
 mod applications;
 pub(crate) mod authorisations;
 mod changes;
+#[cfg(test)]
+mod hostile;
 pub(crate) mod kept;
 mod modules;
 mod records;

@@ -187,6 +187,21 @@ pub(super) fn read_number<T: std::str::FromStr>(item: &Item, field: &'static str
     digits.and_then(|digits| digits.parse().ok()).ok_or(StoreError::Malformed { field })
 }
 
+/// A number that grows with every write. One that could not grow any more was never written: at a write a nanosecond it would
+/// have taken 292 years.
+pub(super) fn read_counter(item: &Item, field: &'static str) -> Result<u64, StoreError> {
+    let number: u64 = read_number(item, field)?;
+    if number < i64::MAX.unsigned_abs() { Ok(number) } else { Err(StoreError::Malformed { field }) }
+}
+
+/// A flag that is written only where it is set.
+fn read_flag(item: &Item, field: &'static str) -> Result<bool, StoreError> {
+    match item.get(field) {
+        None => Ok(false),
+        Some(value) => value.as_bool().copied().map_err(|_| StoreError::Malformed { field }),
+    }
+}
+
 fn read_bytes<const N: usize>(item: &Item, field: &'static str) -> Result<[u8; N], StoreError> {
     let blob = item.get(field).and_then(|value| value.as_b().ok());
     blob.and_then(|blob| blob.as_ref().try_into().ok()).ok_or(StoreError::Malformed { field })
@@ -221,7 +236,8 @@ pub(super) fn read_application(item: &Item) -> Result<ApplicationRecord, StoreEr
     if read_number::<u64>(item, "format")? != FORMAT {
         return Err(StoreError::Malformed { field: "format" });
     }
-    let is_distributed = item.get("distributed").is_some_and(|value| value.as_bool() == Ok(&true));
+    // Never a guess: what a distributed application may see is decided otherwise than for a centralised one.
+    let is_distributed = read_flag(item, "distributed")?;
     let authorised_from_ms = match item.get("authorised_from_ms") {
         Some(_) => read_number(item, "authorised_from_ms")?,
         None => 0,
@@ -247,7 +263,7 @@ pub(super) fn read_application(item: &Item) -> Result<ApplicationRecord, StoreEr
         revoked_tokens,
         modules: read_modules(item)?,
         open_delivery_version,
-        revision: read_number(item, "revision")?,
+        revision: read_counter(item, "revision")?,
         created_at: Timestamp::from_unix_ms(read_number(item, "created_at_ms")?),
     })
 }

@@ -215,7 +215,7 @@ impl Delivery {
                 self.state = State::Dead { at: now, reason: DeathReason::Rejected };
             }
             Verdict::Retry => {
-                self.failures += 1;
+                self.failures = self.failures.saturating_add(1);
                 let began_at = self.began_at.unwrap_or(attempt.at);
                 let began_at = webhook.resumed_at.map_or(began_at, |resumed_at| resumed_at.max(began_at));
                 let next = Schedule::of(webhook.dialect).next(self.failures, began_at, now, random);

@@ -7,6 +7,8 @@ pub mod beats;
 pub mod brake;
 mod codec;
 pub mod command;
+#[cfg(test)]
+mod hostile;
 pub mod presence_clock;
 pub mod roster;
 pub mod state;

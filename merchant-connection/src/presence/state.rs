@@ -25,6 +25,10 @@ const MERCHANT_BYTES: usize = 16 + 4 + 4;
 /// the next one sees the same.
 pub const OUTBOX_MAX: usize = 1 << 16;
 
+/// The last place in the outbox that a snapshot may begin with, so that there are numbers for those that follow: at a million
+/// transitions a second it is reached after 292,000 years.
+const PUBLISHED_MAX: u64 = u64::MAX / 2;
+
 /// A merchant's last transition in four bytes: its sequence, and whether it was to ONLINE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Record(u32);
@@ -250,6 +254,9 @@ impl PresencePartition {
         let brake_is_on = reader.byte("brake")? != 0;
         let brake = Some(reader.number("reference of the brake")?).filter(|_| brake_is_on);
         let published = reader.large("place in the outbox")?;
+        if published > PUBLISHED_MAX {
+            return Err(Malformed { what: "place in the outbox" });
+        }
         let count = reader.count(MERCHANT_BYTES, "number of merchants")?;
         let mut state = Self {
             head,

@@ -162,3 +162,13 @@ proptest! {
         }).count());
     }
 }
+
+#[test]
+fn a_place_in_the_outbox_has_places_behind_it() {
+    let restored = |published: u64| {
+        let state = PresencePartition { published, outbox: [transition(7, true, 1)].into(), ..Default::default() };
+        PresencePartition::restore(&state.snapshot()).map(|state| state.outbox(10).1)
+    };
+    assert_eq!(restored(PUBLISHED_MAX), Ok(PUBLISHED_MAX + 1));
+    assert!(restored(PUBLISHED_MAX + 1).is_err() && restored(u64::MAX).is_err());
+}

@@ -3,6 +3,8 @@
 //! Checked once, where it enters; the store keeps what was checked. Whether a merchant is open now is deliberately absent:
 //! kitchen-api judges that when it answers.
 
+#[cfg(test)]
+mod hostile;
 mod interruptions;
 mod presentation;
 mod shifts;

@@ -10,6 +10,8 @@
 //!
 //! Reads are strongly consistent: a state that was lost must not be restored to before what it wrote.
 
+#[cfg(test)]
+mod hostile;
 mod presence;
 mod presentations;
 mod profiles;
@@ -135,6 +137,19 @@ fn number(value: impl ToString) -> AttributeValue {
 
 fn read_text<'a>(item: &'a Item, field: &'static str) -> Result<&'a str, StoreError> {
     item.get(field).and_then(|value| value.as_s().ok()).map(String::as_str).ok_or(StoreError::Malformed { field })
+}
+
+/// What is written only where it says something; `None` where it is absent, and never a guess where it is of another type.
+fn read_optional<'a, T>(
+    item: &'a Item,
+    field: &'static str,
+    read: impl FnOnce(&'a AttributeValue) -> Option<T>,
+) -> Result<Option<T>, StoreError> {
+    item.get(field).map(|value| read(value).ok_or(StoreError::Malformed { field })).transpose()
+}
+
+fn read_flag(value: &AttributeValue) -> Option<bool> {
+    value.as_bool().ok().copied()
 }
 
 fn read_number<N: std::str::FromStr>(item: &Item, field: &'static str) -> Result<N, StoreError> {

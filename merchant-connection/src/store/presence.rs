@@ -220,7 +220,7 @@ fn history_key(sequence: u64) -> String {
     format!("t#{sequence:020}")
 }
 
-fn history_item(transition: &Transition) -> Item {
+pub(super) fn history_item(transition: &Transition) -> Item {
     Item::from([
         ("pk".to_owned(), text(format!("m#{}", transition.merchant))),
         ("sk".to_owned(), text(history_key(transition.sequence))),
@@ -234,7 +234,7 @@ fn history_item(transition: &Transition) -> Item {
     ])
 }
 
-fn online_item(merchant: MerchantId, since: Timestamp) -> Item {
+pub(super) fn online_item(merchant: MerchantId, since: Timestamp) -> Item {
     let since_ms = since.unix_ms();
     let came_online = Transition {
         merchant,
@@ -251,11 +251,11 @@ fn online_item(merchant: MerchantId, since: Timestamp) -> Item {
     item
 }
 
-fn stored_presence(item: &Item) -> Result<StoredPresence, StoreError> {
+pub(super) fn stored_presence(item: &Item) -> Result<StoredPresence, StoreError> {
     Ok(StoredPresence { last: transition_of(item)?, published_sequence: read_number(item, "publishedSequence")? })
 }
 
-fn transition_of(item: &Item) -> Result<Transition, StoreError> {
+pub(super) fn transition_of(item: &Item) -> Result<Transition, StoreError> {
     let merchant: Option<MerchantId> = read_text(item, "pk")?.strip_prefix("m#").and_then(|id| id.parse().ok());
     let online = item.get("online").and_then(|value| value.as_bool().ok()).copied();
     Ok(Transition {

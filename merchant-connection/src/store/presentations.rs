@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures::{StreamExt, TryStreamExt};
 use order_model::MerchantId;
 
-use super::{Item, Store, StoreError, number, read_number, read_text, text};
+use super::{Item, Store, StoreError, number, read_flag, read_number, read_optional, read_text, text};
 use crate::profile::{Address, Presentation};
 
 /// Presentations read at the same time.
@@ -50,20 +50,20 @@ impl Store {
     }
 }
 
-fn attributes(given: &Presentation) -> Vec<(&'static str, AttributeValue)> {
+pub(super) fn attributes(given: &Presentation) -> Vec<(&'static str, AttributeValue)> {
     let texts = given.texts().into_iter().filter_map(|(name, value)| Some((name, text(value.as_ref()?))));
     let cents = given.average_ticket_cents.map(|cents| ("averageTicketCents", number(cents)));
     let exclusive = given.exclusive.map(|exclusive| ("exclusive", AttributeValue::Bool(exclusive)));
     texts.chain(cents).chain(exclusive).collect()
 }
 
-fn from_item(item: &Item) -> Result<Presentation, StoreError> {
+pub(super) fn from_item(item: &Item) -> Result<Presentation, StoreError> {
     let words = |name| item.contains_key(name).then(|| read_text(item, name).map(str::to_owned)).transpose();
     let cents = item.contains_key("averageTicketCents").then(|| read_number(item, "averageTicketCents"));
     Ok(Presentation {
         description: words("description")?,
         average_ticket_cents: cents.transpose()?,
-        exclusive: item.get("exclusive").and_then(|value| value.as_bool().ok().copied()),
+        exclusive: read_optional(item, "exclusive", read_flag)?,
         address: Address {
             country: words("country")?,
             state: words("state")?,

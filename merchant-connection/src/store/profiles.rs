@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::{
 use futures::{StreamExt, TryStreamExt};
 use order_model::{Coordinates, MerchantId, Timestamp};
 
-use super::{Item, Store, StoreError, number, read_number, read_text, text};
+use super::{Item, Store, StoreError, number, read_flag, read_number, read_optional, read_text, text};
 use crate::profile::Merchant;
 
 /// The most keys of one BatchGetItem.
@@ -249,7 +249,7 @@ fn profile_key(merchant: MerchantId) -> Item {
     Item::from([("pk".to_owned(), text(format!("m#{merchant}"))), ("sk".to_owned(), text("profile"))])
 }
 
-fn to_item(merchant: &Merchant, version: u64) -> Item {
+pub(super) fn to_item(merchant: &Merchant, version: u64) -> Item {
     let json = |value: serde_json::Result<String>| text(value.unwrap_or_default());
     let mut item = profile_key(merchant.id);
     let mut set = |key: &str, value: AttributeValue| item.insert(key.to_owned(), value);
@@ -274,19 +274,19 @@ fn to_item(merchant: &Merchant, version: u64) -> Item {
     item
 }
 
-fn from_item(item: &Item) -> Result<VersionedProfile, StoreError> {
+pub(super) fn from_item(item: &Item) -> Result<VersionedProfile, StoreError> {
     let id = read_text(item, "pk")?.strip_prefix("m#").and_then(|id| id.parse().ok());
     let malformed = |field| move |_| StoreError::Malformed { field };
     let merchant = Merchant {
         id: id.ok_or(StoreError::Malformed { field: "pk" })?,
-        open_delivery_id: read_text(item, "openDeliveryId").ok().map(str::to_owned),
+        open_delivery_id: read_optional(item, "openDeliveryId", |value| value.as_s().ok().cloned())?,
         name: read_text(item, "name")?.to_owned(),
         corporate_name: read_text(item, "corporateName")?.to_owned(),
         time_zone: read_text(item, "timeZone")?.to_owned(),
         shifts: serde_json::from_str(read_text(item, "shifts")?).map_err(malformed("shifts"))?,
         interruptions: serde_json::from_str(read_text(item, "interruptions")?).map_err(malformed("interruptions"))?,
         created_at: Timestamp::from_unix_ms(read_number(item, "createdAt")?),
-        is_test: item.get("isTest").is_some_and(|value| value.as_bool() == Ok(&true)),
+        is_test: read_optional(item, "isTest", read_flag)?.unwrap_or_default(),
         coordinates: read_coordinates(item)?,
     };
     let version =

@@ -45,11 +45,12 @@ impl Serving {
 }
 
 /// Whether the wall clock, read `before` and `after` a call, agrees with the store's date in its answer. A store that
-/// sends none cannot disagree.
+/// sends none cannot disagree. The date is a peer's: it may be any number.
 pub(super) fn clock_agrees(before: Timestamp, after: Timestamp, store_date_ms: i64) -> bool {
+    let latest_ms = store_date_ms.saturating_add(DATE_RESOLUTION_MS);
     store_date_ms == 0
-        || (before.unix_ms() - (store_date_ms + DATE_RESOLUTION_MS) <= CLOCK_DISAGREEMENT_MAX_MS
-            && store_date_ms - after.unix_ms() <= CLOCK_DISAGREEMENT_MAX_MS)
+        || (before.unix_ms().saturating_sub(latest_ms) <= CLOCK_DISAGREEMENT_MAX_MS
+            && store_date_ms.saturating_sub(after.unix_ms()) <= CLOCK_DISAGREEMENT_MAX_MS)
 }
 
 #[cfg(test)]
@@ -75,5 +76,13 @@ mod tests {
         assert!(clock_agrees(at(0), at(50), 0), "no date, no judgment");
         assert!(clock_agrees(at(2_999), at(3_000), date) && !clock_agrees(at(3_000), at(3_000), date));
         assert!(clock_agrees(at(-2_500), at(-2_000), date) && !clock_agrees(at(-2_500), at(-2_001), date));
+    }
+
+    #[test]
+    fn a_date_at_the_end_of_its_range_is_only_wrong() {
+        let at = Timestamp::from_unix_ms(1_795_000_000_000);
+        for date in [i64::MIN, -1, 1, i64::MAX - 1, i64::MAX] {
+            assert!(!clock_agrees(at, at, date), "{date}");
+        }
     }
 }

@@ -9,6 +9,8 @@
 
 pub mod codec;
 pub mod command;
+#[cfg(test)]
+mod hostile;
 mod merchant_feed;
 mod snapshot;
 

@@ -82,18 +82,24 @@ pub(super) fn decode(bytes: &[u8]) -> Result<FeedPartition, Malformed> {
     let mut partition = FeedPartition { time, rebuilt_at, ..FeedPartition::new(limits) };
     for _ in 0..reader.count(MERCHANT_BYTES_MIN, "number of merchants")? {
         let merchant = MerchantId::from_bytes(reader.id("merchant id")?);
+        let place = (RoutingHash::of(merchant), merchant);
+        ascends(partition.merchants.last_key_value().map(|(last, _)| last), &place, "order of merchants")?;
         let feed = decode_feed(&mut reader)?;
         partition.body_bytes += feed.body_bytes;
         partition.due.extend(feed.events.values().map(|stored| (due_at(stored), stored.event.id, merchant)));
         let shown = feed.events.values().filter(|stored| stored.body != Body::Expired).map(|stored| &stored.event);
         let above_gaps = shown.filter(|event| feed.lower_is_missing(event.order, event.sequence));
         partition.above_gaps.extend(above_gaps.map(|event| ((event.order, event.sequence, event.id), merchant)));
-        partition.merchants.insert((RoutingHash::of(merchant), merchant), feed);
+        partition.merchants.insert(place, feed);
     }
     for _ in 0..reader.count(16 + 4, "number of tombstones")? {
         let id = reader.event_id()?;
+        ascends(partition.tombstones.last_key_value().map(|(last, _)| last), &id, "order of tombstones")?;
         let count = reader.count(4 + 1, "number of applications")?;
         let applications: Vec<_> = (0..count).map(|_| reader.application()).collect::<Result<_, _>>()?;
+        if !applications.is_sorted_by(|one, next| one < next) {
+            return Err(Malformed { what: "order of applications" });
+        }
         partition.tombstone_count += applications.len();
         partition.tombstones.insert(id, applications);
     }
@@ -119,27 +125,42 @@ fn decode_feed(reader: &mut Reader<'_>) -> Result<MerchantFeed, Malformed> {
     for _ in 0..reader.count(1 + EVENT_BYTES_MIN, "number of events")? {
         let body = body_from_number(reader.byte("body state")?)?;
         let event = reader.event()?;
+        ascends(feed.events.last_key_value().map(|(last, _)| last), &event.id, "order of events")?;
         if body == Body::Kept {
             feed.bodies += 1;
             feed.body_bytes += event.body.len();
+        } else if !event.body.is_empty() {
+            // Its bytes are counted nowhere, and would be taken off when it expires.
+            return Err(Malformed { what: "body state" });
         }
         feed.events.insert(event.id, StoredEvent { event, body });
     }
     for _ in 0..reader.count(VIEW_BYTES_MIN, "number of views")? {
         let application = reader.application()?;
+        ascends(feed.views.last().map(|last| &last.application), &application, "order of views")?;
         let count = reader.count(16, "number of pending ids")?;
         let pending: BTreeSet<EventId> = (0..count).map(|_| reader.event_id()).collect::<Result<_, _>>()?;
         feed.views.push(View { application, pending });
     }
-    feed.orders = decode_orders(reader)?;
+    feed.orders = decode_orders(reader, feed.events.len())?;
     Ok(feed)
 }
 
-fn decode_orders(reader: &mut Reader<'_>) -> Result<BTreeMap<OrderId, OrderTrack>, Malformed> {
+/// What is written in order is read in order: what came twice would be counted twice and be there once.
+fn ascends<T: Ord>(last: Option<&T>, next: &T, what: &'static str) -> Result<(), Malformed> {
+    if last.is_none_or(|last| last < next) { Ok(()) } else { Err(Malformed { what }) }
+}
+
+/// The orders of a merchant of whom `events` events are stored.
+fn decode_orders(reader: &mut Reader<'_>, events: usize) -> Result<BTreeMap<OrderId, OrderTrack>, Malformed> {
     let mut orders = BTreeMap::new();
     for _ in 0..reader.count(TRACK_BYTES_MIN, "number of orders")? {
         let order = OrderId::from_bytes(reader.id("order id")?);
+        ascends(orders.last_key_value().map(|(last, _)| last), &order, "order of orders")?;
         let stored_events = reader.number("events of the order")?;
+        if usize::try_from(stored_events).is_ok_and(|stored| stored > events) {
+            return Err(Malformed { what: "events of the order" });
+        }
         let complete_through = reader.number("sequence")?;
         let count = reader.count(4, "number of sequences")?;
         let beyond: Vec<u32> = (0..count).map(|_| reader.number("sequence")).collect::<Result<_, _>>()?;

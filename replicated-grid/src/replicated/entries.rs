@@ -15,6 +15,10 @@ const ENTRY_VERSION: u8 = 1;
 /// What an entry has around the commands: version, term, kind, time, count.
 const OVERHEAD_BYTES: usize = 1 + 8 + 1 + 8 + 4;
 
+/// The last term or index that is taken for one, so that there are numbers for those that follow: at a million entries a second
+/// it is reached after 292,000 years.
+pub(super) const COUNTED_MAX: u64 = u64::MAX / 2;
+
 const BLANK: u8 = 0;
 const COMMANDS: u8 = 1;
 const MEMBERSHIP: u8 = 2;
@@ -67,7 +71,7 @@ pub(super) fn encode_entry(entry: &Entry) -> Bytes {
 pub(super) fn decode_entry(index: u64, bytes: Bytes) -> Result<Entry, DecodeError> {
     let mut reader = Reader::new(bytes);
     reader.version(ENTRY_VERSION)?;
-    let term = reader.u64()?;
+    let term = read_counted(&mut reader)?;
     let payload = decode_payload(reader)?;
     Ok(openraft::entry::RaftEntry::new(log_id(term, index), payload))
 }
@@ -91,7 +95,13 @@ pub(super) fn put_log_id(writer: &mut Writer, log_id: LogId) {
 }
 
 pub(super) fn read_log_id(reader: &mut Reader) -> Result<LogId, DecodeError> {
-    Ok(log_id(reader.u64()?, reader.u64()?))
+    Ok(log_id(read_counted(reader)?, read_counted(reader)?))
+}
+
+/// A term or an index: whoever takes one adds to it, openraft too.
+fn read_counted(reader: &mut Reader) -> Result<u64, DecodeError> {
+    let number = reader.u64()?;
+    if number <= COUNTED_MAX { Ok(number) } else { Err(DecodeError("nobody has counted to its term or index")) }
 }
 
 pub(super) fn put_vote(writer: &mut Writer, vote: &Vote) {
@@ -101,7 +111,7 @@ pub(super) fn put_vote(writer: &mut Writer, vote: &Vote) {
 }
 
 pub(super) fn read_vote(reader: &mut Reader) -> Result<Vote, DecodeError> {
-    let (term, node) = (reader.u64()?, reader.u64()?);
+    let (term, node) = (read_counted(reader)?, reader.u64()?);
     let committed = reader.flag()?;
     Ok(if committed { Vote::new_committed(term, node) } else { Vote::new(term, node) })
 }

@@ -188,6 +188,7 @@ pub(super) fn read_transfer(mut reader: Reader) -> Result<TransferLeaderRequest<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::replicated::entries::COUNTED_MAX;
     use crate::replicated::raft_types::{Vote, log_id};
     use proptest::prelude::*;
 
@@ -217,6 +218,26 @@ mod tests {
             writer.option(None, put_log_id);
             writer.list(terms.into_iter(), |writer, term| writer.bytes(&encode_entry(&entry(term))));
             assert!(read_append(Reader::new(writer.finish())).is_err());
+        }
+    }
+
+    #[test]
+    fn a_term_or_an_index_that_nobody_counts_to_is_refused() {
+        let entry = openraft::entry::RaftEntry::new(log_id(1, 0), openraft::EntryPayload::Blank);
+        for (term, index, is_read) in [
+            (1, COUNTED_MAX, true),
+            (COUNTED_MAX, 1, true),
+            (1, COUNTED_MAX + 1, false),
+            (COUNTED_MAX + 1, 1, false),
+            (1, u64::MAX, false),
+            (u64::MAX, 1, false),
+        ] {
+            let mut writer = Writer::default();
+            put_vote(&mut writer, &Vote::new_committed(term, 9));
+            writer.option(Some(log_id(1, index)), put_log_id);
+            writer.option(None, put_log_id);
+            writer.list(0..2, |writer, _| writer.bytes(&encode_entry(&entry)));
+            assert_eq!(read_append(Reader::new(writer.finish())).is_ok(), is_read, "term {term}, index {index}");
         }
     }
 

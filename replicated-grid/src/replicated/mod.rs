@@ -19,6 +19,8 @@ mod erased;
 mod forwarding;
 mod group;
 mod group_watch;
+#[cfg(test)]
+mod hostile;
 mod keeper;
 mod lease;
 mod log_storage;

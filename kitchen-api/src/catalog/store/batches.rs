@@ -14,7 +14,7 @@ use super::items::{Item, Write, head_key, item, key, number, read_number, read_o
 use super::requests::Transacted;
 use super::{CatalogError, CatalogTable, EXPIRES_AT, partition};
 use crate::catalog::batch::Entry;
-use crate::catalog::limits::{BATCH_PAGE_ENTRIES, OPEN_BATCHES_MAX};
+use crate::catalog::limits::{BATCH_ENTRIES_MAX, BATCH_PAGE_ENTRIES, OPEN_BATCHES_MAX};
 use crate::catalog::menu::Menu;
 use crate::store::requests::{send, unavailable};
 
@@ -272,23 +272,29 @@ impl CatalogTable {
     }
 }
 
-fn page_item(pk: &str, batch: &str, page: usize, entries: &[Entry]) -> Result<Item, CatalogError> {
+pub(super) fn page_item(pk: &str, batch: &str, page: usize, entries: &[Entry]) -> Result<Item, CatalogError> {
     let body = serde_json::to_string(entries).map_err(|error| unavailable("writing a batch", error))?;
     let mut page = item(pk, &page_sk(batch, page));
     page.insert("entries".to_owned(), text(body));
     Ok(page)
 }
 
-fn read_entries(item: &Item) -> Result<Vec<Entry>, CatalogError> {
+/// A page has entries: whoever worked off one that has none would come back to it for ever.
+pub(super) fn read_entries(item: &Item) -> Result<Vec<Entry>, CatalogError> {
     super::items::check_format(item)?;
-    serde_json::from_str(read_text(item, "entries")?).map_err(|_| CatalogError::Malformed { field: "entries" })
+    let entries: Option<Vec<Entry>> = serde_json::from_str(read_text(item, "entries")?).ok();
+    entries.filter(|entries| !entries.is_empty()).ok_or(CatalogError::Malformed { field: "entries" })
 }
 
-fn read_record(item: &Item) -> Result<BatchRecord, CatalogError> {
+pub(super) fn read_record(item: &Item) -> Result<BatchRecord, CatalogError> {
     super::items::check_format(item)?;
+    let within = |field, most: usize| {
+        read_number(item, field).ok().filter(|number| *number <= most).ok_or(CatalogError::Malformed { field })
+    };
+    let total = within("total", BATCH_ENTRIES_MAX)?;
     Ok(BatchRecord {
-        total: read_number(item, "total")?,
-        done: read_number(item, "done")?,
+        total,
+        done: within("done", total)?,
         created_at: Timestamp::from_unix_ms(read_number(item, "created_at_ms")?),
         finished_at: read_optional(item, "finished_at_ms")?.map(Timestamp::from_unix_ms),
     })

@@ -61,6 +61,13 @@ pub(super) fn read_optional<T: std::str::FromStr>(item: &Item, field: &'static s
     if item.contains_key(field) { read_number(item, field).map(Some) } else { Ok(None) }
 }
 
+/// The revision of a head, from 0. One that could not grow any more was never written: at an edit a nanosecond it would have
+/// taken 292 years.
+fn read_revision(item: &Item) -> Result<u64, CatalogError> {
+    let revision = read_optional(item, "revision")?.unwrap_or_default();
+    if revision < i64::MAX.unsigned_abs() { Ok(revision) } else { Err(CatalogError::Malformed { field: "revision" }) }
+}
+
 /// A newer version may have written what this one would misread.
 pub(super) fn check_format(item: &Item) -> Result<(), CatalogError> {
     let format: u64 = read_number(item, "format")?;
@@ -115,7 +122,7 @@ pub(super) fn read_head(item: &Item) -> Result<Head, CatalogError> {
     };
     Ok(Head {
         // A head that only counts batches has none yet.
-        revision: read_optional(item, "revision")?.unwrap_or_default(),
+        revision: read_revision(item)?,
         totals,
         modified_at: Timestamp::from_unix_ms(read_optional(item, "modified_at_ms")?.unwrap_or_default()),
         journal: journal::Journal::read(item)?,

@@ -157,14 +157,14 @@ impl CatalogTable {
     }
 }
 
-fn to_attribute(write: &Write) -> AttributeValue {
+pub(super) fn to_attribute(write: &Write) -> AttributeValue {
     AttributeValue::M(match write {
         Write::Put(item) => HashMap::from([("put".to_owned(), AttributeValue::M(item.clone()))]),
         Write::Delete(sk) => HashMap::from([("delete".to_owned(), text(sk))]),
     })
 }
 
-fn read_writes(page: &Item) -> Result<Vec<Write>, CatalogError> {
+pub(super) fn read_writes(page: &Item) -> Result<Vec<Write>, CatalogError> {
     const FIELD: &str = "writes";
     let malformed = || CatalogError::Malformed { field: FIELD };
     let writes = page.get(FIELD).and_then(|value| value.as_l().ok()).ok_or_else(malformed)?;

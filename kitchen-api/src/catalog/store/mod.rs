@@ -21,6 +21,8 @@
 
 mod batches;
 mod commit;
+#[cfg(test)]
+mod hostile;
 mod images;
 mod items;
 mod journal;

@@ -13,7 +13,8 @@ use super::refresh_tokens::{self, RefreshTokens};
 use super::request::{Approval, Request};
 use super::{AuthorisationId, StoredAuthorisation};
 use crate::store::records::{
-    FORMAT, HashedSecret, Item, application_pk, key, number, read_number, read_secrets, read_text, secrets_value, text,
+    FORMAT, HashedSecret, Item, application_pk, key, number, read_counter, read_number, read_secrets, read_text,
+    secrets_value, text,
 };
 use crate::store::table::EXPIRES_AT;
 use crate::store::{Applications, StoreError};
@@ -81,7 +82,7 @@ pub(super) fn read_request(item: &Item) -> Result<Request, StoreError> {
         verifier: read_secret(item, "verifier")?,
         expires_at: Timestamp::from_unix_ms(read_number(item, "code_expires_at_ms")?),
         approval,
-        version: read_number(item, "version")?,
+        version: read_counter(item, "version")?,
     })
 }
 
@@ -137,7 +138,7 @@ pub(in crate::store) fn read_authorisation(item: &Item) -> Result<StoredAuthoris
             unused: read_secrets(item, "refresh_unused")?,
             replaced: read_secrets(item, "refresh_replaced")?.pop(),
         },
-        version: read_number(item, "version")?,
+        version: read_counter(item, "version")?,
     })
 }
 

@@ -8,6 +8,8 @@
 mod approving;
 mod codes;
 mod granting;
+#[cfg(test)]
+mod hostile;
 pub(super) mod items;
 mod portal_keys;
 mod refresh_tokens;

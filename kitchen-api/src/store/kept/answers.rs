@@ -86,7 +86,7 @@ fn request_pk(under: &[u8; 32]) -> AttributeValue {
     text(&format!("request#{}", hex::encode(under)))
 }
 
-fn item(under: &[u8; 32], what: &Remembered) -> Item {
+pub(super) fn item(under: &[u8; 32], what: &Remembered) -> Item {
     let binary = |bytes: &[u8]| AttributeValue::B(Blob::new(bytes));
     let mut item = key(request_pk(under), REQUEST_SK);
     item.extend([
@@ -111,7 +111,7 @@ fn item(under: &[u8; 32], what: &Remembered) -> Item {
     item
 }
 
-fn read(item: &Item) -> Result<Remembered, StoreError> {
+pub(super) fn read(item: &Item) -> Result<Remembered, StoreError> {
     if read_number::<u64>(item, "format")? != FORMAT {
         return Err(StoreError::Malformed { field: "format" });
     }

@@ -15,6 +15,8 @@
 //! The other keys are digests of whose they are: an Idempotency-Key may hold anything, and is not kept itself.
 
 mod answers;
+#[cfg(test)]
+mod hostile;
 mod quotes;
 mod slots;
 

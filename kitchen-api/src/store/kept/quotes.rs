@@ -55,7 +55,7 @@ fn pk(id: &str) -> String {
     format!("quote#{id}")
 }
 
-fn item(quote: &Quote) -> Item {
+pub(super) fn item(quote: &Quote) -> Item {
     let mut item = key(text(&pk(&quote.id)), QUOTE_SK);
     item.extend([
         ("format".to_owned(), number(FORMAT)),
@@ -70,7 +70,7 @@ fn item(quote: &Quote) -> Item {
     item
 }
 
-fn read(item: &Item) -> Result<Quote, StoreError> {
+pub(super) fn read(item: &Item) -> Result<Quote, StoreError> {
     if read_number::<u64>(item, "format")? != FORMAT {
         return Err(StoreError::Malformed { field: "format" });
     }

@@ -73,7 +73,7 @@ fn slots_pk(of: &[u8; 32]) -> AttributeValue {
     text(&format!("simulator#{}", hex::encode(of)))
 }
 
-fn item(of: &[u8; 32], slot: Slot) -> Item {
+pub(super) fn item(of: &[u8; 32], slot: Slot) -> Item {
     let mut item = key(slots_pk(of), &format!("slot#{:02}", slot.number));
     item.extend([
         ("format".to_owned(), number(FORMAT)),
@@ -84,7 +84,7 @@ fn item(of: &[u8; 32], slot: Slot) -> Item {
     item
 }
 
-fn read(item: &Item) -> Result<Slot, StoreError> {
+pub(super) fn read(item: &Item) -> Result<Slot, StoreError> {
     if read_number::<u64>(item, "format")? != FORMAT {
         return Err(StoreError::Malformed { field: "format" });
     }

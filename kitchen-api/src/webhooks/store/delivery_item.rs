@@ -9,7 +9,7 @@ use super::WebhookStoreError;
 use super::deliveries::Lane;
 use super::item::{
     AT_MS, EXPIRES_AT, FORMAT, Item, LANE, bytes, check_format, extend, instant, key, malformed, number, read_bool,
-    read_bytes, read_instant, read_number, read_optional_instant, read_parsed, read_text, text,
+    read_bytes, read_counter, read_instant, read_number, read_optional_instant, read_parsed, read_text, text,
 };
 use crate::webhooks::delivery::{Attempt, DeathReason, Delivery, State};
 
@@ -106,7 +106,7 @@ pub(super) fn read(item: &Item) -> Result<Delivery, WebhookStoreError> {
         began_at: read_optional_instant(item, "began_at_ms")?,
         is_asked_for: read_bool(item, "is_asked_for")?,
         attempts: logged.into_iter().map(attempt).collect(),
-        version: read_number(item, "version")?,
+        version: read_counter(item, "version")?,
     })
 }
 

@@ -74,6 +74,13 @@ pub(super) fn read_number<T: std::str::FromStr>(item: &Item, field: &'static str
     digits.and_then(|digits| digits.parse().ok()).ok_or_else(|| malformed(field))
 }
 
+/// A number that grows with every write. One that could not grow any more was never written: at a write a nanosecond it would
+/// have taken 292 years.
+pub(super) fn read_counter(item: &Item, field: &'static str) -> Result<u64, WebhookStoreError> {
+    let number: u64 = read_number(item, field)?;
+    if number < i64::MAX.unsigned_abs() { Ok(number) } else { Err(malformed(field)) }
+}
+
 pub(super) fn read_instant(item: &Item, field: &'static str) -> Result<Timestamp, WebhookStoreError> {
     read_number(item, field).map(Timestamp::from_unix_ms)
 }

@@ -22,6 +22,8 @@
 mod applications;
 mod deliveries;
 mod delivery_item;
+#[cfg(test)]
+mod hostile;
 mod item;
 mod pos_menus;
 mod subscriptions;

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::item::{
     AT_MS, DUE_INDEX, FORMAT, Item, LANE, bytes, check_format, extend, instant, key, malformed, number, read_bytes,
-    read_instant, read_number, read_optional_instant, read_parsed, read_text, text,
+    read_counter, read_instant, read_number, read_optional_instant, read_parsed, read_text, text,
 };
 use super::{WebhookStore, WebhookStoreError};
 use crate::pos_menu::{PosEndpoints, PosMenu, Reading, StoredDocument};
@@ -138,7 +138,7 @@ fn merchant_of(item: &Item) -> Result<MerchantId, WebhookStoreError> {
     read_parsed(item, "pk", |text| text.strip_prefix("merchant#")?.parse().ok())
 }
 
-fn write(menu: &PosMenu) -> Item {
+pub(super) fn write(menu: &PosMenu) -> Item {
     let mut item = key(pk(menu.merchant), HEAD_SK);
     extend(
         &mut item,
@@ -172,7 +172,7 @@ fn write(menu: &PosMenu) -> Item {
     item
 }
 
-fn read(item: &Item) -> Result<PosMenu, WebhookStoreError> {
+pub(super) fn read(item: &Item) -> Result<PosMenu, WebhookStoreError> {
     check_format(item)?;
     let optional = |field: &'static str| item.get(field).map(|_| read_text(item, field).map(str::to_owned)).transpose();
     let document = match read_optional_instant(item, "stored_at_ms")? {
@@ -196,7 +196,7 @@ fn read(item: &Item) -> Result<PosMenu, WebhookStoreError> {
         failures: read_number(item, "failures")?,
         due_at: read_optional_instant(item, AT_MS)?,
         document,
-        version: read_number(item, "version")?,
+        version: read_counter(item, "version")?,
     })
 }
 

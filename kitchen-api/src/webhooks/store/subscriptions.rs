@@ -6,7 +6,7 @@ use order_model::ApplicationId;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::item::{
-    FORMAT, Item, check_format, extend, instant, key, malformed, number, read_bool, read_instant, read_number,
+    FORMAT, Item, check_format, extend, instant, key, malformed, number, read_bool, read_counter, read_instant,
     read_optional_instant, read_parsed, read_text, text,
 };
 use super::{WebhookStore, WebhookStoreError};
@@ -27,7 +27,7 @@ impl WebhookStore {
     pub(crate) async fn revision(&self) -> Result<u64, WebhookStoreError> {
         let get = self.client.get_item().table_name(&self.table).set_key(Some(key(SUBSCRIPTIONS_PK, HEAD_SK)));
         match send_or_unavailable("GetItem", get.consistent_read(true).send()).await?.item {
-            Some(item) => read_number(&item, "revision"),
+            Some(item) => read_counter(&item, "revision"),
             None => Ok(0),
         }
     }
@@ -123,7 +123,7 @@ impl WebhookStore {
     }
 }
 
-fn write(webhook: &Subscription) -> Item {
+pub(super) fn write(webhook: &Subscription) -> Item {
     let mut item = key(SUBSCRIPTIONS_PK, webhook.application.as_str());
     extend(
         &mut item,
@@ -151,7 +151,7 @@ fn write(webhook: &Subscription) -> Item {
     item
 }
 
-fn read(item: &Item) -> Result<Subscription, WebhookStoreError> {
+pub(super) fn read(item: &Item) -> Result<Subscription, WebhookStoreError> {
     check_format(item)?;
     let secret = |field| read_text(item, field).map(|text| SecretString::from(text.to_owned()));
     let previous_secret = match read_optional_instant(item, "previous_until_ms")? {
@@ -172,7 +172,7 @@ fn read(item: &Item) -> Result<Subscription, WebhookStoreError> {
         previous_secret,
         paused,
         resumed_at: read_optional_instant(item, "resumed_at_ms")?,
-        version: read_number(item, "version")?,
+        version: read_counter(item, "version")?,
         created_at: read_instant(item, "created_at_ms")?,
         updated_at: read_instant(item, "updated_at_ms")?,
     })

@@ -23,6 +23,10 @@ const HEADER_MARK: u8 = 0x5A;
 const END_MARK: u8 = 0xA5;
 const LAST_OF_BATCH: u8 = 0x80;
 
+/// The last number of a batch that is taken for one, so that there are numbers for those that follow: at a write a microsecond
+/// it is reached after 292,000 years.
+pub(super) const BATCH_MAX: u64 = u64::MAX / 2;
+
 /// What a record does to its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -109,11 +113,16 @@ impl Header {
         if !is_marked || u32_at(bytes, 28) != header_checksum(&bytes[..28], place) {
             return None;
         }
+        // Nothing could follow: such a record was never written.
+        let (index, batch) = (u64_at(bytes, 16), u64_at(bytes, 8));
+        if index == u64::MAX || batch > BATCH_MAX {
+            return None;
+        }
         Some(Self {
             group: u16::from_le_bytes([bytes[2], bytes[3]]),
             kind: Kind::of(bytes[1] & !LAST_OF_BATCH)?,
-            index: u64_at(bytes, 16),
-            batch: u64_at(bytes, 8),
+            index,
+            batch,
             is_last_of_batch: bytes[1] & LAST_OF_BATCH != 0,
             payload_bytes: u32_at(bytes, 4),
             payload_checksum: u32_at(bytes, 24),
@@ -196,5 +205,23 @@ mod tests {
         }
         assert_eq!(read(&bytes, Place { segment: 3, offset: 4_096 }), None);
         assert_eq!(read(&bytes, Place { segment: 2, offset: 4_097 }), None);
+    }
+
+    #[test]
+    fn what_nothing_could_follow_was_never_written() {
+        let place = Place { segment: 2, offset: 512 };
+        let is_read = |index, batch| {
+            let mut bytes = Vec::new();
+            encode(
+                &Record { group: 7, kind: Kind::Purge, index, payload: Bytes::new() },
+                place,
+                batch,
+                true,
+                &mut bytes,
+            );
+            Header::decode(&bytes, place).is_some()
+        };
+        assert!(is_read(u64::MAX - 1, BATCH_MAX));
+        assert!(!is_read(u64::MAX, 1) && !is_read(1, BATCH_MAX + 1));
     }
 }

@@ -5,6 +5,7 @@
 //! the last segment's end has to be found out.
 
 use super::super::super::node::NodeId;
+use super::record::BATCH_MAX;
 
 /// Bytes before the first record: a sector of its own, so that no record's write can tear it.
 pub(super) const HEADER_BYTES: usize = 512;
@@ -64,6 +65,9 @@ impl SegmentHeader {
         if u32_at(8) != FORMAT_VERSION {
             return Err("the format is of another version");
         }
+        if u64_at(36) > BATCH_MAX {
+            return Err("no batch can follow its first");
+        }
         Ok(Self {
             number: u32_at(12),
             cluster_checksum: u32_at(16),
@@ -106,6 +110,9 @@ mod tests {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             assert!(SegmentHeader::decode(&flipped).is_err(), "bit {bit}");
+        }
+        for (first_batch, is_read) in [(BATCH_MAX, true), (BATCH_MAX + 1, false), (u64::MAX, false)] {
+            assert_eq!(SegmentHeader::decode(&SegmentHeader { first_batch, ..header }.encode()).is_ok(), is_read);
         }
         assert_eq!((number_of(&name(7)), number_of("7.wal"), number_of(RESERVE_NAME)), (Some(7), None, None));
     }

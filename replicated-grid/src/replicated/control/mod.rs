@@ -19,6 +19,8 @@ use crate::node::{Member, NodeId};
 use crate::state_machine::{ReplicatedTime, RestoreError, StateMachine};
 
 const SNAPSHOT_VERSION: u8 = 1;
+/// The most partitions, so that each has a number of 16 bits, and so has the one behind the last.
+const PARTITIONS_MAX: usize = u16::MAX as usize - 1;
 
 /// See the module.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -93,6 +95,9 @@ impl ControlState {
         }
         if replication_factor == 0 || members.is_empty() || partitions == 0 {
             return Err("a grid has members, partitions and replicas");
+        }
+        if usize::from(partitions) > PARTITIONS_MAX {
+            return Err("a grid has at most 65534 partitions");
         }
         let ids: Vec<NodeId> = members.iter().map(|member| member.id).collect();
         self.replication_factor = replication_factor;
@@ -170,6 +175,9 @@ impl ControlState {
             Ok(Placement { replicas, initial, is_started: reader.flag()? })
         })?;
         reader.finish()?;
+        if partitions.len() > PARTITIONS_MAX {
+            return Err(DecodeError("it has more partitions than there are numbers"));
+        }
         Ok(Self { replication_factor, members: members.into_iter().collect(), partitions })
     }
 }
@@ -226,6 +234,17 @@ mod tests {
         let mut state = ControlState::default();
         state.form(3, (1..=3).map(member).collect(), 4).unwrap();
         state
+    }
+
+    #[test]
+    fn there_is_a_number_for_every_partition() {
+        let mut state = ControlState::default();
+        assert!(state.form(1, vec![member(1)], u16::MAX).is_err());
+        state.form(1, vec![member(1)], 1).unwrap();
+        for (partitions, is_read) in [(PARTITIONS_MAX, true), (PARTITIONS_MAX + 1, false)] {
+            state.partitions.resize_with(partitions, Placement::default);
+            assert_eq!(ControlState::restore(&state.snapshot()).is_ok(), is_read, "{partitions}");
+        }
     }
 
     #[test]

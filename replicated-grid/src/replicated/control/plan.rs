@@ -33,7 +33,8 @@ impl SeenGroup {
 
     /// The voters besides the leader that could take over.
     pub(in crate::replicated) fn ready(&self) -> Vec<NodeId> {
-        let is_near = |node: &NodeId| self.matched.get(node).is_some_and(|index| index + NEARLY >= self.last_index);
+        let is_near = |index: &u64| index.saturating_add(NEARLY) >= self.last_index;
+        let is_near = |node: &NodeId| self.matched.get(node).is_some_and(is_near);
         self.voters.iter().copied().filter(|node| *node != self.leader && is_near(node)).collect()
     }
 }

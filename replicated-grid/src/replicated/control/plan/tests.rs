@@ -15,6 +15,21 @@ fn a_partition_begins_although_its_first_node_is_gone() {
     assert_eq!(nodes, [NodeId(2), NodeId(3)].into());
 }
 
+/// How far others have come is what a peer says.
+#[test]
+fn a_report_at_the_end_of_its_range_is_only_a_report() {
+    let seen = |matched: u64, last_index: u64| SeenGroup {
+        leader: NodeId(1),
+        voters: [NodeId(1), NodeId(2)].into(),
+        matched: [(NodeId(2), matched)].into(),
+        last_index,
+        ..SeenGroup::default()
+    };
+    assert_eq!(seen(u64::MAX, u64::MAX).ready(), [NodeId(2)]);
+    assert_eq!(seen(u64::MAX, 0).ready(), [NodeId(2)]);
+    assert_eq!(seen(0, u64::MAX).ready(), []);
+}
+
 /// A grid in which every step succeeds at once.
 struct Model {
     state: ControlState,

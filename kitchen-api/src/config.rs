@@ -118,7 +118,7 @@ pub struct ServerConfig {
     /// Connections at a time from one address. Default none: chains sit behind one NAT.
     pub connections_per_address_max: Option<u32>,
     /// HTTP/2 connections that rest and on which nobody has shown a token yet: each holds some 40 KB in buffers of the HTTP library, and
-    /// whoever opens thousands is to be somebody. The one that has rested longest makes place for the next. Default 1,000.
+    /// whoever opens thousands is to be somebody. Where there are as many, a new connection is offered HTTP/1.1 alone. Default 1,000.
     pub strangers_max: usize,
     /// From the first byte of a request to the end of its headers, and for a TLS handshake. Default 5 s.
     pub header_timeout: Duration,

@@ -24,15 +24,15 @@ use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::Options;
 use super::activity::{Activity, GaveUp, Watchdog, Watched};
 use super::refusal::head_refused;
-use super::registry::Admission;
+use super::registry::{Admission, Rest};
 use super::request::answer;
 use super::streams::{Caller, Streams};
+use super::tls::{self, HTTP2};
 
 /// hyper's buffer for one HTTP/1 connection: holds the largest head we answer ourselves (headers and URI), with room
 /// so that what is somewhat larger still gets our own error body.
@@ -50,6 +50,9 @@ const PARTING_MAX: Duration = Duration::from_secs(1);
 const LINGER_MAX_BYTES: u64 = 1024 * 1024;
 /// Streams that a client opened and reset before we saw them; more is the rapid-reset attack.
 const PENDING_RESETS_MAX: usize = 20;
+/// Bytes of answers that the system takes for one connection beyond those on their way.
+#[cfg(target_os = "linux")]
+const UNSENT_MAX_BYTES: u32 = 64 * 1024;
 /// How often an HTTP/2 client is asked whether it is still there.
 const H2_KEEP_ALIVE: Duration = Duration::from_secs(20);
 
@@ -108,49 +111,58 @@ where
         admission: &Admission,
         mut drain: oneshot::Receiver<()>,
     ) {
-        // Answers are small and leave in one write; waiting for more would only delay them.
-        let _ = stream.set_nodelay(true);
-        self.give_up_on_who_is_gone(&stream);
+        self.set_up(&stream);
         // Each boxed: what encryption and HTTP/2 need is no part of another connection's task, and a handshake's none of what follows it.
         let Some(acceptor) = self.options.tls.clone() else {
             return Box::pin(self.drive_http1(stream, peer, admission, drain)).await;
         };
-        let Some(stream) = Box::pin(self.shake_hands(acceptor, stream, admission, &mut drain)).await else { return };
-        if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-            Box::pin(self.drive_http2(stream, peer, admission, drain)).await;
+        let shaken = Box::pin(self.shake_hands(acceptor, stream, admission, &mut drain)).await;
+        let Some((stream, rest)) = shaken else { return };
+        if stream.get_ref().1.alpn_protocol() == Some(HTTP2) {
+            Box::pin(self.drive_http2(stream, peer, Streams::new(admission.place().clone(), rest), drain)).await;
         } else {
+            drop(rest);
             Box::pin(self.drive_http1(stream, peer, admission, drain)).await;
         }
     }
 
-    /// Whoever does not come to an end with the handshake gives its place to others like one that rests.
+    /// Whoever does not come to an end with the handshake gives its place to others like one that rests, which it does when it has.
     async fn shake_hands(
         &self,
-        acceptor: TlsAcceptor,
+        acceptor: tls::Acceptor,
         stream: TcpStream,
         admission: &Admission,
         drain: &mut oneshot::Receiver<()>,
-    ) -> Option<Encrypted> {
-        let _resting = admission.place().rest();
+    ) -> Option<(Encrypted, Rest)> {
+        let mut rest = admission.place().rest();
+        let has_room = || {
+            let stranger = admission.place().begin_as_stranger();
+            stranger.map(|stranger| rest = stranger).is_some()
+        };
         let accepted = tokio::select! {
             biased;
-            accepted = tokio::time::timeout(self.options.config.header_timeout, acceptor.accept(stream)) => accepted,
+            accepted = tokio::time::timeout(self.options.config.header_timeout, acceptor.accept(stream, has_room)) => accepted,
             _ = drain => return None,
         };
         let Ok(Ok(stream)) = accepted else {
             self.metrics.handshake_failed.increment(1);
             return None;
         };
-        Some(Box::new(stream))
+        Some((Box::new(stream), rest))
     }
 
     /// A peer that acknowledges nothing for as long as a connection may idle is gone, whatever is still being written to it:
-    /// a stream of events would otherwise be written, and its restaurants count as there, for a quarter of an hour.
-    fn give_up_on_who_is_gone(&self, stream: &TcpStream) {
+    /// a stream of events would otherwise be written, and its restaurants count as there, for a quarter of an hour. And who reads slowly
+    /// has little of its answer copied for it: by itself the system takes megabytes for each.
+    fn set_up(&self, stream: &TcpStream) {
+        // Answers are small and leave in one write; waiting for more would only delay them.
+        let _ = stream.set_nodelay(true);
         #[cfg(target_os = "linux")]
-        let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(self.options.config.idle_timeout));
-        #[cfg(not(target_os = "linux"))]
-        let _ = stream;
+        {
+            let socket = socket2::SockRef::from(stream);
+            let _ = socket.set_tcp_user_timeout(Some(self.options.config.idle_timeout));
+            let _ = socket.set_tcp_notsent_lowat(UNSENT_MAX_BYTES);
+        }
     }
 
     /// Waits for each burst of requests outside hyper.
@@ -236,7 +248,7 @@ where
         self: Arc<Self>,
         io: I,
         peer: IpAddr,
-        admission: &Admission,
+        streams: Arc<Streams>,
         mut drain: oneshot::Receiver<()>,
     ) where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -245,7 +257,7 @@ where
         // Requests overlap here, so the head timeout does not apply: h2 bounds heads itself, and idleness is watched.
         activity.request_started();
         let io = TokioIo::new(Watched::new(io, Arc::clone(&activity)));
-        let (driver, streams) = (Arc::clone(&self), Streams::new(admission.place().clone()));
+        let driver = Arc::clone(&self);
         let service = service_fn(move |request| {
             let (driver, in_flight) = (Arc::clone(&driver), streams.begin());
             let mut request: Request<Incoming> = request;

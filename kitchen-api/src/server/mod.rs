@@ -20,7 +20,6 @@ use axum::body::Body;
 use axum::response::IntoResponse;
 use http::{Request, Response};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 pub use request::PeerAddress;
@@ -42,7 +41,7 @@ pub struct Options {
     /// Limits and timeouts.
     pub config: ServerConfig,
     /// TLS; cleartext when absent.
-    pub tls: Option<TlsAcceptor>,
+    pub tls: Option<tls::Acceptor>,
     /// How long requests in flight may take once `shutdown` was cancelled.
     pub drain_timeout: Duration,
     /// Where Open Delivery's paths are: what the server itself refuses there is a problem, as all errors there are.

@@ -4,7 +4,7 @@
 //! request. Whoever holds ten thousand connections and says nothing must not keep restaurants out: when all places are taken,
 //! the connection that has rested longest gives its own to the next one.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,10 +13,15 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 /// The most connections that were told to give up their place and have not ended yet: by so many the cap may be exceeded for
 /// a moment.
 const LEAVING_MAX: usize = 64;
+
+/// How long an HTTP/2 connection may rest without a token before a new one may take its place: longer than from a handshake to the first
+/// request, and so long that whoever comes again and again keeps nobody busy.
+const STRANGER_REST: Duration = Duration::from_secs(5);
 
 /// From so many connections on, those that rest give back their buffers sooner.
 const CROWD: usize = 1_000;
@@ -52,8 +57,8 @@ struct State {
     open: HashMap<u64, Open>,
     /// Connections by when they began to rest, the longest rest first.
     resting: BTreeMap<u64, u64>,
-    /// Those of `resting` that are HTTP/2's and on which nobody has shown a token.
-    strangers: BTreeSet<u64>,
+    /// Those of `resting` that are HTTP/2's and on which nobody has shown a token, with when it began.
+    strangers: BTreeMap<u64, Instant>,
     next_rest: u64,
     /// Those of `open` that are leaving, at most [`LEAVING_MAX`].
     leaving: Vec<u64>,
@@ -70,10 +75,16 @@ impl State {
     /// Has the stranger that has rested longest go where there are too many.
     fn limit_strangers(&mut self, strangers_max: usize) {
         if self.strangers.len() > strangers_max
-            && let Some(since) = self.strangers.first().copied()
+            && let Some((since, _)) = self.strangers.first_key_value()
         {
-            self.displace(since);
+            self.displace(*since);
         }
+    }
+
+    /// Has the stranger that has rested longest go where that is long; whether it was told.
+    fn displace_lasting_stranger(&mut self, now: Instant) -> bool {
+        let longest = self.strangers.first_key_value().filter(|(_, began)| now - **began >= STRANGER_REST);
+        longest.map(|(since, _)| *since).is_some_and(|since| self.displace(since))
     }
 
     /// Has the connection that rests since then go; whether it was told.
@@ -228,9 +239,20 @@ impl Place {
         self.rest_as(Acquaintance::Any)
     }
 
-    /// The same for an HTTP/2 connection on which nobody has shown a token yet.
+    /// The same for an HTTP/2 connection on which nobody has shown a token yet. Where there are too many, the one that has rested
+    /// longest goes.
     pub(super) fn rest_as_stranger(&self) -> Rest {
         self.rest_as(Acquaintance::Stranger)
+    }
+
+    /// The same for one that is about to become an HTTP/2 connection; `None` where there are as many as may be, of whom none has
+    /// rested for long.
+    pub(super) fn begin_as_stranger(&self) -> Option<Rest> {
+        let mut state = self.shared.state.lock();
+        let is_full = state.strangers.len() >= self.shared.strangers_max;
+        let has_room = !is_full || state.displace_lasting_stranger(Instant::now());
+        drop(state);
+        has_room.then(|| self.rest_as_stranger())
     }
 
     fn rest_as(&self, acquaintance: Acquaintance) -> Rest {
@@ -241,7 +263,7 @@ impl Place {
         if state.open.get(&self.id).is_some_and(|open| !open.is_leaving) {
             state.resting.insert(since, self.id);
             if acquaintance == Acquaintance::Stranger {
-                state.strangers.insert(since);
+                state.strangers.insert(since, Instant::now());
                 state.limit_strangers(self.shared.strangers_max);
             }
         }
@@ -363,6 +385,29 @@ mod tests {
         let _another_rests = another.place().rest_as_stranger();
         assert_eq!(told(&mut strangers), [2], "the third has rested longest");
         assert!(known_drains.try_recv().is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stranger_begins_where_there_is_room_or_one_has_rested_for_long() {
+        let registry = Registry::new(10, None, 2);
+        let connect = || registry.admit("10.0.0.1".parse().unwrap()).ok().unwrap();
+        let (first, mut first_drains) = connect();
+        let first_rests = first.place().begin_as_stranger();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let (second, mut second_drains) = connect();
+        let second_rests = second.place().begin_as_stranger();
+        assert!(first_rests.is_some() && second_rests.is_some());
+        let (third, _drains) = connect();
+        tokio::time::advance(STRANGER_REST - Duration::from_millis(1_001)).await;
+        assert!(third.place().begin_as_stranger().is_none());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        let third_rests = third.place().begin_as_stranger();
+        assert!(third_rests.is_some() && first_drains.try_recv().is_ok());
+        let (fourth, _drains) = connect();
+        assert!(fourth.place().begin_as_stranger().is_none());
+        drop(second_rests);
+        assert!(fourth.place().begin_as_stranger().is_some(), "the second asks for something");
+        assert!(second_drains.try_recv().is_err());
     }
 
     #[tokio::test]

@@ -32,9 +32,10 @@ struct State {
 }
 
 impl Streams {
-    pub(super) fn new(place: Place) -> Arc<Self> {
-        let rest = Some(place.rest_as_stranger());
-        Arc::new(Self { place, is_known: AtomicBool::new(false), state: Mutex::new(State { in_flight: 0, rest }) })
+    /// Nothing is in flight; it has rested since the handshake began.
+    pub(super) fn new(place: Place, rest: Rest) -> Arc<Self> {
+        let state = Mutex::new(State { in_flight: 0, rest: Some(rest) });
+        Arc::new(Self { place, is_known: AtomicBool::new(false), state })
     }
 
     fn rest(&self) -> Rest {
@@ -109,14 +110,18 @@ impl http_body::Body for Answer {
 
 #[cfg(test)]
 mod tests {
-    use super::super::registry::Registry;
+    use super::super::registry::{Admission, Registry};
     use super::*;
 
-    #[test]
-    fn a_connection_rests_while_no_request_is_between_its_arrival_and_the_end_of_its_answer() {
+    fn begun(admission: &Admission) -> Arc<Streams> {
+        Streams::new(admission.place().clone(), admission.place().begin_as_stranger().unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_connection_rests_while_no_request_is_between_its_arrival_and_the_end_of_its_answer() {
         let registry = Registry::new(1, None, 1);
         let (admission, mut drains) = registry.admit([127, 0, 0, 1].into()).ok().unwrap();
-        let streams = Streams::new(admission.place().clone());
+        let streams = begun(&admission);
         let is_full = || registry.admit([127, 0, 0, 1].into()).is_err();
         let (first, second) = (streams.begin(), streams.begin());
         assert!(is_full(), "two are in flight");
@@ -127,22 +132,25 @@ mod tests {
         assert!(!is_full() && drains.try_recv().is_ok(), "it rests, and makes place");
     }
 
-    #[test]
-    fn who_has_shown_a_token_is_no_stranger_any_more() {
+    #[tokio::test]
+    async fn who_has_shown_a_token_is_no_stranger_any_more() {
         let registry = Registry::new(10, None, 1);
         let connect = || registry.admit([127, 0, 0, 1].into()).ok().unwrap();
         let (known, mut known_drains) = connect();
-        let streams = Streams::new(known.place().clone());
+        let streams = begun(&known);
         let in_flight = streams.begin();
         let mut extensions = Extensions::new();
         extensions.insert(Caller(Arc::clone(&streams)));
         has_shown_a_token(&extensions);
         drop(in_flight);
         let (first, mut first_drains) = connect();
-        let _first_streams = Streams::new(first.place().clone());
+        let first_streams = begun(&first);
+        drop(first_streams.begin());
         assert!(known_drains.try_recv().is_err() && first_drains.try_recv().is_err(), "one stranger may rest");
         let (second, _second_drains) = connect();
-        let _second_streams = Streams::new(second.place().clone());
+        assert!(second.place().begin_as_stranger().is_none(), "there is no room, and nobody has rested for long");
+        let second_streams = Streams::new(second.place().clone(), second.place().rest());
+        drop(second_streams.begin());
         assert!(known_drains.try_recv().is_err(), "it has rested longest, and is no stranger");
         assert!(first_drains.try_recv().is_ok());
     }

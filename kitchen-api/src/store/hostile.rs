@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::records::{application_item, grant_item, read_application, read_counter, read_grant};
 use super::{ApplicationRecord, HashedSecret, Kind, NamedToken, RevokedToken, TokenId};
+use crate::modules::{Module, Modules};
 use crate::open_delivery::OpenDeliveryVersion;
 
 const START: Timestamp = Timestamp::from_unix_ms(1_795_000_000_000);
@@ -30,6 +31,7 @@ fn record() -> ApplicationRecord {
         not_before: START,
         authorised_from: START,
         revoked_tokens: BTreeSet::from([RevokedToken { id: TokenId::from_bytes([7; 16]), until: START }]),
+        modules: Modules::ALL.without([Module::Order, Module::Catalog].into_iter().collect()),
         open_delivery_version: OpenDeliveryVersion::V1_3,
         revision: 7,
         created_at: START,

@@ -193,6 +193,36 @@ async fn the_cap_per_address_is_off_unless_set() {
     assert!(ServerConfig::default().connections_per_address_max.is_none());
 }
 
+/// Bytes that the system holds of what was sent on the connection with this local and remote port.
+#[cfg(target_os = "linux")]
+fn held_bytes(local: u16, remote: u16) -> u64 {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let port = |address: &str| u16::from_str_radix(address.rsplit(':').next().unwrap(), 16).unwrap();
+    let mut rows = table.lines().skip(1).map(|row| row.split_whitespace().collect::<Vec<_>>());
+    let row = rows.find(|row| port(row[1]) == local && port(row[2]) == remote).unwrap();
+    u64::from_str_radix(row[4].split(':').next().unwrap(), 16).unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn little_is_copied_of_an_answer_that_nobody_reads() {
+    let rig = Rig::start().await;
+    let whole = rig.client.get("/openapi.json").await.body.len();
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut silent = Raw { stream: socket.connect(rig.handle.address()).await.unwrap() };
+    let ports = (rig.handle.address().port(), silent.stream.local_addr().unwrap().port());
+    for _ in 0..10 {
+        silent.send("GET /openapi.json HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    }
+    eventually("it is being answered", || held_bytes(ports.0, ports.1) > 0).await;
+    for _ in 0..20 {
+        let held = held_bytes(ports.0, ports.1);
+        assert!(held < 200 * 1024 && held < 5 * whole as u64, "{held} of ten times {whole}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test]
 async fn an_answer_nobody_waits_for_changes_nothing_for_others() {
     let rig = Rig::start().await;

@@ -18,7 +18,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::client::{Raw, read_answer};
 use crate::peers::Peers;
-use crate::rig::{InMemoryApplications, Rig, TestClock, config, dependencies, eventually};
+use crate::rig::{InMemoryApplications, Rig, TestClock, config, dependencies};
 
 fn certificate() -> (TlsConfig, CertificateDer<'static>) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
@@ -160,7 +160,7 @@ async fn asked(
 }
 
 #[tokio::test]
-async fn strangers_that_hold_http2_connections_make_place_for_one_another_and_who_has_shown_a_token_stays() {
+async fn where_strangers_hold_many_http2_connections_others_speak_http1_and_who_has_shown_a_token_stays() {
     let (tls, certificate) = certificate();
     let server = ServerConfig { strangers_max: 2, ..ServerConfig::default() };
     let rig = Rig::start_with(Config { tls: Some(tls), server, ..config() }).await;
@@ -179,15 +179,27 @@ async fn strangers_that_hold_http2_connections_make_place_for_one_another_and_wh
     let poll = || Request::get("https://localhost/events/v1.0/events:polling").header("authorization", &bearer);
     assert_eq!(asked(&mut pos, poll(), "").await.0, 204);
 
+    let offer: [&[u8]; 2] = [b"h2", b"http/1.1"];
     let mut strangers = Vec::new();
-    for _ in 0..5 {
-        let mut stranger = over_http2(connect(&rig, &certificate, &[b"h2"]).await).await;
+    for _ in 0..2 {
+        let stream = connect(&rig, &certificate, &offer).await;
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        let mut stranger = over_http2(stream).await;
         assert_eq!(stranger.send_request(nothing()).await.unwrap().status(), 404);
         strangers.push(stranger);
     }
-    eventually("three of five are gone", || strangers.iter().filter(|stranger| stranger.is_closed()).count() == 3)
-        .await;
-    assert!(strangers[3..].iter().all(|stranger| !stranger.is_closed()), "who came last stays");
+    let third = connect(&rig, &certificate, &offer).await;
+    assert_eq!(third.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]), "which takes less when it rests");
+    assert_eq!(over_http1(third).await.unwrap(), 404);
+    assert!(try_connect(&rig, &certificate, &[b"h2"]).await.is_err(), "there is no other way for this one");
+    assert!(strangers.iter().all(|stranger| !stranger.is_closed()));
+    strangers.pop();
+    let connected = async {
+        while try_connect(&rig, &certificate, &[b"h2"]).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(4), connected).await.expect("there is room again");
     assert_eq!(asked(&mut pos, poll(), "").await.0, 204, "on the connection of before");
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use kitchen_api::store::StoredApplication;
 use kitchen_api::{Config, Dependencies, Modules};
 use order_model::EventCode;
 use serde_json::{Value, json};
@@ -103,8 +104,8 @@ async fn what_the_new_dialect_has_no_word_for_is_a_dead_letter() {
     assert_eq!((&dead[0]["reason"], receiver.count()), (&json!("NOT_IN_DIALECT"), 1));
 }
 
-#[tokio::test]
-async fn a_revoked_application_is_sent_no_keepalive() {
+/// Two receivers were asked for a keep-alive once; then `pos` is changed so, and the instance is replaced. The other's alone is asked again.
+async fn is_asked_no_more_once(change: impl FnOnce(&mut StoredApplication)) {
     let (ground, receiver, others) = (Ground::new().await, Receiver::start().await, Receiver::start().await);
     let rig = ground.start().await;
     let (pos, other) = (rig.as_application("pos").await, rig.as_application("other").await);
@@ -114,7 +115,7 @@ async fn a_revoked_application_is_sent_no_keepalive() {
         set(client, &wanted).await;
         receiver.has(1).await;
     }
-    ground.applications.change("pos", |stored| stored.record.revoked = true);
+    ground.applications.change("pos", change);
     stop(rig).await;
     // An instance that begins asks as soon as what is stored lets it.
     ground.clock.jump(Duration::from_secs(31));
@@ -122,6 +123,11 @@ async fn a_revoked_application_is_sent_no_keepalive() {
     others.has(2).await;
     ground.is_looked_at().await;
     assert_eq!((receiver.count(), others.count()), (1, 2));
+}
+
+#[tokio::test]
+async fn a_revoked_application_is_sent_no_keepalive() {
+    is_asked_no_more_once(|stored| stored.record.revoked = true).await;
 }
 
 /// Gives `pos` these modules, and waits until `path` is answered so.
@@ -160,24 +166,8 @@ async fn without_the_module_of_its_dialect_events_wait_nobody_is_asked_who_is_on
 
 #[tokio::test]
 async fn without_the_module_no_keepalive_is_sent() {
-    let (ground, receiver, others) = (Ground::new().await, Receiver::start().await, Receiver::start().await);
-    let rig = ground.start().await;
-    let (pos, other) = (rig.as_application("pos").await, rig.as_application("other").await);
-    for (client, receiver) in [(&pos, &receiver), (&other, &others)] {
-        let mut wanted = receiver.ifood();
-        wanted["presence"] = json!("ALL");
-        set(client, &wanted).await;
-        receiver.has(1).await;
-    }
     let rest = Modules::ALL.without("events".parse().unwrap());
-    ground.applications.change("pos", |stored| stored.record.modules = rest);
-    stop(rig).await;
-    // An instance that begins asks as soon as what is stored lets it.
-    ground.clock.jump(Duration::from_secs(31));
-    let _second = ground.start().await;
-    others.has(2).await;
-    ground.is_looked_at().await;
-    assert_eq!((receiver.count(), others.count()), (1, 2));
+    is_asked_no_more_once(|stored| stored.record.modules = rest).await;
 }
 
 #[tokio::test]

@@ -69,31 +69,32 @@ impl State {
     /// Has the connection that has rested longest give up its place; whether there was one.
     fn displace_one(&mut self) -> bool {
         let longest = self.resting.first_key_value().map(|(since, _)| *since);
-        longest.is_some_and(|since| self.displace(since))
+        self.displace_one_of(longest)
     }
 
     /// Has the stranger that has rested longest go where there are too many.
     fn limit_strangers(&mut self, strangers_max: usize) {
-        if self.strangers.len() > strangers_max
-            && let Some((since, _)) = self.strangers.first_key_value()
-        {
-            self.displace(*since);
+        if self.strangers.len() > strangers_max {
+            let longest = self.strangers.first_key_value().map(|(since, _)| *since);
+            self.displace_one_of(longest);
         }
     }
 
     /// Has the stranger that has rested longest go where that is long; whether it was told.
     fn displace_lasting_stranger(&mut self, now: Instant) -> bool {
         let longest = self.strangers.first_key_value().filter(|(_, began)| now - **began >= STRANGER_REST);
-        longest.map(|(since, _)| *since).is_some_and(|since| self.displace(since))
+        let longest = longest.map(|(since, _)| *since);
+        self.displace_one_of(longest)
     }
 
-    /// Has the connection that rests since then go; whether it was told.
-    fn displace(&mut self, since: u64) -> bool {
+    /// Has the connection that rests since `longest` go, where there is one; whether it was told. Where those told before have not gone
+    /// they are ended instead.
+    fn displace_one_of(&mut self, longest: Option<u64>) -> bool {
         if self.leaving.len() >= LEAVING_MAX {
             self.end_those_that_stay();
             return false;
         }
-        let Some(id) = self.end_rest(since) else { return false };
+        let Some(id) = longest.and_then(|since| self.end_rest(since)) else { return false };
         let Some(open) = self.open.get_mut(&id) else { return false };
         open.is_leaving = true;
         open.tell_to_drain();

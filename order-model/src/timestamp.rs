@@ -11,9 +11,9 @@ use std::time::Duration;
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// 9999-12-30T22:00:00.999Z, the last instant that has an RFC 3339 text with a four-digit year at every offset. Beyond it
+    /// 9999-12-30T22:00:00.000Z, the last instant that has an RFC 3339 text with a four-digit year at every offset. Beyond it
     /// there is none to write or to read.
-    pub const MAX: Self = Self(253_402_207_200_999);
+    pub const MAX: Self = Self(253_402_207_200_000);
 
     /// From milliseconds since 1970, clamped to `0..=Timestamp::MAX`.
     pub const fn from_unix_ms(unix_ms: i64) -> Self {
@@ -26,7 +26,7 @@ impl Timestamp {
         }
     }
 
-    /// Milliseconds since 1970, `0..=253_402_207_200_999`.
+    /// Milliseconds since 1970, `0..=253_402_207_200_000`.
     pub const fn unix_ms(self) -> i64 {
         self.0
     }
@@ -98,7 +98,7 @@ mod tests {
     /// What is clamped has to be shown as what it is: an expiry far away that reads 1970 is one that has passed.
     #[test]
     fn the_ends_survive_their_text() {
-        assert_eq!(Timestamp::MAX.to_string(), "9999-12-30T22:00:00.999Z");
+        assert_eq!(Timestamp::MAX.to_string(), "9999-12-30T22:00:00.000Z");
         for end in [Timestamp::default(), Timestamp::MAX, Timestamp::from_unix_ms(i64::MAX)] {
             assert_eq!(end.to_string().parse::<Timestamp>(), Ok(end));
         }
